@@ -1,0 +1,25 @@
+"""Channel attention ("feature recalibration") for Keras 3.
+
+``layers`` and ``models`` run on any Keras backend. The other packages need more than Keras
+(TensorFlow, Matplotlib, ...), so they are imported on first use.
+"""
+
+import importlib
+from types import ModuleType
+
+from srm_keras import layers, models
+from srm_keras.version import __version__
+
+_LAZY_PACKAGES = ("analysis", "data", "export", "training")
+
+__all__ = ["__version__", "analysis", "data", "export", "layers", "models", "training"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY_PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

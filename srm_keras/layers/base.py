@@ -1,0 +1,93 @@
+"""The base class of all recalibration modules."""
+
+from typing import Any
+
+import keras
+
+from srm_keras.layers.data_format import channel_axis, standardize_data_format
+from srm_keras.layers.statistics import statistics_dtype
+
+
+class Recalibration(keras.layers.Layer):
+    """Multiplies a feature map by gates computed from it: ``y = x · gates(x)``.
+
+    A subclass defines ``gates``; the product is written here, once, so that the gates of every
+    module can be read, compared, pruned and folded in the same way.
+
+    Args:
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``name``, ``dtype``, ``trainable`` as for every Keras layer.
+
+    Input shape:
+        (N, H, W, C) floating, or (N, C, H, W) for ``channels_first``; C must be static.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        ValueError: the input is not 4-D or its number of channels is unknown.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data_format = standardize_data_format(data_format)
+
+    def build(self, input_shape) -> None:
+        channels = self._channels(input_shape)
+        axis = channel_axis(self.data_format)
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: channels})
+        self.build_gates(tuple(input_shape), channels)
+
+    def build_gates(self, input_shape: tuple[int | None, ...], channels: int) -> None:
+        """Create and build what ``gates`` needs; called once, with the static shapes known."""
+
+    def gates(self, inputs, training: bool | None = None):
+        """Return gates in [0, 1]: (N, 1, 1, C), or (N, H, W, C) for a spatial module.
+
+        For ``channels_first``: (N, C, 1, 1) and (N, C, H, W). The dtype may be wider than that of
+        ``inputs``: gates derived from global statistics are computed in float32.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `gates(inputs, training)`.")
+
+    def call(self, inputs, training: bool | None = None):
+        gates = self.gates(inputs, training=training)
+        return inputs * keras.ops.cast(gates, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def folded(self) -> "Recalibration":
+        """Return a built copy of this layer, same function at inference, without batch norm.
+
+        Modules that own a batch norm override this; the others return a plain copy.
+        """
+        layer = self._rebuilt()
+        layer.set_weights(self.get_weights())
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
+    @property
+    def gate_dtype(self) -> str:
+        """The dtype of sublayers that work on global statistics: float32 or wider."""
+        return statistics_dtype(self.compute_dtype)
+
+    def _rebuilt(self, **changes: Any) -> "Recalibration":
+        layer = type(self).from_config({**self.get_config(), **changes})
+        layer.build_from_config(self.get_build_config())
+        return layer
+
+    def _channels(self, input_shape) -> int:
+        if len(input_shape) != 4:
+            raise ValueError(
+                f"{type(self).__name__} expects a 4-D feature map. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        channels = input_shape[channel_axis(self.data_format)]
+        if channels is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a static number of channels. Received: "
+                f"input_shape={tuple(input_shape)} with data_format={self.data_format!r}"
+            )
+        return channels

@@ -1,0 +1,208 @@
+"""Gather-Excite."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from srm_keras.layers.base import Recalibration
+from srm_keras.layers.batch_norm import batch_norm, inference_affine
+from srm_keras.layers.data_format import channel_axis, feature_shape, over_space, spatial_axes
+from srm_keras.layers.statistics import spatial_mean
+from srm_keras.validation import boolean, one_of, positive_int
+
+EXTENTS = (0, 2, 4, 8)
+PARAMS = ("theta_minus", "theta", "theta_plus")
+
+
+@keras.saving.register_keras_serializable(package="srm_keras")
+class GatherExcite(Recalibration):
+    """Gather-Excite: context gathered over neighbourhoods of ``extent`` pixels gates each pixel.
+
+    The gather shrinks the map by ``extent`` (to 1×1 for ``extent=0``); the excite enlarges it
+    again by nearest-neighbour interpolation and applies a sigmoid.
+
+    Args:
+        extent: 2, 4, 8, or 0 for the whole map. The SRM paper's rival is ``extent=0``.
+        params: what gathers.
+            ``"theta_minus"``: an average pool of kernel ``2·extent − 1`` and stride ``extent``
+            with symmetric padding, which does not count; no weights.
+            ``"theta"``: log₂(extent) depthwise 3×3 convolutions of stride 2, each with batch norm,
+            ReLU between them; for ``extent=0`` one depthwise H×W convolution with batch norm.
+            ``"theta_plus"``: theta's gather, ReLU, then 1×1 convolution to C/r, ReLU, 1×1 to C.
+        reduction: r of ``"theta_plus"``.
+        use_bias: whether the convolutions have biases. On: the counts of the SRM paper.
+        batch_norm: whether the depthwise convolutions are followed by batch norm; False is the
+            folded form, for which ``use_bias`` must be on.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+
+    Input shape:
+        (N, H, W, C) or, for ``channels_first``, (N, C, H, W). H and W may be unknown unless
+        ``extent=0`` with ``"theta"`` or ``"theta_plus"``, whose kernel has that size.
+
+    Output shape:
+        That of the input. Gates are (N, 1, 1, C) for ``extent=0``, else (N, H, W, C).
+
+    Raises:
+        ValueError: an argument is not one of the above, or H×W is needed and unknown.
+
+    Reference:
+        Hu, Shen, Albanie, Sun, Vedaldi, *Gather-Excite: Exploiting Feature Context in
+        Convolutional Neural Networks*, NeurIPS 2018, sections 3 and 4.
+    """
+
+    def __init__(
+        self,
+        extent: int = 0,
+        params: str = "theta",
+        reduction: int = 16,
+        use_bias: bool = True,
+        batch_norm: bool = True,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(data_format=data_format, **kwargs)
+        self.extent = one_of("extent", extent, EXTENTS)
+        self.params = one_of("params", params, PARAMS)
+        self.reduction = positive_int("reduction", reduction)
+        self.use_bias = boolean("use_bias", use_bias)
+        self.batch_norm = boolean("batch_norm", batch_norm)
+        if not (use_bias or batch_norm):
+            raise ValueError(
+                "`use_bias` must be True where `batch_norm` is False. "
+                f"Received: use_bias={use_bias}, batch_norm={batch_norm}"
+            )
+
+    def build_gates(self, input_shape, channels: int) -> None:
+        self.depthwise: list[keras.layers.Layer] = []
+        self.bns: list[keras.layers.Layer] = []
+        self.pointwise: list[keras.layers.Layer] = []
+        if self.params != "theta_minus":
+            self._build_gather(self._depthwise_plan(input_shape), channels)
+        if self.params == "theta_plus":
+            self._build_pointwise(channels)
+
+    def _build_gather(self, plan: list[tuple[tuple[int, int], int]], channels: int) -> None:
+        axis = channel_axis(self.data_format)
+        shape = feature_shape(channels, self.data_format)
+        for index, (kernel, strides) in enumerate(plan, start=1):
+            conv = keras.layers.DepthwiseConv2D(
+                kernel,
+                strides=strides,
+                use_bias=self.use_bias,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name=f"depthwise{index}",
+            )
+            conv.build(shape)
+            self.depthwise.append(conv)
+            if self.batch_norm:
+                bn = batch_norm(f"bn{index}", axis=axis, dtype=self.dtype_policy)
+                bn.build(shape)
+                self.bns.append(bn)
+
+    def _depthwise_plan(self, shape) -> list[tuple[tuple[int, int], int]]:
+        if self.extent:
+            return [((3, 3), 2)] * int(math.log2(self.extent))
+        height, width = (shape[axis] for axis in spatial_axes(self.data_format))
+        if height is None or width is None:
+            raise ValueError(
+                f"GatherExcite(extent=0, params={self.params!r}) convolves with a kernel of the "
+                "map's size and needs a static height and width. "
+                f"Received: input_shape={tuple(shape)}"
+            )
+        return [((height, width), 1)]
+
+    def _build_pointwise(self, channels: int) -> None:
+        for name, filters, fan_in in (
+            ("reduce", max(channels // self.reduction, 1), channels),
+            ("expand", channels, max(channels // self.reduction, 1)),
+        ):
+            conv = keras.layers.Conv2D(
+                filters,
+                1,
+                use_bias=self.use_bias,
+                data_format=self.data_format,
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            conv.build(feature_shape(fan_in, self.data_format))
+            self.pointwise.append(conv)
+
+    def gates(self, inputs, training: bool | None = None):
+        gathered = self.gather(inputs, training)
+        if self.extent:
+            gathered = self.interpolate(gathered, like=inputs)
+        return ops.sigmoid(gathered)
+
+    def gather(self, inputs, training: bool | None = None):
+        """Aggregate context: (N, ⌈H/e⌉, ⌈W/e⌉, C), or (N, 1, 1, C) for ``extent=0``."""
+        if self.params == "theta_minus":
+            return self._average(inputs)
+        x = inputs
+        for index, conv in enumerate(self.depthwise):
+            x = ops.relu(x) if index else x
+            x = conv(self._pad(x, 1) if self.extent else x)
+            x = self.bns[index](x, training=training) if self.bns else x
+        if self.pointwise:
+            reduce, expand = self.pointwise
+            x = expand(ops.relu(reduce(ops.relu(x))))
+        return x
+
+    def interpolate(self, gathered, like):
+        """Enlarge to the height and width of ``like``; output i reads input ``⌊i·h/H⌋``."""
+        for axis in spatial_axes(self.data_format):
+            size, target = ops.shape(gathered)[axis], ops.shape(like)[axis]
+            gathered = ops.take(gathered, ops.arange(target) * size // target, axis=axis)
+        return gathered
+
+    def _average(self, inputs):
+        if not self.extent:
+            return over_space(spatial_mean(inputs, self.data_format), self.data_format)
+        ones = ops.ones_like(inputs[:1, ..., :1] if self._channels_last else inputs[:1, :1])
+        return self._window_sum(inputs) / self._window_sum(ones)
+
+    def _window_sum(self, x):
+        kernel = 2 * self.extent - 1
+        padded = self._pad(x, self.extent - 1)
+        pooled = ops.average_pool(
+            padded, kernel, strides=self.extent, padding="valid", data_format=self.data_format
+        )
+        return pooled * kernel**2
+
+    def _pad(self, x, margin: int):
+        pads = [(0, 0)] * 4
+        for axis in spatial_axes(self.data_format):
+            pads[axis] = (margin, margin)
+        return ops.pad(x, pads)
+
+    @property
+    def _channels_last(self) -> bool:
+        return self.data_format == "channels_last"
+
+    def folded(self) -> "GatherExcite":
+        """Return a built copy with each batch norm merged into its depthwise convolution."""
+        if not self.bns:
+            return super().folded()
+        layer = self._rebuilt(batch_norm=False, use_bias=True)
+        for source, bn, target in zip(self.depthwise, self.bns, layer.depthwise, strict=True):
+            scale, offset = inference_affine(bn)
+            kernel = ops.convert_to_numpy(source.kernel)
+            bias = ops.convert_to_numpy(source.bias) if self.use_bias else 0.0
+            target.set_weights([kernel * scale[:, None], bias * scale + offset])
+        for source, target in zip(self.pointwise, layer.pointwise, strict=True):
+            weights = source.get_weights()
+            zero_bias = [] if self.use_bias else [0.0 * weights[0][0, 0, 0]]
+            target.set_weights([*weights, *zero_bias])
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "extent": self.extent,
+            "params": self.params,
+            "reduction": self.reduction,
+            "use_bias": self.use_bias,
+            "batch_norm": self.batch_norm,
+        }

@@ -1,0 +1,137 @@
+"""The Style-based Recalibration Module."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from srm_keras.layers.base import Recalibration
+from srm_keras.layers.batch_norm import batch_norm, inference_affine
+from srm_keras.layers.channel_mlp import ChannelMLP
+from srm_keras.layers.channelwise_dense import ChannelwiseDense
+from srm_keras.layers.data_format import over_space
+from srm_keras.layers.style_pooling import StylePooling, check_pooling
+from srm_keras.validation import boolean, one_of, positive_int, positive_number
+
+INTEGRATIONS = ("cfc", "mlp")
+
+
+@keras.saving.register_keras_serializable(package="srm_keras")
+class SRM(Recalibration):
+    """Style-based Recalibration Module: ``y = x · σ(BN(w_c · [mean, std]))``.
+
+    Style pooling describes each channel by its mean and standard deviation; style integration
+    (channel-wise fully connected layer, batch norm over the batch, sigmoid) turns the two numbers
+    into the channel's gate, with no look at other channels. The defaults are the paper's module:
+    2C weights and 2C batch norm parameters. The other options are its ablations.
+
+    Args:
+        pooling: statistics of a channel, any of ``"avg"``, ``"std"``, ``"max"`` (Table 6).
+        integration: ``"cfc"``, or ``"mlp"``: the statistics side by side through SE's two dense
+            layers (Table 7).
+        batch_norm: normalize before the sigmoid (Table 7). Without it the CFC has a bias, which
+            otherwise lies in the batch norm.
+        reduction: of the MLP; unused by ``"cfc"``.
+        unbiased: standard deviation over H·W − 1, for weights trained with ``torch.std``.
+        epsilon: added to the variance under the root of the standard deviation.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+
+    Input shape:
+        (N, H, W, C) or, for ``channels_first``, (N, C, H, W). N, H and W may be unknown.
+
+    Output shape:
+        That of the input. Gates are (N, 1, 1, C) float32, or (N, C, 1, 1).
+
+    Raises:
+        ValueError: an argument is not one of the above; see the message.
+
+    Example:
+        >>> x = keras.random.normal((8, 56, 56, 256))
+        >>> srm_keras.layers.SRM()(x).shape
+        (8, 56, 56, 256)
+
+    Reference:
+        Lee, Kim, Nam, *SRM: A Style-based Recalibration Module for Convolutional Neural
+        Networks*, ICCV 2019, section 3, eqs. 1-9.
+    """
+
+    def __init__(
+        self,
+        pooling: Sequence[str] = ("avg", "std"),
+        integration: str = "cfc",
+        batch_norm: bool = True,
+        reduction: int = 16,
+        unbiased: bool = False,
+        epsilon: float = 1e-5,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(data_format=data_format, **kwargs)
+        self.pooling = check_pooling(pooling)
+        self.integration = one_of("integration", integration, INTEGRATIONS)
+        self.batch_norm = boolean("batch_norm", batch_norm)
+        self.reduction = positive_int("reduction", reduction)
+        self.unbiased = boolean("unbiased", unbiased)
+        self.epsilon = positive_number("epsilon", epsilon)
+
+    def build_gates(self, input_shape, channels: int) -> None:
+        self.style_pooling = StylePooling(
+            self.pooling,
+            epsilon=self.epsilon,
+            unbiased=self.unbiased,
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name="style_pooling",
+        )
+        self.style_pooling.build(input_shape)
+        self.encoder = self._encoder(channels)
+        self.encoder.build(self._style_shape(channels))
+        self.bn = None
+        if self.batch_norm:
+            self.bn = batch_norm("bn", dtype=self.gate_dtype)
+            self.bn.build((None, channels))
+
+    def _encoder(self, channels: int) -> ChannelwiseDense | ChannelMLP:
+        if self.integration == "cfc":
+            return ChannelwiseDense(use_bias=not self.batch_norm, dtype=self.gate_dtype, name="cfc")
+        return ChannelMLP(channels, self.reduction, dtype=self.gate_dtype, name="mlp")
+
+    def gates(self, inputs, training: bool | None = None):
+        t = self.style_pooling(inputs)
+        z = self.integrate(t)
+        if self.bn is not None:
+            z = self.bn(z, training=training)
+        return over_space(ops.sigmoid(z), self.data_format)
+
+    def integrate(self, t):
+        """Encode the style ``t`` (N, C, d) as ``z`` (N, C); eq. 4 for the CFC."""
+        if self.integration == "mlp":
+            by_statistic = ops.transpose(t, (0, 2, 1))
+            t = ops.reshape(by_statistic, self._style_shape(t.shape[1], batch=-1))
+        return self.encoder(t)
+
+    def _style_shape(self, channels: int, batch: int | None = None):
+        statistics = len(self.pooling)
+        if self.integration == "cfc":
+            return (batch, channels, statistics)
+        return (batch, statistics * channels)
+
+    def folded(self) -> "SRM":
+        """Return a built copy without batch norm: ``w′ = w·γ/√(v+ε)``, ``b′ = β − γ·m/√(v+ε)``."""
+        if self.bn is None:
+            return super().folded()
+        layer = self._rebuilt(batch_norm=False)
+        layer.encoder.set_weights(self.encoder.affine_weights(*inference_affine(self.bn)))
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "pooling": self.pooling,
+            "integration": self.integration,
+            "batch_norm": self.batch_norm,
+            "reduction": self.reduction,
+            "unbiased": self.unbiased,
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,94 @@
+"""Statistics over height and width, each in as few passes over the feature map as it takes.
+
+All of them are computed and returned in float32 or wider: the square of a float16 activation of
+300 already overflows, and ``E[x²] − E[x]²`` loses every digit where the mean outweighs the spread.
+"""
+
+from keras import ops
+
+from srm_keras.layers.data_format import over_space, spatial_axes
+
+
+def statistics_dtype(dtype: str) -> str:
+    """The dtype in which statistics of ``dtype`` tensors are computed: float32 or wider."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def _widen(x):
+    return ops.cast(x, statistics_dtype(ops.dtype(x)))
+
+
+def _spatial_sum(x, data_format: str):
+    """Sum over width, then over height: short, cache-sized runs, and a two-level (exacter) sum."""
+    height, width = spatial_axes(data_format)
+    return ops.sum(ops.sum(x, axis=width), axis=height)
+
+
+def _pixels(x, data_format: str):
+    """H·W, as a Python number where the shape is static and as a scalar tensor where it is not."""
+    height, width = (ops.shape(x)[axis] for axis in spatial_axes(data_format))
+    if isinstance(height, int) and isinstance(width, int):
+        return float(height * width)
+    return ops.cast(height * width, x.dtype)
+
+
+def spatial_mean(x, data_format: str):
+    """Mean over height and width (Lee et al. 2019, eq. 1): (N, C), float32 or wider."""
+    x = _widen(x)
+    return _spatial_sum(x, data_format) / _pixels(x, data_format)
+
+
+def spatial_max(x, data_format: str):
+    """Maximum over height and width: (N, C), float32 or wider."""
+    return _widen(ops.max(x, axis=spatial_axes(data_format)))
+
+
+def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False):
+    """Mean and standard deviation over height and width (Lee et al. 2019, eqs. 1-3).
+
+    The variance is two-pass and biased (eq. 2), and ``epsilon`` is added to it under the root,
+    which keeps value and gradient finite where a channel is constant.
+
+    The gradient is written by hand. With ``P = H·W`` and upstream gradients ``dμ`` and ``dσ``
+
+        ∂/∂x = dμ/P + dσ·(x − μ)/(P·σ) = A + B·x,   B = dσ/(P·σ),   A = dμ/P − B·μ,
+
+    so that nothing of the size of ``x`` is kept for it but ``x`` itself.
+
+    Args:
+        x: 4-D feature map, any floating dtype.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        epsilon: added to the variance.
+        unbiased: divide the squared deviations by P − 1 instead of P (by 1 where P = 1), as
+            ``torch.std`` does.
+
+    Returns:
+        (N, C, 2) tensor ``[μ, σ]``, float32 or wider.
+    """
+
+    @ops.custom_gradient
+    def mean_std(x):
+        wide = _widen(x)
+        pixels = _pixels(wide, data_format)
+        divisor = _maximum(pixels - 1.0, 1.0) if unbiased else pixels
+        mean = _spatial_sum(wide, data_format) / pixels
+        deviation = wide - over_space(mean, data_format)
+        variance = _spatial_sum(ops.square(deviation), data_format) / divisor
+        std = ops.sqrt(variance + epsilon)
+
+        def gradient(*args, upstream=None):
+            # TensorFlow and JAX pass the upstream gradient alone; torch passes the forward
+            # arguments first and the gradient by name.
+            d_mean, d_std = ops.unstack(args[0] if upstream is None else upstream, num=2, axis=-1)
+            slope = d_std / (divisor * std)
+            intercept = d_mean / pixels - slope * mean
+            d_x = over_space(slope, data_format) * _widen(x) + over_space(intercept, data_format)
+            return ops.cast(d_x, x.dtype)
+
+        return ops.stack([mean, std], axis=-1), gradient
+
+    return mean_std(x)
+
+
+def _maximum(value, floor: float):
+    return max(value, floor) if isinstance(value, float) else ops.maximum(value, floor)

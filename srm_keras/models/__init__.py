@@ -1,0 +1,18 @@
+"""Functional ResNets that take a recalibration spec."""
+
+from srm_keras.models.catalog import build, list_models
+from srm_keras.models.cifar_resnet import CifarResNet
+from srm_keras.models.pyramid import pyramid_outputs
+from srm_keras.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+
+__all__ = [
+    "CifarResNet",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "build",
+    "list_models",
+    "pyramid_outputs",
+]

@@ -1,0 +1,92 @@
+"""ResNets for small images (CIFAR), with a recalibration module in every residual block."""
+
+import keras
+
+from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.models.head import check_head, head, image_input, load_weights
+from srm_keras.models.residual import Unit
+from srm_keras.models.resnet import default_input_shape
+from srm_keras.models.specs import NestedSpec, spec_of_each_block
+from srm_keras.validation import one_of
+
+PLANES = (16, 32, 64)
+MINIMUM_SIDE = 8
+
+
+def CifarResNet(
+    depth: int = 56,
+    block: str = "bottleneck",
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor=None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 10,
+    classifier_activation: str | None = "softmax",
+    recalibration: NestedSpec = None,
+    stride_in: str = "3x3",
+    shortcut: str = "projection",
+    data_format: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """Build a three-stage ResNet for small images.
+
+    ``depth = 6n + 2`` gives n blocks a stage for either block. With basic blocks that is He et
+    al.'s network of that many layers. The SRM paper's "ResNet-56" has nine **bottleneck** blocks a
+    stage: only that gives the paper's parameter counts (0.87 M; the classic one has 0.86 M, and SE
+    in it would have a sixteenth of the paper's weights). The default is the paper's.
+
+    Args:
+        depth: 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...
+        block: ``"bottleneck"`` (the SRM paper; outputs 64, 128, 256) or ``"basic"`` (He et al.;
+            outputs 16, 32, 64).
+        include_top: end in global average pool, dense layer and activation.
+        weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
+        input_tensor: a Keras tensor to build upon.
+        input_shape: (H, W, C), each side at least 8 pixels or None; (32, 32, 3) by default.
+        pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
+        classes: number of classes.
+        classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
+        recalibration: a spec, or nested lists of specs, as for ``ResNet50``.
+        stride_in: where a bottleneck strides: ``"3x3"`` or ``"1x1"``.
+        shortcut: where shapes change: ``"projection"``, or ``"identity"`` for He et al.'s option A
+            (zero channels appended, no weights).
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        name: of the model.
+
+    Returns:
+        A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
+
+    Raises:
+        ValueError: an argument is not one of the above; see the message.
+
+    Reference:
+        He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
+    """
+    blocks = (blocks_per_stage(depth),) * len(PLANES)
+    one_of("block", block, ("bottleneck", "basic"))
+    one_of("stride_in", stride_in, ("3x3", "1x1"))
+    one_of("shortcut", shortcut, ("projection", "identity"))
+    check_head(include_top, pooling, classes)
+    data_format = standardize_data_format(data_format)
+    specs = spec_of_each_block(recalibration, blocks)
+    if input_tensor is None and input_shape is None:
+        input_shape = default_input_shape(32, data_format)
+    inputs = image_input(input_tensor, input_shape, data_format, MINIMUM_SIDE)
+
+    unit = Unit(block, stride_in, shortcut, data_format)
+    x = unit.conv_bn(inputs, PLANES[0], 3, 1, "conv1", relu=True)
+    for index, (planes, stage_specs) in enumerate(zip(PLANES, specs, strict=True)):
+        x = unit.stage(x, planes, 2 if index else 1, stage_specs, f"conv{index + 2}")
+    outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
+    model = keras.Model(inputs, outputs, name=name or f"cifar_resnet{depth}_{block}")
+    return load_weights(model, weights)
+
+
+def blocks_per_stage(depth: int) -> int:
+    """Return n of ``depth = 6n + 2``."""
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+        raise ValueError(
+            f"`depth` must be 6n + 2: 8, 14, 20, 32, 44, 56, 110, ... Received: depth={depth!r}"
+        )
+    return (depth - 2) // 6

@@ -1,0 +1,120 @@
+"""ResNets for ImageNet-sized images, with a recalibration module in every residual block."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.models.head import check_head, head, image_input, load_weights
+from srm_keras.models.residual import Unit
+from srm_keras.models.specs import NestedSpec, spec_of_each_block
+from srm_keras.validation import one_of
+
+# Residual block and blocks of the stages conv2 … conv5 (He et al. 2016, table 1).
+DEPTHS = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+PLANES = (64, 128, 256, 512)
+MINIMUM_SIDE = 32
+
+
+def resnet(
+    depth: int,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor=None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    recalibration: NestedSpec = None,
+    stride_in: str = "3x3",
+    data_format: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """Build a ResNet with a recalibration module at the end of each residual branch.
+
+    The module comes after the branch's last batch norm and before the addition.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        include_top: end in global average pool, dense layer and activation.
+        weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
+        input_tensor: a Keras tensor to build upon.
+        input_shape: (H, W, C), each side at least 32 pixels or None. (224, 224, 3) by default, or
+            (None, None, 3) where ``include_top=False``.
+        pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
+        classes: number of classes.
+        classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
+        recalibration: a spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
+            class, a callable), or a list with an entry a stage, which may be a list with a spec a
+            block: ``[None, "se", "srm", ["srm", None, "srm"]]``.
+        stride_in: where a bottleneck strides: ``"3x3"`` (the SRM authors' code, torchvision;
+            4.09 G multiply-adds) or ``"1x1"`` (He et al.; 3.86 G, the number in the SRM paper).
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        name: of the model.
+
+    Returns:
+        A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
+
+    Raises:
+        ValueError: an argument is not one of the above; see the message.
+
+    Reference:
+        He et al. 2016; Lee et al. 2019, figure 2 and table 1.
+    """
+    block, blocks = DEPTHS[one_of("depth", depth, DEPTHS)]
+    one_of("stride_in", stride_in, ("3x3", "1x1"))
+    check_head(include_top, pooling, classes)
+    data_format = standardize_data_format(data_format)
+    specs = spec_of_each_block(recalibration, blocks)
+    if input_tensor is None and input_shape is None:
+        input_shape = default_input_shape(224 if include_top else None, data_format)
+    inputs = image_input(input_tensor, input_shape, data_format, MINIMUM_SIDE)
+
+    unit = Unit(block, stride_in, "projection", data_format)
+    x = stem(unit, inputs)
+    for index, (planes, stage_specs) in enumerate(zip(PLANES, specs, strict=True)):
+        x = unit.stage(x, planes, 2 if index else 1, stage_specs, f"conv{index + 2}")
+    outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
+    return load_weights(keras.Model(inputs, outputs, name=name or f"resnet{depth}"), weights)
+
+
+def stem(unit: Unit, x):
+    """7×7 convolution of stride 2 and 3×3 max pool of stride 2."""
+    x = unit.conv_bn(x, PLANES[0], 7, 2, "conv1", relu=True)
+    x = layers.ZeroPadding2D(1, data_format=unit.data_format, name="pool1_pad")(x)
+    return layers.MaxPooling2D(3, 2, data_format=unit.data_format, name="pool1")(x)
+
+
+def default_input_shape(side: int | None, data_format: str) -> tuple[int | None, ...]:
+    """An RGB image of ``side`` × ``side`` pixels, or of any size for None."""
+    return (side, side, 3) if data_format == "channels_last" else (3, side, side)
+
+
+def _variant(depth: int) -> Callable[..., keras.Model]:
+    """``resnet`` of a fixed depth, with the call signature of ``keras.applications``."""
+
+    def builder(*args: Any, **kwargs: Any) -> keras.Model:
+        return resnet(depth, *args, **kwargs)
+
+    builder.__name__ = builder.__qualname__ = f"ResNet{depth}"
+    builder.__doc__ = (resnet.__doc__ or "").replace("a ResNet", f"ResNet-{depth}", 1)
+    signature = inspect.signature(resnet)
+    parameters = [p for p in signature.parameters.values() if p.name != "depth"]
+    builder.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return builder
+
+
+ResNet18 = _variant(18)
+ResNet34 = _variant(34)
+ResNet50 = _variant(50)
+ResNet101 = _variant(101)
+ResNet152 = _variant(152)
