@@ -60,4 +60,4 @@ def gate_model(model: keras.Model) -> keras.Model:
         module.name: GateReader(module, name=f"{module.name}_gates")(module.input)
         for module in modules
     }
-    return keras.Model(model.inputs, gates, name=f"{model.name}_gates")
+    return keras.Model(model.input, gates, name=f"{model.name}_gates")

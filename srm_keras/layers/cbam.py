@@ -64,14 +64,15 @@ class CBAM(Recalibration):
             padding="same",
             use_bias=False,
             data_format=self.data_format,
-            dtype=self.dtype_policy,
+            dtype=self.gate_dtype,
             name="conv",
         )
         self.conv.build(feature_shape(2, self.data_format))
 
     def gates(self, inputs, training: bool | None = None):
-        channel_gates = ops.cast(self.channel_gates(inputs), inputs.dtype)
-        return channel_gates * self.spatial_gates(inputs * channel_gates)
+        channel_gates = self.channel_gates(inputs)
+        recalibrated = inputs * ops.cast(channel_gates, inputs.dtype)
+        return channel_gates * self.spatial_gates(recalibrated)
 
     def channel_gates(self, inputs):
         """Eq. 2: (N, 1, 1, C), or (N, C, 1, 1) for ``channels_first``; float32 or wider."""
@@ -80,11 +81,12 @@ class CBAM(Recalibration):
         return over_space(ops.sigmoid(mean + maximum), self.data_format)
 
     def spatial_gates(self, inputs):
-        """Eq. 3: (N, H, W, 1), or (N, 1, H, W) for ``channels_first``."""
+        """Eq. 3: (N, H, W, 1), or (N, 1, H, W) for ``channels_first``; float32 or wider."""
         axis = channel_axis(self.data_format)
         mean = ops.mean(inputs, axis=axis, keepdims=True)
         maximum = ops.max(inputs, axis=axis, keepdims=True)
-        return ops.sigmoid(self.conv(ops.concatenate([mean, maximum], axis=axis)))
+        maps = ops.concatenate([mean, maximum], axis=axis)
+        return ops.sigmoid(self.conv(ops.cast(maps, self.gate_dtype)))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,103 @@
+"""The recalibration spec: every form it takes, and what each wrong one is told."""
+
+import functools
+
+import keras
+import pytest
+
+from srm_keras.layers import (
+    CBAM,
+    ECA,
+    SRM,
+    ChannelwiseDense,
+    GatherExcite,
+    SqueezeExcite,
+    StylePooling,
+    list_recalibrations,
+    recalibration,
+)
+from srm_keras.layers.eca import eca_kernel_size
+
+
+def test_every_name_gives_its_layer():
+    modules = {"cbam": CBAM, "eca": ECA, "ge": GatherExcite, "se": SqueezeExcite, "srm": SRM}
+    assert list_recalibrations() == sorted(modules)
+    for name, module in modules.items():
+        layer = recalibration(name, name="block_1")
+        assert type(layer) is module
+        assert layer.name == "block_1"
+
+
+@pytest.mark.parametrize("spec", [None, "none"])
+def test_no_module(spec):
+    assert recalibration(spec) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"name": "se", "reduction": 8},
+        functools.partial(SqueezeExcite, reduction=8),
+        lambda name: SqueezeExcite(reduction=8, name=name),
+    ],
+)
+def test_options_and_callables(spec):
+    layer = recalibration(spec, name="attention")
+    assert isinstance(layer, SqueezeExcite)
+    assert layer.reduction == 8
+    assert layer.name == "attention"
+
+
+def test_layer_class_and_data_format():
+    assert recalibration(SRM, data_format="channels_first").data_format == "channels_first"
+    assert recalibration("srm", data_format="channels_first").data_format == "channels_first"
+    assert isinstance(recalibration(keras.layers.Identity), keras.layers.Identity)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel_size"), [(16, 3), (64, 3), (128, 5), (256, 5), (512, 5), (2048, 7)]
+)
+def test_eca_kernel_size_follows_the_papers_rule(channels, kernel_size):
+    """|log₂(C)/2 + 1/2|, truncated and made odd upwards, as in the authors' code."""
+    assert eca_kernel_size(channels) == kernel_size
+
+
+MAP = (2, 8, 8, 32)
+WRONG = [
+    (lambda: recalibration("srn"), r"`recalibration` must be one of .*did you mean 'srm'\?"),
+    (lambda: recalibration({"reduction": 4}), r"`recalibration` must be one of .*None"),
+    (lambda: recalibration({"name": "se", "reductoin": 4}), r"'reductoin'.*'reduction'"),
+    (lambda: recalibration(SRM()), r"must not be a layer instance"),
+    (lambda: recalibration(3), r"`recalibration` must be None, a name.*Received: .*=3"),
+    (lambda: recalibration(lambda name: name), r"must return a keras.layers.Layer"),
+    (lambda: SRM(pooling=()), r"`pooling` must be a non-empty list.*pooling=\(\)"),
+    (lambda: SRM(pooling="avg"), r"`pooling` must be a non-empty list.*pooling='avg'"),
+    (lambda: SRM(pooling=["avg", "median"]), r"`pooling` must be one of.*'median'"),
+    (lambda: SRM(pooling=["avg", "avg"]), r"`pooling` must not name a statistic twice"),
+    (lambda: SRM(integration="fc"), r"`integration` must be one of.*'cfc'.*'fc'"),
+    (lambda: SRM(batch_norm="yes"), r"`batch_norm` must be True or False.*'yes'"),
+    (lambda: SRM(unbiased=1), r"`unbiased` must be True or False.*unbiased=1"),
+    (lambda: SRM(epsilon=0), r"`epsilon` must be a positive number.*epsilon=0"),
+    (lambda: SRM(reduction=-3), r"`reduction` must be a positive integer.*reduction=-3"),
+    (lambda: SRM(data_format="NHWC"), r"`data_format` must be one of.*'NHWC'"),
+    (lambda: SRM().build((2, 8, 32)), r"SRM expects a 4-D feature map.*\(2, 8, 32\)"),
+    (lambda: SRM().build((2, 8, 8, None)), r"SRM needs a static number of channels"),
+    (lambda: StylePooling(epsilon=-1.0), r"`epsilon` must be a positive number.*-1\.0"),
+    (lambda: ChannelwiseDense(use_bias=None), r"`use_bias` must be True or False.*None"),
+    (lambda: ChannelwiseDense().build((2, None, 2)), r"static channels and features.*None"),
+    (lambda: SqueezeExcite(reduction=0), r"`reduction` must be a positive integer.*=0"),
+    (lambda: SqueezeExcite(reduction=2.5), r"`reduction` must be a positive integer.*=2\.5"),
+    (lambda: ECA(kernel_size=4), r"`kernel_size` must be odd.*kernel_size=4"),
+    (lambda: ECA(gamma=0), r"`gamma` must be a positive number.*gamma=0"),
+    (lambda: CBAM(kernel_size=2), r"`kernel_size` must be odd.*kernel_size=2"),
+    (lambda: GatherExcite(extent=3), r"`extent` must be one of \[0, 2, 4, 8\].*extent=3"),
+    (lambda: GatherExcite(params="theta-plus"), r"`params` must be one of.*mean 'theta_plus'"),
+    (lambda: GatherExcite(use_bias=False, batch_norm=False), r"`use_bias` must be True where"),
+    (lambda: GatherExcite().build((2, None, 8, 32)), r"static height and width.*None, 8, 32"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG)
+def test_bad_arguments_get_a_message_that_names_them(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

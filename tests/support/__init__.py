@@ -1,0 +1,1 @@
+"""What the tests share: NumPy references, gradients on any backend, random weights."""

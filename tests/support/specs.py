@@ -1,0 +1,76 @@
+"""Every module with every option of its table, as specs, and what the tests must know of them."""
+
+import itertools
+
+import keras
+
+SRM_SPECS = [
+    "srm",
+    {"name": "srm", "unbiased": True},
+    {"name": "srm", "pooling": ["avg"]},
+    {"name": "srm", "pooling": ["std"]},
+    {"name": "srm", "pooling": ["max"]},
+    {"name": "srm", "pooling": ["avg", "max"]},
+    {"name": "srm", "pooling": ["avg", "std", "max"]},
+    {"name": "srm", "batch_norm": False},
+    {"name": "srm", "integration": "mlp", "reduction": 4},
+    {"name": "srm", "integration": "mlp", "batch_norm": False, "reduction": 4},
+]
+GE_SPECS = [
+    {"name": "ge", "extent": extent, "params": params, "reduction": 4}
+    for extent, params in itertools.product((0, 2, 4, 8), ("theta_minus", "theta", "theta_plus"))
+]
+OTHER_SPECS = [
+    {"name": "se", "reduction": 4},
+    {"name": "se", "reduction": 4, "use_bias": False},
+    "eca",
+    {"name": "eca", "kernel_size": 5},
+    {"name": "cbam", "reduction": 4},
+    {"name": "cbam", "reduction": 4, "kernel_size": 3, "use_bias": False},
+    {"name": "ge", "extent": 4, "params": "theta_plus", "use_bias": False, "reduction": 4},
+]
+EVERY_SPEC = [*SRM_SPECS, *GE_SPECS, *OTHER_SPECS]
+
+# Other backends than TensorFlow, op by op far slower, get one spec of each kind of arithmetic.
+CORE_SPECS = [
+    "srm",
+    {"name": "srm", "pooling": ["avg", "std", "max"], "unbiased": True},
+    {"name": "srm", "integration": "mlp", "reduction": 4},
+    {"name": "ge", "extent": 0, "params": "theta", "reduction": 4},
+    {"name": "ge", "extent": 2, "params": "theta_minus", "reduction": 4},
+    {"name": "ge", "extent": 4, "params": "theta_plus", "reduction": 4},
+    {"name": "se", "reduction": 4},
+    "eca",
+    {"name": "cbam", "reduction": 4},
+]
+SPECS = EVERY_SPEC if keras.config.backend() == "tensorflow" else CORE_SPECS
+
+# One of each kind, for the checks that are slow.
+NAMES = ["srm", "se", "ge", "eca", "cbam"]
+
+
+def spec_id(spec) -> str:
+    """A readable name for a parametrized test."""
+    if not isinstance(spec, dict):
+        return str(spec)
+    options = [f"{key}={value}" for key, value in spec.items() if key != "name"]
+    return "-".join([spec["name"], *options]).replace(" ", "").replace("'", "")
+
+
+def needs_static_size(spec) -> bool:
+    """Whether the module cannot be built for an unknown height and width."""
+    if spec == "ge":
+        return True
+    return (
+        isinstance(spec, dict)
+        and spec["name"] == "ge"
+        and spec.get("extent", 0) == 0
+        and spec.get("params", "theta") != "theta_minus"
+    )
+
+
+def is_spatial(spec) -> bool:
+    """Whether the gates differ from pixel to pixel."""
+    if isinstance(spec, str):
+        return spec == "cbam"
+    return spec["name"] == "cbam" or bool(spec.get("extent", 0))
