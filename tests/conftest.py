@@ -21,7 +21,7 @@ settings.register_profile("default", deadline=None, max_examples=25, derandomize
 settings.load_profile("default")
 
 # Each of these runs on any backend; everything else here is TensorFlow's.
-BACKEND_AGNOSTIC = ("layers", "models", "backends")
+BACKEND_AGNOSTIC = ("layers", "backends")
 
 
 def pytest_ignore_collect(collection_path, config):

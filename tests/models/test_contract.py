@@ -1,0 +1,119 @@
+"""What every network must do with every module."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from srm_keras.layers import Recalibration
+from srm_keras.models import CifarResNet
+from tests.support.gradients import layer_gradients
+from tests.support.networks import SHAPE, small_network
+from tests.support.specs import NAMES
+from tests.support.weights import feature_map, randomize, to_format
+
+MODULES = [None, *NAMES]
+KINDS = ["cifar_bottleneck", "cifar_basic", "resnet18"]
+
+every_network = pytest.mark.parametrize("kind", KINDS)
+every_module = pytest.mark.parametrize("module", MODULES)
+LARGE = pytest.param("resnet50", marks=pytest.mark.slow)
+
+
+def images(count: int = 2, data_format: str = "channels_last") -> np.ndarray:
+    return to_format(feature_map((count, *SHAPE)), data_format)
+
+
+@every_module
+@pytest.mark.parametrize("kind", [*KINDS, LARGE])
+def test_output_is_a_distribution_and_every_weight_gets_a_gradient(kind, module):
+    model = small_network(kind, module)
+    randomize(model)
+    upstream = np.random.default_rng(1).normal(size=(4, 5)).astype("float32")
+    y, dx, dw = layer_gradients(model, images(4), upstream, training=True)
+    np.testing.assert_allclose(y.sum(axis=-1), 1.0, rtol=1e-5)
+    assert np.any(dx != 0.0)
+    for variable, gradient in zip(model.trainable_variables, dw, strict=True):
+        assert gradient is not None, variable.path
+        assert np.all(np.isfinite(gradient)), variable.path
+        assert np.any(gradient != 0.0), variable.path
+
+
+@every_module
+@pytest.mark.parametrize("kind", [*KINDS, LARGE])
+def test_keras_file_round_trip(kind, module, tmp_path):
+    model = small_network(kind, module)
+    randomize(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
+    for ours, theirs in zip(model.layers, loaded.layers, strict=True):
+        if isinstance(ours, Recalibration):
+            assert theirs.get_config() == ours.get_config()
+    x = images()
+    np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(model(x)))
+
+
+@every_module
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_weights_file_round_trip(kind, module, tmp_path):
+    model = small_network(kind, module)
+    randomize(model)
+    model.save_weights(tmp_path / "model.weights.h5")
+    same = small_network(kind, module, weights=str(tmp_path / "model.weights.h5"))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(same(images())), ops.convert_to_numpy(model(images()))
+    )
+
+
+@every_module
+@every_network
+def test_data_formats_compute_the_same(kind, module):
+    last = small_network(kind, module, "channels_last")
+    randomize(last)
+    first = small_network(kind, module, "channels_first")
+    for source, target in zip(last.weights, first.weights, strict=True):
+        target.assign(source)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(first(images(2, "channels_first"))),
+        ops.convert_to_numpy(last(images(2))),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@every_module
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy, module):
+    kind = "cifar_basic"
+    wide = small_network(kind, module)
+    randomize(wide)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = small_network(kind, module)
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(wide.get_weights())
+    y = mixed(images(4))
+    assert keras.backend.standardize_dtype(y.dtype) == "float32"
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(y), ops.convert_to_numpy(wide(images(4))), atol=0.06
+    )
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "ge"])
+def test_one_network_takes_images_of_any_size(module):
+    model = CifarResNet(
+        8,
+        "basic",
+        recalibration=module,
+        input_shape=(None, None, 3),
+        include_top=False,
+        pooling="avg",
+    )
+    randomize(model)
+    for side in (16, 27):
+        features = model(feature_map((2, side, side, 3)))
+        assert tuple(features.shape) == (2, 64)
+        assert np.all(np.isfinite(ops.convert_to_numpy(features)))

@@ -1,0 +1,96 @@
+"""Trainable parameters against the tables of the papers, to the digit."""
+
+import numpy as np
+import pytest
+
+from srm_keras.models import CifarResNet, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, build
+
+
+def trainable(model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "expected"),
+    [
+        ("resnet50", None, 25_557_032),
+        ("resnet50", "se", 28_088_024),
+        ("resnet50", "ge", 31_121_704),
+        ("resnet50", "srm", 25_617_448),
+        ("resnet101", None, 44_549_160),
+        ("resnet101", "se", 49_326_872),
+        ("resnet101", "ge", 53_578_024),
+        ("resnet101", "srm", 44_679_208),
+    ],
+)
+def test_table_1_imagenet(name, module, expected):
+    assert trainable(build(name, recalibration=module)) == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "module", "expected"),
+    [
+        (10, None, 869_530),
+        (10, "se", 970_582),
+        (10, "ge", 1_913_818),
+        (10, "srm", 885_658),
+        (100, None, 892_660),
+        (100, "se", 993_712),
+        (100, "ge", 1_936_948),
+        (100, "srm", 908_788),
+    ],
+)
+def test_table_2_cifar(classes, module, expected):
+    assert trainable(CifarResNet(56, recalibration=module, classes=classes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"), [(None, 508_095), ("se", 564_235), ("srm", 517_055)]
+)
+@pytest.mark.parametrize("side", [32, 64])
+def test_table_5_dtd(module, expected, side):
+    model = CifarResNet(32, recalibration=module, classes=47, input_shape=(side, side, 3))
+    assert trainable(model) == expected
+
+
+@pytest.mark.parametrize(
+    ("depth", "shortcut", "expected"),
+    [
+        # He et al. 2016, table 6, in digits: option A has no weights.
+        (20, "identity", 269_722),
+        (32, "identity", 464_154),
+        (44, "identity", 658_586),
+        (56, "identity", 853_018),
+        (110, "identity", 1_727_962),
+        (56, "projection", 855_770),
+    ],
+)
+def test_classic_basic_block_networks(depth, shortcut, expected):
+    assert trainable(CifarResNet(depth, "basic", shortcut=shortcut)) == expected
+
+
+@pytest.mark.parametrize(
+    ("builder", "expected"),
+    [
+        # The published counts of the same networks in torchvision.
+        (ResNet18, 11_689_512),
+        (ResNet34, 21_797_672),
+        (ResNet50, 25_557_032),
+        (ResNet101, 44_549_160),
+        (ResNet152, 60_192_808),
+    ],
+)
+def test_imagenet_networks(builder, expected):
+    assert trainable(builder()) == expected
+
+
+def test_the_stride_placement_changes_no_weights():
+    assert trainable(ResNet50(stride_in="1x1")) == trainable(ResNet50(stride_in="3x3"))
+
+
+def test_equation_10_counts_the_moving_averages_too():
+    """6·ΣN·C is CFC (2), γ, β (2) and the two moving averages; tables count the first four."""
+    plain, srm = ResNet50(), ResNet50(recalibration="srm")
+    blocks_times_channels = 3 * 256 + 4 * 512 + 6 * 1024 + 3 * 2048
+    assert srm.count_params() - plain.count_params() == 6 * blocks_times_channels
+    assert trainable(srm) - trainable(plain) == 4 * blocks_times_channels

@@ -1,0 +1,205 @@
+"""Names, placement, specs by stage and block, pyramid features, and the catalogue."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import srm_keras
+from srm_keras.layers import SRM, Recalibration, SqueezeExcite
+from srm_keras.models import (
+    CifarResNet,
+    ResNet18,
+    ResNet50,
+    build,
+    list_models,
+    pyramid_outputs,
+)
+from srm_keras.models.shortcut import IdentityShortcut
+from tests.support.weights import feature_map, randomize
+
+SMALL = {"classes": 5, "input_shape": (32, 32, 3)}
+
+
+def modules_of(model) -> dict[str, Recalibration]:
+    return {layer.name: layer for layer in model.layers if isinstance(layer, Recalibration)}
+
+
+def test_signature_follows_keras_applications():
+    expected = [
+        "include_top",
+        "weights",
+        "input_tensor",
+        "input_shape",
+        "pooling",
+        "classes",
+        "classifier_activation",
+    ]
+    assert list(inspect.signature(ResNet50).parameters)[:7] == expected
+    ours = inspect.signature(ResNet50).parameters
+    theirs = inspect.signature(keras.applications.ResNet50).parameters
+    for name in expected:
+        if name != "weights":  # there is no pretrained default here
+            assert ours[name].default == theirs[name].default
+    assert ResNet18(True, None, None, (64, 64, 3), None, 7).output_shape == (None, 7)
+
+
+def test_every_block_has_a_module_with_the_papers_name():
+    names = list(modules_of(CifarResNet(56, recalibration="srm")))
+    expected = [f"conv{stage}_{unit}_recalibration" for stage in (2, 3, 4) for unit in range(1, 10)]
+    assert names == expected  # "conv2-6 (64 channels)" of the paper's figure 7
+    model = CifarResNet(56, recalibration="srm")
+    assert model.get_layer("conv2_6_recalibration").output.shape == (None, 32, 32, 64)
+
+
+def test_the_module_sits_between_the_last_batch_norm_and_the_addition():
+    model = ResNet50(recalibration="srm", **SMALL)
+    module = model.get_layer("conv3_2_recalibration")
+    assert module.input is model.get_layer("conv3_2_3_bn").output
+    added = model.get_layer("conv3_2_add").input
+    assert added[0] is model.get_layer("conv3_1_out").output  # the shortcut is left alone
+    assert added[1] is module.output
+
+
+@pytest.mark.parametrize(("stride_in", "expected"), [("3x3", (1, 2)), ("1x1", (2, 1))])
+def test_stride_placement(stride_in, expected):
+    model = ResNet50(stride_in=stride_in, **SMALL)
+    strides = [model.get_layer(f"conv3_1_{index}_conv").strides[0] for index in (1, 2)]
+    assert tuple(strides) == expected
+
+
+def test_specs_by_stage_and_by_block():
+    spec = [None, "se", {"name": "srm", "pooling": ["avg"]}, ["srm", None]]
+    modules = modules_of(ResNet18(recalibration=spec, **SMALL))
+    assert sorted(modules) == [
+        "conv3_1_recalibration",
+        "conv3_2_recalibration",
+        "conv4_1_recalibration",
+        "conv4_2_recalibration",
+        "conv5_1_recalibration",
+    ]
+    assert isinstance(modules["conv3_1_recalibration"], SqueezeExcite)
+    assert modules["conv4_2_recalibration"].pooling == ("avg",)
+    assert isinstance(modules["conv5_1_recalibration"], SRM)
+
+
+def test_any_layer_can_be_the_module():
+    model = CifarResNet(8, recalibration=lambda name: keras.layers.Dropout(0.5, name=name))
+    assert isinstance(model.get_layer("conv2_1_recalibration"), keras.layers.Dropout)
+
+
+@pytest.mark.parametrize("module", ["srm", "ge", "cbam"])
+def test_every_gate_is_reachable(module):
+    model = CifarResNet(14, "basic", recalibration=module, **SMALL)
+    randomize(model)
+    x = feature_map((2, 32, 32, 3))
+    gates = srm_keras.analysis.gate_model(model)(x)
+    assert list(gates) == list(modules_of(model))
+    for name, layer in modules_of(model).items():
+        reader = keras.Model(model.input, [layer.input, layer.output])
+        inputs, outputs = (ops.convert_to_numpy(tensor) for tensor in reader(x))
+        np.testing.assert_allclose(
+            outputs, inputs * ops.convert_to_numpy(gates[name]), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_gates_of_a_plain_network_are_refused():
+    with pytest.raises(ValueError, match=r"`model` must contain recalibration layers"):
+        srm_keras.analysis.gate_model(CifarResNet(8))
+
+
+def test_pyramid_outputs(tmp_path):
+    model = ResNet18(include_top=False, recalibration="srm")
+    outputs = pyramid_outputs(model)
+    assert list(outputs) == ["P2", "P3", "P4", "P5"]
+    features = keras.Model(model.input, outputs)(np.zeros((1, 64, 96, 3), "float32"))
+    shapes = {level: tuple(feature.shape) for level, feature in features.items()}
+    assert shapes == {
+        "P2": (1, 16, 24, 64),
+        "P3": (1, 8, 12, 128),
+        "P4": (1, 4, 6, 256),
+        "P5": (1, 2, 3, 512),
+    }
+    small = CifarResNet(8, recalibration="srm")
+    small.save(tmp_path / "model.keras")
+    assert list(pyramid_outputs(keras.saving.load_model(tmp_path / "model.keras"))) == [
+        "P0",
+        "P1",
+        "P2",
+    ]
+    first = CifarResNet(8, data_format="channels_first", input_shape=(3, None, None))
+    assert list(pyramid_outputs(first)) == ["P0", "P1", "P2"]
+
+
+def test_identity_shortcut_keeps_every_second_pixel_and_appends_zeros():
+    x = feature_map((2, 5, 4, 3))
+    layer = IdentityShortcut(7, 2, data_format="channels_last")
+    y = ops.convert_to_numpy(layer(x))
+    assert y.shape == layer.compute_output_shape(x.shape)
+    np.testing.assert_array_equal(y[..., :3], x[:, ::2, ::2])
+    np.testing.assert_array_equal(y[..., 3:], 0.0)
+
+
+def test_a_name_builds_the_same_network_as_its_builder():
+    named = build("srm_resnet18", **SMALL)
+    called = ResNet18(recalibration="srm", name="srm_resnet18", **SMALL)
+    assert named.get_config() == called.get_config()
+    assert (
+        build("cifar_resnet", depth=8, recalibration="se").count_params()
+        == CifarResNet(8, recalibration="se").count_params()
+    )
+
+
+def test_the_catalogue():
+    names = list_models()
+    assert len(names) == len(set(names)) == 6 * (5 + 1 + 10)
+    assert list_models("*srm*resnet50") == ["srm_resnet50"]
+    assert "cifar_resnet56_bottleneck" in names
+    assert "ge_cifar_resnet110_basic" in names
+
+
+@pytest.mark.parametrize("name", ["srm_cifar_resnet20_basic", "cbam_cifar_resnet20_bottleneck"])
+def test_catalogue_names_carry_their_depth_and_block(name):
+    model = build(name, **SMALL)
+    assert model.name == name
+    assert len(modules_of(model)) == 9
+    assert model.get_layer("conv4_1_out").output.shape[-1] == (64 if "basic" in name else 256)
+
+
+WRONG = [
+    (lambda: build("srm_resnet51"), r"`name` must be one of.*did you mean 'srm_resnet"),
+    (lambda: build("srm_resnet50", recalibration="se"), r"`recalibration` is already part of"),
+    (lambda: build("cifar_resnet20_basic", depth=32), r"`depth` is already part of the name"),
+    (lambda: ResNet18(classes=0), r"`classes` must be a positive integer.*classes=0"),
+    (lambda: ResNet18(include_top=1), r"`include_top` must be True or False"),
+    (lambda: ResNet18(pooling="avg"), r"`pooling` must be None where include_top=True"),
+    (lambda: ResNet18(include_top=False, pooling="sum"), r"`pooling` must be one of.*'sum'"),
+    (lambda: ResNet18(stride_in="5x5"), r"`stride_in` must be one of.*'5x5'"),
+    (lambda: ResNet18(weights="imagenet"), r"`weights` must be None or a path.*'imagenet'"),
+    (lambda: ResNet18(input_shape=(16, 16, 3)), r"`input_shape` must.*at least 32.*\(16, 16, 3\)"),
+    (lambda: ResNet18(input_shape=(64, 64)), r"`input_shape` must have three entries"),
+    (lambda: ResNet18(input_shape=(64, 64, None)), r"`input_shape` must.*known channels"),
+    (lambda: ResNet18(recalibration=["srm"] * 3), r"one entry a stage, 4 of them.*Received 3"),
+    (lambda: ResNet18(recalibration=[["se"], None, None, None]), r"a block of stage 1, 2 of them"),
+    (lambda: ResNet18(recalibration="ser"), r"`recalibration` must be one of.*'se'"),
+    (
+        lambda: ResNet18(include_top=False, recalibration="ge"),
+        r"needs a static height and width",
+    ),
+    (
+        lambda: ResNet18(input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3)),
+        r"`input_shape` must be that of `input_tensor`",
+    ),
+    (lambda: CifarResNet(57), r"`depth` must be 6n \+ 2.*depth=57"),
+    (lambda: CifarResNet(block="wide"), r"`block` must be one of.*'wide'"),
+    (lambda: CifarResNet(shortcut="B"), r"`shortcut` must be one of.*'B'"),
+    (lambda: pyramid_outputs(keras.Sequential([keras.Input((3,))])), r"`model` must be a ResNet"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG)
+def test_bad_arguments_get_a_message_that_names_them(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,86 @@
+"""The house rules that a test can keep: imports run one way, and no private API."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "srm_keras"
+MIDDLE = {"data", "training", "export", "analysis", "interop"}
+ALLOWED = {
+    "layers": set(),
+    "models": {"layers"},
+    "data": {"layers", "models"},
+    "analysis": {"layers", "models"},
+    "export": {"layers", "models"},
+    "training": {"layers", "models", "data"},
+    "interop": {"layers", "models"},
+}
+SHARED = {"validation", "version"}
+
+
+def imported_modules(path: pathlib.Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules.add(node.module or "")
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+@pytest.mark.parametrize("package", sorted(p.name for p in PACKAGE.iterdir() if p.is_dir()))
+def test_imports_run_one_way(package):
+    if package == "__pycache__":
+        return
+    for path in (PACKAGE / package).rglob("*.py"):
+        for module in imported_modules(path):
+            parts = module.split(".")
+            if parts[0] in ("train", "tools", "tests"):
+                pytest.fail(f"{path} imports {module}, which is above it")
+            if parts[0] == "srm_keras" and len(parts) > 1 and parts[1] not in SHARED:
+                assert parts[1] in {package, *ALLOWED[package]}, f"{path} imports {module}"
+
+
+def test_no_private_keras_or_tensorflow():
+    for folder in ("srm_keras", "train", "tools", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for module in imported_modules(path):
+                assert not module.startswith(("keras.src", "tensorflow.python")), path
+
+
+def test_layers_and_models_use_keras_alone():
+    for package in ("layers", "models"):
+        for path in (PACKAGE / package).rglob("*.py"):
+            heavy = {"tensorflow", "jax", "torch"}
+            assert not heavy & {module.split(".")[0] for module in imported_modules(path)}, path
+
+
+@pytest.mark.parametrize("module", ["tensorflow", "matplotlib", "tensorflow_datasets"])
+def test_the_package_imports_nothing_heavy_by_itself(module):
+    """Checked in the source of what ``import srm_keras`` runs; Keras' own imports are its own."""
+    eager = [PACKAGE / "__init__.py", PACKAGE / "validation.py"]
+    for package in ("layers", "models"):
+        eager += (PACKAGE / package).rglob("*.py")
+    for path in eager:
+        assert module not in {name.split(".")[0] for name in imported_modules(path)}, path
+
+
+def test_import_on_another_backend_does_not_import_tensorflow():
+    pytest.importorskip("jax")
+    code = (
+        "import sys, srm_keras; srm_keras.models.CifarResNet(8); print('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"KERAS_BACKEND": "jax", "PATH": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "False"
