@@ -15,7 +15,7 @@ def pyramid_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Return the output of each stage, keyed ``"P2"``, ``"P3"``, … by log₂ of its stride.
 
     Works on any network of this package, with or without top, freshly built or loaded from a
-    file. ``keras.Model(model.inputs, pyramid_outputs(model))`` is the feature extractor.
+    file. ``keras.Model(model.input, pyramid_outputs(model))`` is the feature extractor.
 
     Args:
         model: a ResNet of this package.
@@ -46,5 +46,5 @@ def _level(model: keras.Model, output) -> int:
     probe = [1, *model.input_shape[1:]]
     for side in spatial_axes(data_format):
         probe[side] = probe[side] or _PROBE_SIDE
-    shape = keras.Model(model.inputs, output).compute_output_shape(tuple(probe))
+    shape = keras.Model(model.input, output).compute_output_shape(tuple(probe))
     return round(math.log2(probe[axis] / shape[axis]))

@@ -1,0 +1,115 @@
+"""Parameters and operations of the paper's tables 1 and 2, the paper's beside ours."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from srm_keras.analysis.complexity import Cost, complexity
+from srm_keras.analysis.paper_tables import TABLE_1, TABLE_2
+from srm_keras.analysis.tables import text_table
+from srm_keras.models import CifarResNet, build
+from srm_keras.validation import one_of
+
+Row = dict[str, Any]
+
+
+def compare_complexity(stride_in: str = "1x1") -> Iterator[Row]:
+    """Build each network of tables 1 and 2 and yield the paper's numbers with ours.
+
+    Args:
+        stride_in: where the bottlenecks stride. ``"1x1"`` is the paper's arithmetic, ``"3x3"`` its
+            released code.
+
+    Yields:
+        Dicts with the same keys for both tables, None where the paper gives nothing: ``table``,
+        ``model``, ``classes``, ``paper_params_millions``, ``trainable``, ``params_difference``,
+        ``paper_gflops``, ``multiply_adds``, ``module_operations``, ``operations``,
+        ``gflops_difference``, ``paper_top1``, ``paper_top5``. A difference is ours, rounded to the
+        paper's two decimals, minus the paper's.
+
+    Raises:
+        ValueError: ``stride_in`` is neither.
+    """
+    one_of("stride_in", stride_in, ("1x1", "3x3"))
+    return _compare(stride_in)
+
+
+def _compare(stride_in: str) -> Iterator[Row]:
+    for imagenet in TABLE_1:
+        cost = complexity(build(imagenet.network, stride_in=stride_in)).total
+        yield {"table": 1, "model": imagenet.model, "classes": 1000} | _beside(
+            cost, imagenet.params_millions, imagenet.gflops, imagenet.top1, imagenet.top5
+        )
+    for cifar in TABLE_2:
+        model = CifarResNet(
+            classes=cifar.classes, recalibration=cifar.recalibration, stride_in=stride_in
+        )
+        cost = complexity(model).total
+        yield {"table": 2, "model": cifar.model, "classes": cifar.classes} | _beside(
+            cost, cifar.params_millions, None, cifar.top1, None
+        )
+
+
+def _beside(
+    cost: Cost, params_millions: float, gflops: float | None, top1: float, top5: float | None
+) -> Row:
+    return {
+        "paper_params_millions": params_millions,
+        "trainable": cost.trainable,
+        "params_difference": _difference(cost.trainable / 1e6, params_millions),
+        "paper_gflops": gflops,
+        "multiply_adds": cost.multiply_adds,
+        "module_operations": cost.module_operations,
+        "operations": cost.operations,
+        "gflops_difference": _difference(cost.operations / 1e9, gflops),
+        "paper_top1": top1,
+        "paper_top5": top5,
+    }
+
+
+def _difference(ours: float, paper: float | None) -> float | None:
+    return None if paper is None else round(round(ours, 2) - paper, 2)
+
+
+def _giga(operations: int) -> str:
+    return f"{operations / 1e9:.4f}"
+
+
+# Title of a column: key of the row and how to print it.
+Columns = dict[str, tuple[str, Callable[[Any], str]]]
+
+_PARAMETERS: Columns = {
+    "model": ("model", str),
+    "classes": ("classes", str),
+    "M params: paper": ("paper_params_millions", "{:.2f}".format),
+    "ours": ("trainable", "{:,}".format),
+    "diff.": ("params_difference", "{:+.2f}".format),
+}
+_OPERATIONS: Columns = {
+    "G: conv+dense": ("multiply_adds", _giga),
+    "modules": ("module_operations", _giga),
+    "sum": ("operations", _giga),
+}
+_GFLOPS: Columns = {
+    "GFLOPs: paper": ("paper_gflops", "{:.2f}".format),
+    "diff. ": ("gflops_difference", "{:+.2f}".format),
+}
+_TOP1: Columns = {"paper: top-1": ("paper_top1", "{:.2f}".format)}
+_TOP5: Columns = {"top-5": ("paper_top5", "{:.2f}".format)}
+
+_LAYOUT = (
+    (1, "ImageNet-1K, 224×224", _PARAMETERS | _OPERATIONS | _GFLOPS | _TOP1 | _TOP5),
+    (2, 'CIFAR-10 and CIFAR-100, 32×32, "ResNet-56"', _PARAMETERS | _OPERATIONS | _TOP1),
+)
+
+
+def comparison_text(rows: Sequence[Row]) -> str:
+    """Return the rows of ``compare_complexity`` as two tables for people."""
+    return "\n\n".join(
+        f"Table {number}: {title}\n\n{_text(columns, [r for r in rows if r['table'] == number])}"
+        for number, title, columns in _LAYOUT
+    )
+
+
+def _text(columns: Columns, rows: Sequence[Row]) -> str:
+    cells = [[show(row[key]) for key, show in columns.values()] for row in rows]
+    return text_table(list(columns), cells)

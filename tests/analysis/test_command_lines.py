@@ -1,0 +1,81 @@
+"""The tools as one calls them: each run is a process of its own."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srm_keras.layers import list_recalibrations
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_complexity_prints_and_writes(tmp_path):
+    result = run(
+        "tools.complexity",
+        "--model=srm_cifar_resnet20_basic",
+        "--input_shape=48,48,3",
+        "--per=block",
+        f"--csv={tmp_path / 'new' / 'blocks.csv'}",
+        f"--json={tmp_path / 'all.json'}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("srm_cifar_resnet20_basic, one image of 48×48×3")
+    with (tmp_path / "new" / "blocks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    read = json.loads((tmp_path / "all.json").read_text())
+    assert len(rows) == 1 + 9 + 1
+    assert sum(int(row["operations"]) for row in rows) == read["total"]["operations"]
+    assert f"{read['total']['operations']:,}" in result.stdout.splitlines()[-1]
+
+
+def test_benchmark_layers(tmp_path):
+    result = run("tools.benchmark", "layers", "--quick", f"--out={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "layers.json").read_text())
+    assert report["settings"]["rounds"] == 3
+    assert report["environment"]["keras"]
+    cases = {(row["xla"], row["direction"]) for row in report["rows"]}
+    assert len(cases) == 4
+    assert len(report["rows"]) == len(cases) * (len(list_recalibrations()) + 2)
+    for row in report["rows"]:
+        assert (row["median_ms"] is None) == bool(row["note"])
+        if row["median_ms"]:
+            assert row["minimum_ms"] <= row["median_ms"] <= row["maximum_ms"]
+    se = next(row for row in report["rows"] if row["module"] == "se")
+    multiply = next(row for row in report["rows"] if row["module"] == "multiply")
+    assert se["to_se"] == multiply["to_multiply"] == 1
+    assert se["to_multiply"] == pytest.approx(se["median_ms"] / multiply["median_ms"], abs=0.02)
+    page = (tmp_path / "layers.md").read_text()
+    assert page.count("\n## ") == 4
+    assert result.stdout.count("srm (autodiff)") == page.count("srm (autodiff)") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tools.benchmark"], "must be of: layers. Received: none"),
+        (["tools.benchmark", "layer"], "must be of: layers. Received: layer"),
+        (["tools.complexity"], "Give either `--model` or `--paper`"),
+        (["tools.complexity", "--paper", "--model=resnet18"], "Give either"),
+        (["tools.complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),
+    ],
+)
+def test_bad_command_lines_end_in_one_line(arguments, message):
+    result = run(*arguments)
+    assert result.returncode != 0
+    assert result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,111 @@
+r"""Counts the parameters and multiply-adds of a network.
+
+    python -m tools.complexity --model=srm_resnet50
+    python -m tools.complexity --model=srm_resnet50 --per=block --csv=blocks.csv --json=all.json
+    python -m tools.complexity --model=runs/my_run/best.keras --per=layer
+    python -m tools.complexity --paper
+
+The first form prints a table by stage. `--paper` prints tables 1 and 2 of the SRM paper beside
+this package's numbers. docs/complexity.md says what is counted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+MODEL = flags.DEFINE_string(
+    "model", None, "A name that srm_keras.models.build knows, or a path to a .keras file."
+)
+PAPER = flags.DEFINE_bool("paper", False, "Print the paper's tables 1 and 2 beside ours.")
+PER = flags.DEFINE_enum("per", "stage", ["layer", "block", "stage"], "A row of the table and CSV.")
+INPUT_SHAPE = flags.DEFINE_list(
+    "input_shape", None, "One image, such as 224,224,3. By default the network's own."
+)
+CLASSES = flags.DEFINE_integer("classes", None, "Number of classes, for --model=NAME.")
+STRIDE_IN = flags.DEFINE_enum(
+    "stride_in",
+    None,
+    ["1x1", "3x3"],
+    "Which convolution of a bottleneck strides. By default 3x3 for --model=NAME and 1x1, the "
+    "paper's, for --paper.",
+)
+CSV = flags.DEFINE_string("csv", None, "File for the rows of the table, as plain numbers.")
+JSON = flags.DEFINE_string("json", None, "File for all numbers (every level, with --model).")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Count a network, or those of the paper, as the flags say."""
+    try:
+        _check(argv)
+        _paper() if PAPER.value else _model()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def _check(argv: Sequence[str]) -> None:
+    if len(argv) > 1:
+        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    if PAPER.value == (MODEL.value is not None):
+        raise ValueError("Give either `--model` or `--paper`.")
+    from srm_keras.analysis.tables import writable_file
+
+    for flag in (CSV, JSON):
+        if flag.value is not None:
+            writable_file(flag.name, flag.value)
+
+
+def _model() -> None:
+    from srm_keras.analysis import complexity
+
+    result = complexity(_network(), _input_shape())
+    print(result.to_text(PER.value))
+    if CSV.value:
+        result.to_csv(CSV.value, PER.value)
+    if JSON.value:
+        result.to_json(JSON.value)
+
+
+def _network():
+    import keras
+
+    from srm_keras.models import build
+
+    options = {"classes": CLASSES.value, "stride_in": STRIDE_IN.value}
+    options = {name: value for name, value in options.items() if value is not None}
+    if not MODEL.value.endswith(".keras"):
+        return build(MODEL.value, **options)
+    if options:
+        raise ValueError(f"`--{next(iter(options))}` is for networks by name, not for files.")
+    return keras.saving.load_model(MODEL.value, compile=False)
+
+
+def _input_shape() -> tuple[int, ...] | None:
+    if INPUT_SHAPE.value is None:
+        return None
+    try:
+        return tuple(map(int, INPUT_SHAPE.value))
+    except ValueError:
+        given = ",".join(INPUT_SHAPE.value)
+        raise ValueError(
+            f"`input_shape` must be integers, such as 224,224,3. Received: {given}"
+        ) from None
+
+
+def _paper() -> None:
+    from srm_keras.analysis import compare_complexity, comparison_text
+    from srm_keras.analysis.tables import write_csv, write_json
+
+    rows = []
+    for row in compare_complexity(STRIDE_IN.value or "1x1"):
+        rows.append(row)
+        print(f"counted {row['model']}, {row['classes']} classes", file=sys.stderr)
+    print(comparison_text(rows))
+    if CSV.value:
+        write_csv(CSV.value, rows)
+    if JSON.value:
+        write_json(JSON.value, rows)
+
+
+if __name__ == "__main__":
+    app.run(main)
