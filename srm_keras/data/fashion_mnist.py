@@ -1,0 +1,104 @@
+"""Fashion-MNIST from files that are already there (Xiao, Rasul and Vollgraf 2017).
+
+60,000 + 10,000 grey 28×28 photographs of clothes in ten classes, MIT licence. Debian's package
+`dataset-fashion-mnist` installs the four files.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from srm_keras.data import checks
+from srm_keras.data.idx import read_idx
+from srm_keras.data.info import DatasetInfo
+from srm_keras.validation import one_of
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+KERAS_FOLDER = Path("~/.keras/datasets/fashion-mnist")
+
+CLASS_NAMES = (
+    "t_shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle_boot",
+)
+
+_PREFIXES = {"train": "train", "test": "t10k"}
+_SIDE = 28
+
+
+def load(
+    split: str, *, data_dir: str | os.PathLike | None = None
+) -> tuple[tf.data.Dataset, DatasetInfo]:
+    """Reads a split of Fashion-MNIST.
+
+    Args:
+        split: `"train"` or `"test"`.
+        data_dir: The folder that holds `train-images-idx3-ubyte.gz`,
+            `train-labels-idx1-ubyte.gz` and their `t10k` counterparts. Default: the folder of
+            Debian's package, `/usr/share/datasets/fashion-mnist`, or else the one where Keras
+            keeps its download, `~/.keras/datasets/fashion-mnist`.
+
+    Returns:
+        The data set of (uint8 image (28, 28, 1), int32 label) and its `DatasetInfo`.
+
+    Raises:
+        ValueError: If the split is unknown, or the files are missing (it says how to get them),
+            damaged, or do not belong together.
+    """
+    one_of("split", split, _PREFIXES)
+    images_path, labels_path = _paths(split, data_dir)
+    images, labels = read_idx(images_path, rank=3), read_idx(labels_path, rank=1)
+    _check(images, labels, images_path, labels_path)
+    info = DatasetInfo(
+        "fashion_mnist",
+        split,
+        len(images),
+        len(CLASS_NAMES),
+        CLASS_NAMES,
+        (_SIDE, _SIDE, 1),
+    )
+    pairs = (images[..., np.newaxis], labels.astype("int32"))
+    return tf.data.Dataset.from_tensor_slices(pairs), info
+
+
+def _paths(split: str, data_dir: str | os.PathLike | None) -> list[Path]:
+    """The split's two files in the first folder that has both."""
+    if data_dir is None:
+        folders = [DEBIAN_FOLDER, KERAS_FOLDER.expanduser()]
+    else:
+        folders = [checks.path("data_dir", data_dir)]
+    prefix = _PREFIXES[split]
+    names = [f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"]
+    for folder in folders:
+        paths = [folder / name for name in names]
+        if all(path.is_file() for path in paths):
+            return paths
+    raise ValueError(
+        f"Fashion-MNIST's {' and '.join(names)} must be in `data_dir`. On Debian or Ubuntu, "
+        f"`apt-get install dataset-fashion-mnist` puts them into {DEBIAN_FOLDER}. "
+        f"Received: data_dir={None if data_dir is None else str(data_dir)!r}; "
+        f"looked in {' and '.join(map(str, folders))}"
+    )
+
+
+def _check(images: np.ndarray, labels: np.ndarray, images_path: Path, labels_path: Path) -> None:
+    if images.shape[1:] != (_SIDE, _SIDE):
+        raise ValueError(
+            f"{images_path} must hold images of {_SIDE}×{_SIDE}. Received: {images.shape[1:]}"
+        )
+    if len(images) == 0 or len(images) != len(labels):
+        raise ValueError(
+            f"{images_path} and {labels_path} must hold as many images as labels, at least one. "
+            f"Received: {len(images)} and {len(labels)}"
+        )
+    if labels.max() >= len(CLASS_NAMES):
+        raise ValueError(f"{labels_path} must hold labels 0 … 9. Received: {labels.max()}")

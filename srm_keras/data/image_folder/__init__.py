@@ -1,0 +1,9 @@
+"""Class folders of JPEG and PNG files as a data set.
+
+Either the folder has split folders, `<data_dir>/train/<class>/…` and `<data_dir>/test/<class>/…`,
+or class folders, `<data_dir>/<class>/…`, of which a seeded fraction becomes the test split.
+"""
+
+from srm_keras.data.image_folder.source import load
+
+__all__ = ["load"]

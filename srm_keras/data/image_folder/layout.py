@@ -1,0 +1,203 @@
+"""Which files a split has, and what class each is."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from absl import logging
+
+from srm_keras.data import checks
+from srm_keras.validation import one_of
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+DEFAULT_TEST_FRACTION = 0.2
+
+_TRAIN = "train"
+_SPLIT_LIKE = ("test", "testing", "training", "val", "valid", "validation")
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """The files of a split, in the order of the data set.
+
+    Attributes:
+        paths: The files.
+        labels: The class of each, a position in `class_names`.
+        class_names: The class folders of the training split, sorted by name.
+    """
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+    def without(self, bad: Iterable[Path]) -> "ImageList":
+        """The same list less some files."""
+        bad = set(bad)
+        kept = [(p, y) for p, y in zip(self.paths, self.labels, strict=True) if p not in bad]
+        return replace(self, paths=tuple(p for p, _ in kept), labels=tuple(y for _, y in kept))
+
+
+def list_images(
+    data_dir: str | os.PathLike, split: str, test_fraction: float | None, seed: int
+) -> ImageList:
+    """Lists a split's files without opening them.
+
+    Every file has a random number, a hash of the seed and its path below `data_dir`. Files are
+    ordered by it, and where there are no split folders the lowest of each class are its test
+    files. So neither depends on the file system's order, and a new file moves no other.
+
+    Args:
+        data_dir: The data set's folder.
+        split: Name of the split.
+        test_fraction: Part of each class that becomes `"test"` where there are no split folders.
+        seed: Of the order and of the fraction.
+
+    Returns:
+        The `ImageList`.
+
+    Raises:
+        ValueError: If there is no such folder or split, a class folder holds no image, a class is
+            not one of the training split's, or `test_fraction` is given beside split folders.
+    """
+    root = checks.path("data_dir", data_dir)
+    if not root.is_dir():
+        raise ValueError(
+            f"`data_dir` must be a folder that exists. Received: data_dir={str(root)!r}"
+        )
+    splits = [folder.name for folder in _folders(root)] if _has_split_folders(root) else []
+    if splits:
+        _refuse_fraction(test_fraction, root)
+        by_class = _files_by_class(root / one_of("split", split, splits))
+        class_names = tuple(folder.name for folder in _folders(root / _TRAIN))
+    else:
+        one_of("split", split, (_TRAIN, "test"))
+        _refuse_split_like(root)
+        by_class = _files_by_class(root)
+        class_names = tuple(by_class)
+    _check_classes(by_class, class_names, root, split)
+    ranked = {
+        name: sorted(files, key=lambda f: _rank(f, root, seed)) for name, files in by_class.items()
+    }
+    if not splits:
+        fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
+        ranked = {name: _part(files, split, fraction) for name, files in ranked.items()}
+    return _merged(ranked, class_names, root, seed)
+
+
+def refuse_lost_classes(images: ImageList, expected: ImageList, where: str) -> None:
+    """Raises `ValueError` if a class of `expected` has no file left in `images`."""
+    lost = sorted(set(expected.labels) - set(images.labels))
+    if lost:
+        names = ", ".join(expected.class_names[label] for label in lost)
+        raise ValueError(f"{where} has classes whose files are all corrupt: {names}")
+
+
+def _has_split_folders(root: Path) -> bool:
+    train = root / _TRAIN
+    return train.is_dir() and bool(_folders(train))
+
+
+def _folders(parent: Path) -> list[Path]:
+    """The folders in `parent`, hidden ones aside, sorted by name."""
+    return sorted(
+        (entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
+        key=lambda folder: folder.name,
+    )
+
+
+def _files_by_class(parent: Path) -> dict[str, list[Path]]:
+    stray = [entry for entry in parent.iterdir() if _is_image(entry)]
+    if stray:
+        logging.warning("%d images lie in %s outside any class folder: ignored", len(stray), parent)
+    return {folder.name: _images_below(folder) for folder in _folders(parent)}
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """All image files in `folder` and in the folders below it."""
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"A folder of the data set cannot be read: {error}") from error
+
+    return [
+        path
+        for parent, _, names in os.walk(folder, onerror=refuse)
+        for path in (Path(parent, name) for name in names)
+        if _is_image(path)
+    ]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and not path.is_dir()
+
+
+def _refuse_fraction(test_fraction: float | None, root: Path) -> None:
+    if test_fraction is not None:
+        raise ValueError(
+            f"`test_fraction` must be left out where there are split folders, as in {root}. "
+            f"Received: test_fraction={test_fraction}"
+        )
+
+
+def _refuse_split_like(root: Path) -> None:
+    """A folder `test` beside no `train` is a slip, not a class."""
+    odd = [
+        folder.name
+        for folder in _folders(root)
+        if folder.name.lower() in (_TRAIN, *_SPLIT_LIKE) and _folders(folder)
+    ]
+    if odd:
+        raise ValueError(
+            f"`data_dir` must have its training images in a split folder named 'train' with one "
+            f"folder for each class, if it has split folders such as {', '.join(odd)}. "
+            f"Received: data_dir={str(root)!r}"
+        )
+
+
+def _check_classes(
+    by_class: dict[str, list[Path]], class_names: tuple[str, ...], root: Path, split: str
+) -> None:
+    received = f"Received: data_dir={str(root)!r}, split={split!r}"
+    if not any(by_class.values()):
+        raise ValueError(
+            "`data_dir` must have class folders with JPEG or PNG files, and no image was found. "
+            + received
+        )
+    empty = [name for name, files in by_class.items() if not files]
+    if empty:
+        raise ValueError(f"Class folders without any image: {', '.join(empty)}. {received}")
+    unknown = [name for name in by_class if name not in class_names]
+    if unknown:
+        raise ValueError(
+            f"Classes that the training split does not have: {', '.join(unknown)}. {received}"
+        )
+    missing = [name for name in class_names if name not in by_class]
+    if missing:
+        logging.warning("The split %r has no folder for: %s", split, ", ".join(missing))
+
+
+def _rank(path: Path, root: Path, seed: int) -> bytes:
+    name = path.relative_to(root).as_posix()
+    return hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
+
+
+def _part(files: list[Path], split: str, fraction: float) -> list[Path]:
+    """The first `fraction` for testing, but at least one file for each split if there are two."""
+    count = min(max(1, round(len(files) * fraction)), len(files) - 1)
+    return files[:count] if split == "test" else files[count:]
+
+
+def _merged(
+    by_class: dict[str, list[Path]], class_names: tuple[str, ...], root: Path, seed: int
+) -> ImageList:
+    pairs = [(path, name) for name, files in by_class.items() for path in files]
+    if not pairs:
+        raise ValueError(f"No class of {root} has the two images that a test split needs")
+    pairs.sort(key=lambda pair: _rank(pair[0], root, seed))
+    label = {name: position for position, name in enumerate(class_names)}
+    return ImageList(
+        paths=tuple(path for path, _ in pairs),
+        labels=tuple(label[name] for _, name in pairs),
+        class_names=class_names,
+    )

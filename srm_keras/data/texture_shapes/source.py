@@ -1,0 +1,95 @@
+"""texture_shapes as a `tf.data.Dataset`."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from srm_keras.data.info import DatasetInfo
+from srm_keras.data.texture_shapes import plan
+from srm_keras.data.texture_shapes.generator import Examples, check_arguments, examples
+from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
+from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES
+from srm_keras.validation import one_of, positive_int
+
+CLASS_NAMES = {"shape": SHAPE_NAMES, "texture": SEEN_TEXTURE_NAMES}
+
+_MAX_BYTES = 4 * 2**30
+_CHUNK = 512
+
+
+def load(
+    split: str,
+    *,
+    label: str = "shape",
+    size: int = 32,
+    seed: int = 0,
+    cue_correlation: float = plan.CHANCE,
+    train_examples: int = plan.TRAIN_EXAMPLES,
+    test_examples: int = plan.TEST_EXAMPLES,
+) -> tuple[tf.data.Dataset, DatasetInfo]:
+    """Draws a split of texture_shapes and keeps it in memory.
+
+    The same options serve all splits.
+
+    Args:
+        split: `"train"`, `"test"`, `"test_unseen_style"` or `"cue_conflict"`.
+        label: `"shape"` or `"texture"`: the object's. `"texture"` has no `test_unseen_style`,
+            whose textures are not among the classes.
+        size: Side of the images in pixels, at least 8.
+        seed: Integer in [0, 2**63). Another seed is another data set.
+        cue_correlation: Probability, in `train` and `test`, that an object of shape k has
+            texture k. The default, 0.1, is chance: the texture says nothing about the shape.
+        train_examples: Number of images in `train`.
+        test_examples: Number of images in each of the other splits.
+
+    Returns:
+        The data set of (uint8 image (size, size, 3), int32 label) and its `DatasetInfo`.
+
+    Raises:
+        ValueError: If an argument is out of its range, if `label="texture"` is asked of
+            `test_unseen_style`, or if the images would need more than 4 GiB of memory.
+    """
+    check_arguments(seed, split, size, cue_correlation)
+    _check_label(label, split)
+    positive_int("train_examples", train_examples)
+    positive_int("test_examples", test_examples)
+    count = train_examples if split == "train" else test_examples
+    _check_memory(count, size)
+    drawn = _draw(seed, split, count, size, cue_correlation)
+    labels = drawn.shapes if label == "shape" else drawn.textures
+    names = CLASS_NAMES[label]
+    info = DatasetInfo("texture_shapes", split, count, len(names), names, (size, size, 3))
+    return tf.data.Dataset.from_tensor_slices((drawn.images, labels)), info
+
+
+def _check_label(label: str, split: str) -> None:
+    if split not in plan.LABEL_SPLITS[one_of("label", label, plan.LABEL_SPLITS)]:
+        raise ValueError(
+            "`split` must not be 'test_unseen_style' with label='texture': its texture families "
+            "are not among the classes. Use label='shape' or another split. "
+            f"Received: split={split!r}, label={label!r}"
+        )
+
+
+def _check_memory(count: int, size: int) -> None:
+    if count * size * size * 3 > _MAX_BYTES:
+        raise ValueError(
+            f"{count} images of size={size} need more than 4 GiB of memory. Ask for fewer with "
+            "`train_examples` or `test_examples`, or prepare the TFDS set, which is read from disk"
+        )
+
+
+def _draw(seed: int, split: str, count: int, size: int, cue_correlation: float) -> Examples:
+    """The first `count` images, drawn by as many threads as there are processors."""
+    logging.info("texture_shapes: drawing %d images of %s", count, split)
+    starts = range(0, count, _CHUNK)
+
+    def chunk(start: int) -> Examples:
+        indices = np.arange(start, min(start + _CHUNK, count))
+        return examples(seed, split, indices, size, cue_correlation)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return Examples(*map(np.concatenate, zip(*pool.map(chunk, starts), strict=True)))

@@ -1,0 +1,66 @@
+"""Networks as plain functions from images to outputs, whatever executes them."""
+
+import os
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+Runner = Callable[[np.ndarray], np.ndarray]
+
+SIGNATURE = "serving_default"
+
+
+def keras_runner(model: keras.Model) -> Runner:
+    """Inference of a Keras model with one input and one output, as a graph, without XLA."""
+    function = tf.function(
+        lambda images: model(images, training=False), input_signature=[signature(model)]
+    )
+    return lambda images: function(images).numpy()
+
+
+def signature(model: keras.Model) -> tf.TensorSpec:
+    """The input of ``model`` with its name and dtype and a dynamic batch."""
+    (tensor,) = model.inputs
+    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=tensor.name)
+
+
+def saved_model_runner(path: str | os.PathLike) -> Runner:
+    """The signature ``serving_default`` of a SavedModel, which has one input and one output."""
+    loaded = tf.saved_model.load(os.fspath(path))
+    function = loaded.signatures[SIGNATURE]
+    (name,) = function.structured_input_signature[1]
+
+    def run(images: np.ndarray) -> np.ndarray:
+        # `function` alone does not keep the variables that `loaded` owns.
+        (output,) = loaded.signatures[SIGNATURE](**{name: tf.constant(images)}).values()
+        return output.numpy()
+
+    return run
+
+
+class TFLiteRunner:
+    """A TFLite file with one input and one output, run by LiteRT with its XNNPACK kernels.
+
+    Args:
+        path: of the file.
+        threads: of the interpreter.
+    """
+
+    def __init__(self, path: str | os.PathLike, threads: int = 1):
+        self.interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
+        (self.input,) = self.interpreter.get_input_details()
+        (self.output,) = self.interpreter.get_output_details()
+        self.shape: tuple[int, ...] = ()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Run a batch of any size; a change of shape allocates the tensors anew."""
+        if images.shape != self.shape:
+            self.interpreter.resize_tensor_input(self.input["index"], images.shape)
+            self.interpreter.allocate_tensors()
+            self.shape = images.shape
+        self.interpreter.set_tensor(self.input["index"], images)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])

@@ -1,0 +1,26 @@
+"""Training: a recipe in, a run folder out."""
+
+from srm_keras.training.compare import compare_runs
+from srm_keras.training.curves import plot_run, plot_runs, read_metrics
+from srm_keras.training.loop import train
+from srm_keras.training.optimizer import SGDWithL2
+from srm_keras.training.recipe import default_recipe, is_smoke, resolve
+from srm_keras.training.records import Run, load_run
+from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
+
+__all__ = [
+    "Run",
+    "SGDWithL2",
+    "StepDecay",
+    "WarmUp",
+    "compare_runs",
+    "cosine_decay",
+    "default_recipe",
+    "is_smoke",
+    "load_run",
+    "plot_run",
+    "plot_runs",
+    "read_metrics",
+    "resolve",
+    "train",
+]

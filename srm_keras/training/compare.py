@@ -1,0 +1,130 @@
+"""Several runs side by side: one picture, one table."""
+
+import csv
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from srm_keras.training import run_folder
+from srm_keras.training.curves import plot_runs, read_metrics
+
+MAY_DIFFER = ("seed", "recalibration")
+
+Row = dict[str, Any]
+
+
+def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) -> list[Row]:
+    """Compares runs that differ in recalibration and seed only, and writes what it finds.
+
+    Writes `compare.png` (curves: the mean over seeds in bold, each run thin), `runs.csv` (a
+    row a run), `compare.csv` (a row a recalibration: mean and sample standard deviation over
+    its runs) and `compare.json` (both tables). Unfinished runs count as far as they went.
+
+    Args:
+        workdirs: Run folders.
+        out: The folder for the files; made if it does not exist.
+
+    Returns:
+        The rows of `compare.csv`.
+
+    Raises:
+        ValueError: If there is no run, a folder holds none, or the recipes differ elsewhere.
+    """
+    if not workdirs:
+        raise ValueError("`workdirs` must name at least one run folder. Received: none")
+    recipes = [_read_recipe(Path(workdir)) for workdir in workdirs]
+    _check_comparable(recipes, workdirs)
+    groups: dict[str, list[Path]] = {}
+    for recipe, workdir in zip(recipes, workdirs, strict=True):
+        groups.setdefault(_label(recipe), []).append(Path(workdir))
+    runs = [_run_row(folder, label) for label, folders in groups.items() for folder in folders]
+    table = [
+        _group_row(label, [r for r in runs if r["recalibration"] == label]) for label in groups
+    ]
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    curves = {
+        label: [read_metrics(folder / run_folder.METRICS) for folder in folders]
+        for label, folders in groups.items()
+    }
+    title = f"{recipes[0]['data']['name']}, {recipes[0]['model']['name']}"
+    plot_runs(curves, folder / "compare.png", title)
+    _write_csv(folder / "runs.csv", runs)
+    _write_csv(folder / "compare.csv", table)
+    run_folder.write_json(folder / "compare.json", {"runs": runs, "groups": table})
+    return table
+
+
+def _read_recipe(folder: Path) -> Row:
+    for name in (run_folder.RECIPE, run_folder.METRICS):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"`workdirs` must be run folders. Received: {str(folder)!r}, which lacks {name}"
+            )
+    return json.loads((folder / run_folder.RECIPE).read_text())
+
+
+def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLike]) -> None:
+    first = recipes[0]
+    for recipe, workdir in zip(recipes[1:], workdirs[1:], strict=True):
+        for name in sorted((first.keys() | recipe.keys()) - set(MAY_DIFFER)):
+            if first.get(name) != recipe.get(name):
+                raise ValueError(
+                    "`workdirs` must be runs whose recipes differ in seed and recalibration "
+                    f"only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
+                    f"{name}={recipe.get(name)!r} in {str(workdir)!r}"
+                )
+
+
+def _label(recipe: Mapping[str, Any]) -> str:
+    spec = recipe["recalibration"]
+    return spec if isinstance(spec, str) else json.dumps(spec) if spec else "none"
+
+
+def _run_row(folder: Path, label: str) -> Row:
+    """One run: accuracies from its metrics.csv, the rest from result.json where it is."""
+    rows = read_metrics(folder / run_folder.METRICS)
+    if not rows:
+        raise ValueError(
+            f"`workdirs` must be runs evaluated at least once. Received: {str(folder)!r}"
+        )
+    accuracies = [row["val_accuracy"] for row in rows]
+    row = {
+        "run": str(folder),
+        "recalibration": label,
+        "seed": _read_recipe(folder)["seed"],
+        "steps": int(rows[-1]["step"]),
+        "seconds": rows[-1]["seconds"],
+        "last_accuracy": accuracies[-1],
+        "best_accuracy": max(accuracies),
+    }
+    result = folder / run_folder.RESULT
+    return row | (_from_result(json.loads(result.read_text())) if result.is_file() else {})
+
+
+def _from_result(result: Row) -> Row:
+    """Parameters, and the last weights' accuracy on every split."""
+    splits = {
+        f"{split}_accuracy": score["accuracy"] for split, score in result["last"]["splits"].items()
+    }
+    return {"trainable_parameters": result["parameters"]["trainable"]} | splits
+
+
+def _group_row(label: str, runs: Sequence[Row]) -> Row:
+    row: Row = {"recalibration": label, "runs": len(runs)}
+    for name in [name for name in runs[0] if name.endswith("_accuracy")]:
+        values = [run[name] for run in runs if name in run]
+        row[f"{name}_mean"] = statistics.mean(values)
+        row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+    return row
+
+
+def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

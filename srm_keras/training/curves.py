@@ -1,0 +1,90 @@
+"""The one plotting style of the training figures: loss and accuracy against the step."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from srm_keras.training.run_folder import write_atomically
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+QUANTITIES = ("loss", "accuracy")
+KINDS = {"": ("training", "--"), "val_": ("validation", "-")}  # column prefix: label, line
+
+Rows = Sequence[Mapping[str, float]]
+
+
+def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
+    """Reads a `metrics.csv` into one mapping of numbers a row, without an unfinished last line.
+
+    Raises:
+        ValueError: If a line does not have one number for every column.
+    """
+    lines = Path(path).read_text().split("\n")[:-1]
+    try:
+        return [
+            {name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)
+        ]
+    except TypeError:
+        raise ValueError(f"`path` must be a metrics.csv. Received: path={str(path)!r}") from None
+
+
+def plot_run(rows: Rows, path: str | os.PathLike, title: str) -> None:
+    """Draws the training and validation curves of one run as a PNG."""
+    figure, panels = _figure(title)
+    for quantity, axes in panels.items():
+        for color, (prefix, (kind, _)) in zip(PALETTE, KINDS.items(), strict=False):
+            _line(axes, [rows], prefix + quantity, color, kind, style="-")
+    _save(figure, panels, path)
+
+
+def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, title: str) -> None:
+    """Draws several runs on one PNG: a colour a group, the mean in bold, each run thin.
+
+    Args:
+        groups: For each label the rows of its runs (such as one run a seed).
+        path: Where the PNG goes.
+        title: The title of the figure.
+    """
+    figure, panels = _figure(title)
+    for quantity, axes in panels.items():
+        for index, (label, runs) in enumerate(groups.items()):
+            color = PALETTE[index % len(PALETTE)]
+            for prefix, (kind, style) in KINDS.items():
+                _line(axes, runs, prefix + quantity, color, f"{label}, {kind}", style)
+    _save(figure, panels, path)
+
+
+def _figure(title: str) -> tuple[Figure, dict[str, Axes]]:
+    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    panels = dict(zip(QUANTITIES, figure.subplots(1, 2), strict=True))
+    for quantity, axes in panels.items():
+        axes.set(xlabel="step", ylabel=quantity)
+        axes.grid(color="#dddddd", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def _line(
+    axes: Axes, runs: Sequence[Rows], column: str, color: str, label: str, style: str
+) -> None:
+    """Draws the mean of `column` over `runs`, at the steps that all of them reached."""
+    curves = [{row["step"]: row[column] for row in rows} for rows in runs]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    mean = [float(np.mean([curve[step] for curve in curves])) for step in steps]
+    marker = "." if len(steps) == 1 else None
+    axes.plot(steps, mean, style, color=color, linewidth=1.8, label=label, marker=marker)
+    if len(curves) > 1:
+        for curve in curves:
+            axes.plot(list(curve), list(curve.values()), style, color=color, alpha=0.3, lw=0.8)
+
+
+def _save(figure: Figure, panels: Mapping[str, Axes], path: str | os.PathLike) -> None:
+    panels["loss"].legend(frameon=False, fontsize=9, handlelength=3)
+    write_atomically(Path(path), lambda temporary: figure.savefig(temporary))

@@ -1,0 +1,98 @@
+"""SGD as the paper's authors ran it: torch's L2 weight decay, inside the momentum."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+from keras import ops
+
+from srm_keras.layers import SRM, ChannelwiseDense
+
+
+@keras.saving.register_keras_serializable("srm_keras")
+class SGDWithL2(keras.optimizers.SGD):
+    """`torch.optim.SGD(lr, momentum, weight_decay=l2, nesterov)` for Keras.
+
+    For a variable w with gradient g, velocity m (zero at first) and learning rate lr:
+
+        g <- g + l2 * w
+        m <- momentum * m + g
+        w <- w - lr * m                        (nesterov: w - lr * (g + momentum * m))
+
+    It differs from `keras.optimizers.SGD(weight_decay=)` twice. There the decay is decoupled
+    (`w <- w - lr * weight_decay * w`, no momentum), and the learning rate is folded into the
+    velocity, so that after a drop of the rate the old, larger updates live on for a while.
+
+    Args:
+        learning_rate: A float or a `LearningRateSchedule`.
+        momentum: A float in [0, 1].
+        nesterov: Whether to look one step ahead.
+        l2: The L2 coefficient, torch's `weight_decay`; a float >= 0.
+        l2_exclude: Paths of variables (`variable.path`) that take no L2.
+        name: Name of the optimizer.
+        **kwargs: As for `keras.optimizers.SGD`; `weight_decay` must stay `None`.
+
+    Reference: Lee et al. 2019, section 4.1 (SGD, momentum 0.9, weight decay 1e-4).
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        l2: float = 1e-4,
+        l2_exclude: Sequence[str] = (),
+        name: str = "sgd_with_l2",
+        **kwargs,
+    ):
+        if kwargs.get("weight_decay") is not None:
+            raise ValueError(
+                "`weight_decay` must be None: SGDWithL2 takes its decay as `l2`. "
+                f"Received: weight_decay={kwargs['weight_decay']!r}"
+            )
+        if l2 < 0:
+            raise ValueError(f"`l2` must be a float >= 0. Received: l2={l2!r}")
+        super().__init__(learning_rate, momentum, nesterov, name=name, **kwargs)
+        self.l2 = l2
+        self.l2_exclude = tuple(l2_exclude)
+
+    def build(self, variables):
+        """Makes the velocities and notes which variables take L2."""
+        if self.built:
+            return
+        super().build(variables)
+        self.l2_rates = tuple(0.0 if v.path in self.l2_exclude else self.l2 for v in variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable; the formulas are in the class docstring."""
+        # The look-up by variable is the one that Keras' own subclassing example documents.
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype)
+        g = ops.cast(gradient, variable.dtype) + self.l2_rates[index] * variable
+        if self.momentum == 0:
+            self.assign_sub(variable, rate * g)
+            return
+        m = self.momentums[index]
+        self.assign(m, self.momentum * m + g)
+        self.assign_sub(variable, rate * (g + self.momentum * m if self.nesterov else m))
+
+    def get_config(self) -> dict:
+        """The arguments, as JSON can hold them."""
+        return {**super().get_config(), "l2": self.l2, "l2_exclude": list(self.l2_exclude)}
+
+
+def paths_without_l2(model: keras.Model) -> list[str]:
+    """Paths of the variables that the paper's authors do not decay: each SRM's CFC and batch norm.
+
+    Everything else decays: convolutions, dense layers, biases and the network's batch norms.
+    """
+    without = (ChannelwiseDense, keras.layers.BatchNormalization)
+    modules = [layer for layer in _layers(model) if isinstance(layer, SRM)]
+    parts = [part for srm in modules for part in (srm.encoder, srm.bn) if isinstance(part, without)]
+    return [variable.path for part in parts for variable in part.trainable_variables]
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)

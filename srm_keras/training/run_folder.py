@@ -1,0 +1,75 @@
+"""What a run leaves on disk, and how it is written so that a kill leaves it readable."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RECIPE = "recipe.json"
+VERSIONS = "versions.json"
+PREPROCESSING = "preprocessing.json"
+CLASSES = "classes.json"
+METRICS = "metrics.csv"
+CURVES = "curves.png"
+BEST = "best.keras"
+LAST = "last.keras"
+RESULT = "result.json"
+FILES = (RECIPE, VERSIONS, PREPROCESSING, CLASSES, METRICS, CURVES, BEST, LAST, RESULT)
+
+PACKAGES = ("srm-keras", "keras", "tensorflow", "numpy", "ml-collections", "tensorflow-datasets")
+
+
+def check_free(workdir: str | os.PathLike, overwrite: bool) -> None:
+    """Checks that a run may be written to `workdir`, without touching it.
+
+    Raises:
+        ValueError: If `workdir` is a file, or holds a run and `overwrite` is false.
+    """
+    folder = Path(workdir)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`workdir` must be a folder. Received: workdir={str(workdir)!r}, a file")
+    found = [name for name in FILES if (folder / name).exists()]
+    if found and not overwrite:
+        raise ValueError(
+            "`workdir` must not hold a run already; choose another folder or pass `overwrite`. "
+            f"Received: workdir={str(workdir)!r}, which holds {', '.join(found)}"
+        )
+
+
+def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
+    """Makes the folder; with `overwrite`, removes the files of an earlier run (no others)."""
+    check_free(workdir, overwrite)
+    folder = Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Calls `write(temporary path)` and renames the result to `path`: all of it or none."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    text = json.dumps(value, indent=2, default=str) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def versions(seed: int) -> dict[str, Any]:
+    """Python, platform, package versions and seed, for `versions.json`."""
+    return {
+        "seed": seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }

@@ -1,0 +1,194 @@
+"""`batches`: order, epochs, determinism, static shapes."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from srm_keras.data import Preprocessing, batches
+
+COUNT = 50
+IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 10, 12, 3), dtype="uint8")
+LABELS = np.arange(COUNT, dtype="int32")
+DATASET = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+AUGMENTED = Preprocessing(8, pad=2, flip=True)
+
+
+def taken(stream: tf.data.Dataset, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*stream.take(steps).as_numpy_iterator(), strict=True)
+    return np.stack(images), np.stack(labels)
+
+
+def generated(count: int = COUNT) -> tf.data.Dataset:
+    """The same examples, but only from the beginning, and of unknown number."""
+    pairs = zip(IMAGES[:count], LABELS[:count], strict=True)
+    return tf.data.Dataset.from_generator(
+        lambda: iter(list(pairs)), output_signature=DATASET.element_spec
+    )
+
+
+def counted(count: int = COUNT) -> tf.data.Dataset:
+    return generated(count).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def test_evaluation_keeps_order_and_the_last_batch():
+    preprocessing = Preprocessing(8)
+    stream = batches(DATASET, preprocessing, 16, training=False)
+    assert stream.element_spec[0].shape == (None, 8, 8, 3)
+    assert [len(labels) for _, labels in stream] == [16, 16, 16, 2]
+    np.testing.assert_array_equal(np.concatenate([y for _, y in stream]), LABELS)
+    images = np.concatenate([x for x, _ in stream])
+    expected = (IMAGES[:, 1:9, 2:10].astype("float64") / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+
+
+def test_training_batches_are_full_endless_and_static():
+    stream = batches(DATASET, AUGMENTED, 8, training=True)
+    assert stream.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert stream.element_spec == (
+        tf.TensorSpec((8, 8, 8, 3), tf.float32),
+        tf.TensorSpec((8,), tf.int32),
+    )
+
+
+@pytest.mark.parametrize("buffer", [None, COUNT])
+def test_every_epoch_has_each_example_at_most_once_in_a_new_order(buffer):
+    stream = batches(DATASET, AUGMENTED, 8, training=True, seed=3, shuffle_buffer=buffer)
+    labels = taken(stream, 60)[1].reshape(10, 48)
+    for epoch in labels:
+        assert len(set(epoch.tolist())) == 48
+    assert len({tuple(epoch) for epoch in labels}) == 10
+    assert set(labels.ravel().tolist()) == set(range(COUNT))
+    assert not (labels == LABELS[:48]).all(axis=1).any()
+
+
+def test_example_k_is_augmented_with_the_numbers_of_seed_and_k():
+    images, labels = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=11), 20)
+    flat = images.reshape(160, 8, 8, 3)
+    for k in (0, 1, 47, 48, 49, 159):
+        seed = tf.constant([11, k], tf.int64)
+        expected = AUGMENTED.training(IMAGES[labels.ravel()[k]], seed)
+        np.testing.assert_array_equal(flat[k], expected)
+
+
+def test_order_is_that_of_stateless_shuffle():
+    labels = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=11), 12)[1].reshape(2, 48)
+    for epoch in range(2):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(COUNT), tf.constant([11, -1 - epoch], tf.int64), alg="philox"
+        )
+        np.testing.assert_array_equal(labels[epoch], order[:48])
+
+
+def test_a_step_depends_on_the_seed_and_its_number_alone():
+    steps = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5), 15)
+    keras.utils.set_random_seed(99)  # also TensorFlow's global seed
+    again = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5), 15)
+    later = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5).skip(9), 6)
+    cached = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5, cache=True), 15)
+    other = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=6), 15)
+    for part in range(2):
+        np.testing.assert_array_equal(steps[part], again[part])
+        np.testing.assert_array_equal(steps[part][9:], later[part])
+        np.testing.assert_array_equal(steps[part], cached[part])
+        assert (steps[part] != other[part]).any()
+
+
+def test_iterating_twice_gives_the_same_stream():
+    stream = batches(DATASET, AUGMENTED, 8, training=True, seed=5)
+    for first, second in zip(taken(stream, 8), taken(stream, 8), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_cache_reads_each_example_once(training):
+    reads = []
+
+    def read(image, label):
+        def note(value):
+            reads.append(int(value))
+            return value
+
+        return image, tf.ensure_shape(tf.numpy_function(note, [label], tf.int32), ())
+
+    stream = batches(DATASET.map(read), AUGMENTED, 10, training, cache=True)
+    for _ in range(3):
+        assert len(list(stream.take(5))) == 5
+    most = max(reads.count(label) for label in range(COUNT))
+    assert set(reads) == set(range(COUNT))
+    assert most <= 2  # the check that the data set can be read by position costs one reading
+
+
+def test_what_does_not_fit_is_not_cached(monkeypatch, caplog):
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PHYS_PAGES": 3}.get(name, 4096))
+    stream = batches(DATASET, Preprocessing(8), 10, training=False, cache=True)
+    assert "Images are not cached" in caplog.text
+    assert len(list(stream)) == 5
+
+
+def test_images_of_several_sizes():
+    sizes = [(9, 14), (20, 8), (8, 8), (5, 30)] * 4
+    dataset = tf.data.Dataset.range(16).map(
+        lambda i: (
+            tf.cast(tf.fill(tf.concat([tf.gather(tf.constant(sizes), i), [3]], 0), i), tf.uint8),
+            i,
+        )
+    )
+    dataset = dataset.map(lambda x, y: (tf.ensure_shape(x, (None, None, 3)), y))
+    preprocessing = Preprocessing(8, resize=10, mean=0.0, std=1 / 255)
+    for stream in (
+        batches(dataset, preprocessing, 4, training=True, cache=True),
+        batches(dataset, preprocessing, 4, training=False),
+    ):
+        for images, labels in stream.take(4):
+            assert images.shape == (4, 8, 8, 3)
+            assert labels.dtype == tf.int32
+            expected = tf.cast(labels, tf.float32)[:, None, None, None] * tf.ones_like(images)
+            np.testing.assert_allclose(images, expected, atol=1e-4)
+
+
+def test_a_data_set_without_random_access_takes_a_buffer():
+    stream = batches(counted(), AUGMENTED, 8, training=True, shuffle_buffer=20)
+    assert len(set(taken(stream, 6)[1].ravel().tolist())) == 48
+
+
+def test_fit_reads_across_epochs():
+    model = keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(COUNT)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    stream = batches(DATASET, AUGMENTED, 8, training=True)
+    history = model.fit(stream, steps_per_epoch=2, epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be a positive integer. Received: batch_size=0"),
+        ({"batch_size": 51}, "`batch_size` must be at most the number of examples, 50"),
+        ({"training": "yes"}, "`training` must be True or False"),
+        ({"cache": None}, "`cache` must be True or False"),
+        ({"seed": -1}, "`seed` must be an integer in [0, 2**63)"),
+        ({"shuffle_buffer": 0}, "`shuffle_buffer` must be a positive integer"),
+        ({"dataset": generated()}, "`dataset` must have a known, finite number of examples"),
+        ({"dataset": DATASET.repeat()}, "`dataset` must have a known, finite number of examples"),
+        ({"dataset": counted()}, "`shuffle_buffer` must be given for a `dataset`"),
+        ({"dataset": DATASET.batch(2)}, "unbatched (uint8 image (H, W, C), label) pairs"),
+        ({"dataset": DATASET.map(lambda x, y: x)}, "unbatched (uint8 image (H, W, C), label)"),
+        (
+            {"dataset": DATASET.map(lambda x, y: (tf.cast(x, tf.float32), y))},
+            "unbatched (uint8 image (H, W, C), label)",
+        ),
+    ],
+)
+def test_bad_arguments(change, message):
+    arguments = {
+        "dataset": DATASET,
+        "preprocessing": AUGMENTED,
+        "batch_size": 8,
+        "training": True,
+        **change,
+    }
+    with pytest.raises(ValueError, match=re.escape(message)):
+        batches(**arguments)

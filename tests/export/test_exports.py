@@ -1,0 +1,264 @@
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from srm_keras.export import ExportError, to_saved_model, to_tflite
+from srm_keras.layers import list_recalibrations
+from tests.support.weights import feature_map, randomize
+
+MODULES = [None, *list_recalibrations()]
+FILES = {to_saved_model: "saved_model", to_tflite: "model.tflite"}
+SAMPLES = feature_map((5, 8, 8, 3))
+
+exporters = pytest.mark.parametrize("export", FILES, ids=FILES.values())
+
+
+def run_saved_model(path, images):
+    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return function(image=tf.constant(images))["output_0"].numpy()
+
+
+def run_tflite(path, images):
+    interpreter = Interpreter(str(path))
+    return interpreter.get_signature_runner("serving_default")(image=images)["output_0"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_exported_files_compute_what_the_network_computes(export_once, module):
+    exported = export_once(module)
+    expected = exported.model(exported.samples, training=False).numpy()
+    assert np.ptp(expected, axis=-1).min() > 1e-3
+    for run, path in ((run_saved_model, exported.saved_model), (run_tflite, exported.tflite)):
+        for batch in (1, 5):
+            actual = run(path, exported.samples[:batch])
+            assert actual.shape == (batch, 10)
+            np.testing.assert_allclose(actual, expected[:batch], rtol=0, atol=1e-5)
+
+
+RUN_WITHOUT_KERAS = """
+import sys
+sys.modules["keras"] = sys.modules["srm_keras"] = None  # importing them fails
+import numpy as np
+import tensorflow as tf
+folder, images, outputs = sys.argv[1:]
+function = tf.saved_model.load(folder).signatures["serving_default"]
+np.save(outputs, function(image=tf.constant(np.load(images)))["output_0"])
+assert sys.modules["keras"] is None and sys.modules["srm_keras"] is None
+"""
+
+
+def test_a_saved_model_needs_no_keras(export_once, tmp_path):
+    exported = export_once("srm")
+    np.save(tmp_path / "images.npy", exported.samples)
+    files = [exported.saved_model, tmp_path / "images.npy", tmp_path / "outputs.npy"]
+    subprocess.run([sys.executable, "-c", RUN_WITHOUT_KERAS, *map(str, files)], check=True)
+    expected = exported.model(exported.samples, training=False)
+    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, rtol=0, atol=1e-5)
+
+
+def test_reports_hold_what_was_measured(export_once):
+    exported = export_once("srm")
+    expected = np.asarray(exported.model(exported.samples, training=False), "float64")
+    for report, path, run in (
+        (exported.saved_model_report, exported.saved_model, run_saved_model),
+        (exported.tflite_report, exported.tflite, run_tflite),
+    ):
+        errors = np.abs(run(path, exported.samples) - expected)
+        assert report.file == path.name
+        assert report.parity.samples == 5
+        assert report.parity.max_error == pytest.approx(errors.max(), abs=3e-7)
+        assert report.parity.max_error > 0
+        assert report.parity.top1_agreement == 1.0
+        files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+        assert report.size_bytes == sum(len(file.read_bytes()) for file in files)
+        assert report.input_shape == (None, 16, 16, 3)
+        assert report.output_shape == (None, 10)
+        assert report.keras_parameters == exported.model.count_params()
+        assert 4 * report.parameters < report.size_bytes
+        assert report.folded
+        assert report.batch_norm_kept == {}
+        assert min(report.latency_ms.values()) > 0
+
+
+def test_folding_takes_four_numbers_a_channel_away_and_gives_one_back(export_once):
+    exported = export_once("srm")
+    channels_of_networks = sum(
+        layer.gamma.shape[0]
+        for layer in exported.model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    channels_of_srm = 16 + 32 + 64
+    removed = exported.model.count_params() - exported.tflite_report.parameters
+    assert removed == 3 * (channels_of_networks + channels_of_srm)
+
+
+def test_one_report_holds_all_exports_to_a_folder(export_once):
+    exported = export_once("srm")
+    folder = exported.tflite.parent
+    reports = json.loads((folder / "report.json").read_text())["exports"]
+    assert reports == [exported.saved_model_report.to_dict(), exported.tflite_report.to_dict()]
+    page = (folder / "report.md").read_text()
+    for report in reports:
+        assert f"| {report['file']} | {report['format']} |" in page
+        assert f"{report['parity']['max_error']:.1e}" in page
+    assert {path.name for path in folder.iterdir()} == {
+        "saved_model",
+        "model.tflite",
+        "report.json",
+        "report.md",
+    }
+
+
+@exporters
+def test_nothing_is_left_where_the_outputs_differ_too_much(export, small_model, tmp_path):
+    path = tmp_path / FILES[export]
+    with pytest.raises(ExportError, match=f"{path.name} was not written: its outputs differ"):
+        export(small_model, path, SAMPLES, tolerance=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@exporters
+def test_a_good_file_is_replaced_by_a_good_one_and_by_no_other(export, small_model, tmp_path):
+    path = tmp_path / FILES[export]
+    export(small_model, path, SAMPLES, fold=False)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    with pytest.raises(ExportError):
+        export(small_model, path, SAMPLES, tolerance=0)
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    report = export(small_model, path, SAMPLES)
+    assert report.folded
+    assert json.loads((tmp_path / "report.json").read_text())["exports"] == [report.to_dict()]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@exporters
+def test_logits_are_held_to_a_relative_bound(export, small_model, tmp_path):
+    features = small_model.get_layer("pool").output
+    logits = keras.layers.Dense(5, kernel_initializer=keras.initializers.Constant(1e4))
+    model = keras.Model(small_model.input, logits(features))
+    report = export(model, tmp_path / FILES[export], SAMPLES)
+    assert report.parity.max_output > 1e3
+    assert report.parity.max_error <= 1e-5 * report.parity.max_output
+
+
+def test_without_folding_batch_norm_stays_and_parity_holds(small_model, tmp_path):
+    report = to_tflite(small_model, tmp_path / "model.tflite", SAMPLES, fold=False)
+    assert report.parameters == report.keras_parameters == small_model.count_params()
+    assert not report.folded
+
+
+def test_unmerged_batch_norm_is_reported(tmp_path):
+    inputs = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(inputs, keras.layers.BatchNormalization(name="bn")(inputs))
+    randomize(model)
+    report = to_tflite(model, tmp_path / "model.tflite", SAMPLES)
+    assert list(report.batch_norm_kept) == ["bn"]
+    assert report.parity.top1_agreement is None
+    assert "kept `bn`: its input 'image'" in (tmp_path / "report.md").read_text()
+
+
+def test_height_and_width_may_be_unknown(tmp_path):
+    inputs = keras.Input((None, None, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    to_tflite(model, tmp_path / "model.tflite", SAMPLES)
+    to_saved_model(model, tmp_path / "saved_model", SAMPLES)
+    images = feature_map((2, 11, 5, 3))
+    expected = model(images)
+    for actual in (
+        run_tflite(tmp_path / "model.tflite", images),
+        run_saved_model(tmp_path / "saved_model", images),
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+def sequential():
+    return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+
+
+def two_inputs():
+    inputs = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    return keras.Model(inputs, keras.layers.Add()(inputs), name="two")
+
+
+WRONG_ARGUMENTS = {
+    "uint8": ({"samples": np.zeros((2, 8, 8, 3), "uint8")}, "`samples` must be .* floating"),
+    "empty": ({"samples": SAMPLES[:0]}, "`samples` must be a non-empty"),
+    "shape": ({"samples": SAMPLES[:, :4]}, r"\(None, 8, 8, 3\).*float32 of shape \(5, 4, 8, 3\)"),
+    "rank": ({"samples": SAMPLES[0]}, r"`samples` must be .*\(8, 8, 3\)"),
+    "nan": ({"samples": SAMPLES * np.nan}, "`samples` must be finite"),
+    "tolerance": ({"tolerance": -1}, "`tolerance` must be .* Received: tolerance=-1"),
+    "tolerance-nan": ({"tolerance": float("nan")}, "`tolerance` must be .*nan"),
+    "fold": ({"fold": "yes"}, "`fold` must be True or False. Received: fold='yes'"),
+    "sequential": ({"model": sequential()}, "`model` must be a functional keras.Model"),
+    "inputs": ({"model": two_inputs()}, "`model` must have one input.*'two' with 2 and 1"),
+    "no-model": ({"model": None}, "`model` must be a keras.Model"),
+}
+
+
+@exporters
+@pytest.mark.parametrize("case", WRONG_ARGUMENTS)
+def test_wrong_arguments_are_refused_before_anything_is_written(
+    export, case, small_model, tmp_path
+):
+    changes, message = WRONG_ARGUMENTS[case]
+    arguments = {"model": small_model, "samples": SAMPLES, **changes}
+    with pytest.raises(ValueError, match=message):
+        export(path=tmp_path / FILES[export], **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_saved_model_is_not_replaced(small_model, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="`path` must be a new or empty folder, or a SavedModel"):
+        to_saved_model(small_model, tmp_path, SAMPLES)
+    with pytest.raises(ValueError, match="`path` must be a new or empty folder"):
+        to_saved_model(small_model, tmp_path / "thesis.txt", SAMPLES)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["model", "model.lite", "folder.tflite"])
+def test_a_tflite_path_must_be_a_tflite_file(name, small_model, tmp_path):
+    (tmp_path / "folder.tflite").mkdir()
+    with pytest.raises(ValueError, match=r"`path` must be a file \*.tflite"):
+        to_tflite(small_model, tmp_path / name, SAMPLES)
+
+
+@exporters
+@pytest.mark.parametrize("content", ["", "[]", '{"exports": [{}]}', '{"accuracy": 1}'])
+def test_a_foreign_report_is_not_overwritten(export, content, small_model, tmp_path):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(ValueError, match=r"must not lie beside a report.json"):
+        export(small_model, tmp_path / FILES[export], SAMPLES)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text() == content
+
+
+def test_tflite_refuses_what_does_not_compute_in_float32(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    conv = keras.layers.Conv2D(2, 1, name="conv", dtype="mixed_bfloat16")
+    model = keras.Model(inputs, conv(inputs))
+    with pytest.raises(ValueError, match="'conv' computes in bfloat16"):
+        to_tflite(model, tmp_path / "model.tflite", SAMPLES)
+
+
+def test_channels_first_networks_are_exported_too(tmp_path):
+    inputs = keras.Input((3, 8, 12), name="image")
+    options = {"padding": "same", "data_format": "channels_first"}
+    x = keras.layers.Conv2D(4, 3, use_bias=False, **options)(inputs)
+    x = keras.layers.BatchNormalization(axis=1)(x)
+    x = keras.layers.Conv2D(5, 3, strides=2, **options)(x)
+    model = keras.Model(inputs, x)
+    randomize(model)
+    samples = np.moveaxis(feature_map((3, 8, 12, 3)), -1, 1)
+    report = to_tflite(model, tmp_path / "model.tflite", samples)
+    assert report.output_shape == (None, 5, 4, 6)
+    assert report.parity.max_error <= 1e-5

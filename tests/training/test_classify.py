@@ -1,0 +1,63 @@
+"""The command line, in processes of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from srm_keras.training import load_run, read_metrics
+
+ROOT = Path(__file__).parents[2]
+RECIPE = "--config=train/recipes/texture_shapes.py:smoke"
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "train.classify", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdir={tmp}", "--config=no.py"], "error: `--config` must be a recipe, FILE or"),
+        (["--workdir={tmp}"], "error: `--config` and `--workdir` are required."),
+        ([RECIPE, "--config.optimizer.nestrov=True"], "error: the recipe has no field 'nestrov'"),
+        ([RECIPE, "--workdir={tmp}", "--config.eval_every=3"], "error: `eval_every` must divide"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, arguments, message):
+    arguments = [argument.format(tmp=tmp_path / "run") for argument in arguments]
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith(message)
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_leaves_files_that_can_be_read(tmp_path):
+    folder = tmp_path / "run"
+    arguments = [RECIPE, f"--workdir={folder}", "--config.steps=100000"]
+    process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_for_rows(folder / "metrics.csv", 3, process)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    rows = read_metrics(folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    for checkpoint in ("best", "last"):
+        assert load_run(folder, checkpoint).model.count_params() > 0
+    Image.open(folder / "curves.png").verify()
+    assert not (folder / "result.json").exists()
+
+
+def wait_for_rows(path, count, process):
+    deadline = time.monotonic() + 120
+    while not path.exists() or len(read_metrics(path)) < count:
+        assert process.poll() is None, "the run ended early"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

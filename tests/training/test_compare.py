@@ -1,0 +1,82 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srm_keras.training.compare import compare_runs
+
+HEADER = "epoch,step,lr,loss,accuracy,val_loss,val_accuracy,seconds\n"
+
+
+def make_run(folder, recalibration, seed, accuracies, unseen=None, steps=30):
+    """Writes the files of a run by hand."""
+    folder.mkdir()
+    recipe = {
+        "seed": seed,
+        "recalibration": recalibration,
+        "steps": steps,
+        "data": {"name": "d"},
+        "model": {"name": "m"},
+    }
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    lines = [f"{n},{n * 10},0.1,1.5,0.5,1.6,{a},{n}.5\n" for n, a in enumerate(accuracies, 1)]
+    (folder / "metrics.csv").write_text(HEADER + "".join(lines))
+    if unseen is not None:
+        splits = {"test": {"accuracy": accuracies[-1]}, "unseen": {"accuracy": unseen}}
+        result = {"parameters": {"trainable": 77}, "last": {"splits": splits}}
+        (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def test_table_and_files(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", "srm", 0, [0.1, 0.7, 0.6], unseen=0.5),
+        make_run(tmp_path / "b", None, 0, [0.2, 0.4]),
+        make_run(tmp_path / "c", "srm", 1, [0.1, 0.2, 0.8], unseen=0.3),
+    ]
+    table = {row["recalibration"]: row for row in compare_runs(runs, tmp_path / "out")}
+    srm = table["srm"]
+    assert srm["runs"] == 2
+    assert srm["last_accuracy_mean"] == pytest.approx(0.7)
+    assert srm["last_accuracy_std"] == pytest.approx(np.std([0.6, 0.8], ddof=1))
+    assert srm["best_accuracy_mean"] == pytest.approx(0.75)
+    assert srm["unseen_accuracy_mean"] == pytest.approx(0.4)
+    assert table["none"]["runs"] == 1
+    assert table["none"]["last_accuracy_mean"] == 0.4
+    assert table["none"]["last_accuracy_std"] is None
+    with (tmp_path / "out" / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["recalibration"], row["seed"], row["steps"]) for row in rows] == [
+        ("srm", "0", "30"),
+        ("srm", "1", "30"),
+        ("none", "0", "20"),
+    ]
+    assert rows[0]["trainable_parameters"] == "77"
+    saved = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert saved["groups"] == list(table.values())
+    Image.open(tmp_path / "out" / "compare.png").verify()
+
+
+def test_runs_of_another_recipe_are_refused(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", "srm", 0, [0.1]),
+        make_run(tmp_path / "b", "se", 0, [0.1], steps=60),
+    ]
+    with pytest.raises(ValueError, match=r"differ in seed and recalibration only.*steps=60 in"):
+        compare_runs(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_runs_and_no_run_folder(tmp_path):
+    with pytest.raises(ValueError, match=r"at least one run folder. Received: none"):
+        compare_runs([], tmp_path / "out")
+    with pytest.raises(ValueError, match=r"must be run folders.*which lacks recipe.json"):
+        compare_runs([tmp_path], tmp_path / "out")
+
+
+def test_a_run_without_an_evaluation_is_refused(tmp_path):
+    run = make_run(tmp_path / "a", "srm", 0, [])
+    with pytest.raises(ValueError, match=r"evaluated at least once"):
+        compare_runs([run], tmp_path / "out")

@@ -1,0 +1,152 @@
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from srm_keras import data
+from srm_keras.training import default_recipe, load_run, read_metrics, train
+from srm_keras.training.callbacks import RunLog
+from srm_keras.training.run_folder import FILES
+from srm_keras.training.schedules import StepDecay
+
+OPTIONS = {"size": 16, "train_examples": 48, "test_examples": 40}
+
+
+def tiny_recipe(**changes):
+    recipe = default_recipe()
+    recipe.recalibration = "srm"
+    recipe.data.options = OPTIONS
+    recipe.data.eval_splits = ("test", "test_unseen_style")
+    recipe.data.preprocessing = {"image_size": 16, "pad": 2}
+    recipe.model.options = {"depth": 8, "block": "basic"}
+    recipe.update(steps=6, eval_every=2, batch_size=16, eval_batch_size=16)
+    recipe.learning_rate.milestones = (3, 5)
+    recipe.update(changes)
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "srm"
+    train(tiny_recipe(), folder)
+    return folder
+
+
+def accuracy(run, split):
+    """Top-1 accuracy, counted image by image, from what the run folder says."""
+    examples, _ = data.load("texture_shapes", split, **OPTIONS)
+    images, labels = zip(*examples.as_numpy_iterator(), strict=True)
+    inputs = run.preprocessing.evaluation(np.stack(images))
+    return np.mean(run.model.predict(inputs, verbose=0).argmax(axis=-1) == labels)
+
+
+def test_every_file_is_there_and_no_other(folder):
+    assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
+    Image.open(folder / "curves.png").verify()
+
+
+def test_metrics_follow_the_recipe(folder):
+    rows = read_metrics(folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    # Updates 0-2 use 0.1, 3-4 use 0.01, 5 uses 0.001; the row holds the last update's rate.
+    assert [row["lr"] for row in rows] == pytest.approx([0.1, 0.01, 0.001])
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+
+
+def test_checkpoints_have_the_accuracy_that_metrics_csv_says(folder):
+    accuracies = [row["val_accuracy"] for row in read_metrics(folder / "metrics.csv")]
+    best, last = (accuracy(load_run(folder, name), "test") for name in ("best", "last"))
+    assert best == pytest.approx(max(accuracies), abs=1e-6)
+    assert last == pytest.approx(accuracies[-1], abs=1e-6)
+
+
+def test_result_holds_every_split(folder):
+    result = json.loads((folder / "result.json").read_text())
+    for name in ("best", "last"):
+        run = load_run(folder, name)
+        for split in ("test", "test_unseen_style"):
+            saved = result[name]["splits"][split]["accuracy"]
+            assert saved == pytest.approx(accuracy(run, split), abs=1e-6)
+    trainable = sum(math.prod(v.shape) for v in load_run(folder).model.trainable_variables)
+    assert result["parameters"]["trainable"] == trainable
+
+
+def test_load_run_gives_the_recipe_and_the_classes_back(folder):
+    run = load_run(folder)
+    assert run.recipe.recalibration == "srm"
+    assert run.recipe.steps == 6
+    assert run.classes == data.load("texture_shapes", "test", **OPTIONS)[1].class_names
+    assert run.preprocessing == data.Preprocessing(image_size=16, pad=2)
+
+
+def test_a_second_run_needs_overwrite_and_repeats_the_first(folder):
+    with pytest.raises(ValueError, match=r"must not hold a run already"):
+        train(tiny_recipe(), folder)
+    first = read_metrics(folder / "metrics.csv")
+    train(tiny_recipe(), folder, overwrite=True)
+    second = read_metrics(folder / "metrics.csv")
+    for name in ("loss", "val_loss", "accuracy", "val_accuracy"):
+        assert [row[name] for row in second] == pytest.approx(
+            [row[name] for row in first], rel=1e-4
+        )
+
+
+def test_mixed_precision(tmp_path):
+    recipe = tiny_recipe(dtype_policy="mixed_float16", steps=2)
+    recipe.learning_rate.milestones = ()
+    train(recipe, tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32"
+    model = load_run(tmp_path / "run").model
+    assert model.layers[1].compute_dtype == "float16"
+    assert math.isfinite(read_metrics(tmp_path / "run" / "metrics.csv")[0]["loss"])
+
+
+WRONG = [
+    ({"recalibration": "smr"}, "`recalibration` must be one of .*'smr' .did you mean 'srm'"),
+    ({"recalibration": {"name": "se", "reductoin": 8}}, "no option 'reductoin'"),
+    ({"model.name": "resnet51"}, "In `model`: `name` must be one of"),
+    ({"model.options": {"depth": 9}}, "In `model`: `depth` must be 6n"),
+    ({"model.options": {"dept": 8}}, "In `model`: .*unexpected keyword argument 'dept'"),
+    ({"model.options": {"classes": 8}}, "In `model`: .*classes"),
+    ({"data.name": "imagenet21k"}, "In `data`: `name` must be one of"),
+    ({"data.options": {"sise": 16}}, "In `data`: .*no option 'sise'"),
+    ({"data.train_split": "trian"}, "In `data`: `split` must be one of"),
+    ({"data.preprocessing": {"size": 16}}, "In `data.preprocessing`: .*'size'"),
+    ({"data.preprocessing": {}}, "In `data.preprocessing`: `image_size` is required"),
+    ({"batch_size": 49}, "In `data`: `batch_size` must be at most the number of examples, 48"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[str(changes) for changes, _ in WRONG])
+def test_wrong_recipes_fail_before_anything_is_written(tmp_path, changes, message):
+    recipe = tiny_recipe()
+    for path, value in changes.items():
+        group, _, leaf = path.rpartition(".")
+        holder = recipe[group] if group else recipe
+        with recipe.ignore_type():
+            holder[leaf] = value
+    with pytest.raises(ValueError, match=message) as error:
+        train(recipe, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_after_its_row_is_written(tmp_path):
+    log = RunLog(tmp_path, 10, StepDecay(0.1), "title")
+    log.on_train_begin()
+    logs = {"loss": math.nan, "accuracy": 0.1, "val_loss": math.nan, "val_accuracy": 0.1}
+    with pytest.raises(FloatingPointError, match=r"loss became nan at or before step 10"):
+        log.on_epoch_end(0, logs)
+    assert read_metrics(tmp_path / "metrics.csv")[0]["step"] == 10
+
+
+def test_load_run_refuses_what_is_no_run(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"must be a run folder.*which lacks best.keras, recipe"):
+        load_run(tmp_path)
+    with pytest.raises(ValueError, match=r"`checkpoint` must be 'best' or 'last'"):
+        load_run(folder, "final")

@@ -1,0 +1,138 @@
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.layers import SRM, SqueezeExcite
+from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
+from srm_keras.training.schedules import StepDecay
+
+STEPS = 12
+SHAPE = (5, 3)
+SETTINGS = pytest.mark.parametrize(
+    ("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)]
+)
+
+
+def problem():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=SHAPE), rng.normal(size=(STEPS, *SHAPE))
+
+
+def rate(step):
+    return 0.1 if step < 4 else 0.01 if step < 8 else 0.001
+
+
+def optimizer(momentum, nesterov, **kwargs):
+    return SGDWithL2(StepDecay(0.1, (4, 8)), momentum, nesterov, l2=0.05, **kwargs)
+
+
+def numpy_sgd(weight, gradients, momentum, nesterov, l2):
+    """torch.optim.SGD as its documentation states it, in float64; yields every step's weight."""
+    velocity = None
+    for step, gradient in enumerate(gradients):
+        gradient = gradient + l2 * weight
+        velocity = gradient if velocity is None else momentum * velocity + gradient
+        update = gradient + momentum * velocity if nesterov else velocity
+        weight = weight - rate(step) * update
+        yield weight
+
+
+@SETTINGS
+def test_equals_numpy_at_every_step(momentum, nesterov):
+    weight, gradients = problem()
+    decayed = keras.Variable(weight, name="decayed")
+    plain = keras.Variable(weight, name="plain")
+    sgd = optimizer(momentum, nesterov, l2_exclude=["plain"])
+    with_l2 = numpy_sgd(weight, gradients, momentum, nesterov, 0.05)
+    without = numpy_sgd(weight, gradients, momentum, nesterov, 0.0)
+    for gradient, expected, expected_plain in zip(gradients, with_l2, without, strict=True):
+        sgd.apply([gradient, gradient], [decayed, plain])
+        np.testing.assert_allclose(decayed.numpy(), expected, rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(plain.numpy(), expected_plain, rtol=2e-6, atol=2e-6)
+
+
+@SETTINGS
+def test_equals_torch_at_every_step(momentum, nesterov):
+    torch = pytest.importorskip("torch")
+    weight, gradients = problem()
+    ours = keras.Variable(weight, name="weight")
+    theirs = torch.nn.Parameter(torch.tensor(weight, dtype=torch.float32))
+    sgd = optimizer(momentum, nesterov)
+    torch_sgd = torch.optim.SGD(
+        [theirs], lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.05
+    )
+    for step, gradient in enumerate(gradients):
+        torch_sgd.param_groups[0]["lr"] = rate(step)
+        theirs.grad = torch.tensor(gradient, dtype=torch.float32)
+        torch_sgd.step()
+        sgd.apply([gradient], [ours])
+        np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=2e-6, atol=2e-6)
+
+
+def test_equals_numpy_inside_fit():
+    # loss = sum(w * x), whose gradient for w is x whatever w is.
+    weight, gradients = problem()
+    inputs = keras.Input(SHAPE)
+    outputs = Scale()(inputs)
+    model = keras.Model(inputs, outputs)
+    model.layers[-1].scale.assign(weight)
+    model.compile(optimizer(0.9, False), loss=lambda _, outputs: keras.ops.sum(outputs))
+    model.fit(gradients, np.zeros(STEPS), batch_size=1, shuffle=False, verbose=0)
+    *_, expected = numpy_sgd(weight, gradients, 0.9, False, 0.05)
+    np.testing.assert_allclose(model.layers[-1].scale.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+class Scale(keras.layers.Layer):
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=input_shape[1:], name="scale")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+def test_survives_serialization():
+    sgd = optimizer(0.8, True, l2_exclude=["a/b"], clipnorm=2.0)
+    restored = keras.optimizers.deserialize(keras.optimizers.serialize(sgd))
+    assert isinstance(restored, SGDWithL2)
+    assert restored.get_config() == sgd.get_config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weight_decay": 1e-4}, "`weight_decay` must be None.*weight_decay=0.0001"),
+        ({"l2": -1.0}, "`l2` must be .*l2=-1.0"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SGDWithL2(0.1, **arguments)
+
+
+def test_cfc_and_srm_batch_norm_take_no_l2():
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(6, 3, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = SRM(name="gate")(x)
+    inner = keras.Model(inputs, x, name="inner")
+    outputs = SRM(integration="mlp", name="ablation")(inner(inputs))
+    outputs = SqueezeExcite(name="se")(outputs)
+    model = keras.Model(inputs, outputs)
+    paths = paths_without_l2(model)
+    assert sorted(paths) == sorted(
+        [
+            "gate/cfc/kernel",
+            "gate/bn/gamma",
+            "gate/bn/beta",
+            "ablation/bn/gamma",
+            "ablation/bn/beta",
+        ]
+    )
+    before = {v.path: v.numpy() + 1.0 for v in model.trainable_variables}
+    for variable in model.trainable_variables:
+        variable.assign(before[variable.path])
+    sgd = SGDWithL2(1.0, momentum=0.0, l2=0.5, l2_exclude=paths)
+    sgd.apply([keras.ops.zeros(v.shape) for v in before.values()], model.trainable_variables)
+    for variable in model.trainable_variables:
+        kept = 1.0 if variable.path in paths else 0.5
+        np.testing.assert_allclose(variable.numpy(), kept * before[variable.path], rtol=1e-6)

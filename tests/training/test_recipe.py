@@ -1,0 +1,88 @@
+import re
+
+import pytest
+from ml_collections import config_dict
+
+from srm_keras.training.recipe import FIELDS, default_recipe, resolve
+
+
+def changed(path, value):
+    recipe = default_recipe()
+    *groups, leaf = path.split(".")
+    holder = recipe
+    for group in groups:
+        holder = holder[group]
+    with holder.ignore_type():
+        holder[leaf] = value
+    return recipe
+
+
+def test_defaults_pass_their_own_checks():
+    assert resolve(default_recipe()).to_dict() == default_recipe().to_dict()
+    for path, field in FIELDS.items():
+        assert field.accepts(field.default), path
+
+
+def test_missing_fields_get_their_defaults_and_the_input_is_left_alone():
+    recipe = config_dict.create(steps=200, learning_rate=config_dict.create(base=1))
+    resolved = resolve(recipe)
+    assert resolved.steps == 200
+    assert resolved.learning_rate.base == 1
+    assert resolved.optimizer.momentum == 0.9
+    assert recipe.to_dict() == {"steps": 200, "learning_rate": {"base": 1}}
+
+
+@pytest.mark.parametrize("spec", [None, "srm", {"name": "se", "reduction": 8}, [None, "se"]])
+def test_recalibration_is_kept_as_it_is(spec):
+    assert resolve(changed("recalibration", spec)).to_dict()["recalibration"] == spec
+
+
+WRONG = [
+    ("seed", -1, "`seed` must be a non-negative integer. Received: seed=-1"),
+    ("seed", True, "`seed` must be a non-negative integer. Received: seed=True"),
+    ("recalibration", print, "`recalibration` must be None, a name such as 'srm', a mapping"),
+    ("steps", 0, "`steps` must be a positive integer (optimizer updates). Received: steps=0"),
+    ("steps", 10.0, "`steps` must be a positive integer (optimizer updates). Received: steps=10.0"),
+    ("batch_size", "64", "`batch_size` must be a positive integer. Received: batch_size='64'"),
+    ("dtype_policy", "float8", "`dtype_policy` must be one of"),
+    ("data.name", "", "`data.name` must be the name of a data set. Received: data.name=''"),
+    ("data.eval_splits", (), "`data.eval_splits` must be a non-empty tuple of split names"),
+    ("data.eval_splits", "test", "`data.eval_splits` must be a non-empty tuple of split names"),
+    ("data.options", 3, "`data.options` must be a mapping"),
+    ("optimizer.momentum", 1.0, "`optimizer.momentum` must be a number in [0, 1)"),
+    ("optimizer.nesterov", 1, "`optimizer.nesterov` must be True or False"),
+    ("optimizer.weight_decay", float("nan"), "`optimizer.weight_decay` must be a number >= 0"),
+    ("learning_rate.base", 0, "`learning_rate.base` must be a positive number"),
+    ("learning_rate.schedule", "exp", "`learning_rate.schedule` must be one of"),
+    ("learning_rate.milestones", (300, 200), "must be a tuple of increasing positive integers"),
+    ("learning_rate.factor", 10, "`learning_rate.factor` must be a number in (0, 1]"),
+    ("learning_rate.warmup_steps", -1, "`learning_rate.warmup_steps` must be a non-negative"),
+    # Fields that must agree with `steps`, whose default is 1000.
+    ("eval_every", 300, "`eval_every` must divide steps=1000. Received: eval_every=300"),
+    ("learning_rate.milestones", (500, 1000), "`learning_rate.milestones` must be below steps"),
+    ("learning_rate.warmup_steps", 1001, "`learning_rate.warmup_steps` must be at most steps"),
+    # Fields that do not exist.
+    ("learning_rte", 0.1, "`learning_rte` is not a field of a recipe (did you mean 'learning_rate"),
+    ("optimizer.wd", 0.1, "`optimizer.wd` is not a field of a recipe"),
+    ("zzz", 0.1, "`zzz` is not a field of a recipe (the fields are: seed, recalibration"),
+    ("data", 3, "`data` is not a field of a recipe"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), WRONG, ids=lambda value: str(value)[:40])
+def test_wrong_values_are_named(path, value, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        resolve(changed(path, value))
+    assert "\n" not in str(error.value)
+
+
+def test_all_disagreements_with_steps_are_reported_at_once():
+    recipe = changed("learning_rate.milestones", (500,))
+    recipe.update(steps=90, eval_every=100)
+    with pytest.raises(ValueError, match=r"`eval_every` must divide.*; `learning_rate.milestones`"):
+        resolve(recipe)
+
+
+def test_a_recipe_is_a_config_dict():
+    with pytest.raises(ValueError, match=r"`recipe` must be an ml_collections ConfigDict"):
+        resolve({"steps": 3})

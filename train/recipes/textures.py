@@ -1,0 +1,40 @@
+r"""An image folder of textures: 72×72 colour patches, one folder a class.
+
+After the paper's DTD recipe (Lee et al. 2019, section 4.2, with the data processing of Rebuffi et
+al. 2017: shorter side 72, random 64×64 crop and flip, centre crop in evaluation; the schedule is
+the CIFAR one) on a bottleneck ResNet.
+
+    python -m train.classify --config=train/recipes/textures.py \
+        --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/textures_srm
+
+FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for every class.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from srm_keras.training import default_recipe, is_smoke
+
+
+def get_config(form: str = "") -> ConfigDict:
+    """The recipe; with form="smoke", one that ends in seconds."""
+    recipe = default_recipe()
+
+    recipe.data.name = "image_folder"
+    recipe.data.options = ConfigDict({"data_dir": config_dict.placeholder(str)})
+    recipe.data.preprocessing = ConfigDict({"image_size": 64, "resize": 72, "flip": True})
+    recipe.data.cache = True
+
+    recipe.model.name = "cifar_resnet"
+    recipe.model.options = ConfigDict({"depth": 32, "block": "bottleneck"})
+
+    recipe.steps = 4000
+    recipe.eval_every = 250
+    recipe.batch_size = 128
+    recipe.learning_rate.base = 0.1
+    recipe.learning_rate.milestones = (recipe.steps // 2, recipe.steps * 3 // 4)
+
+    if is_smoke(form):
+        recipe.model.options.depth = 8
+        recipe.update(steps=2, eval_every=2, batch_size=8)
+        recipe.learning_rate.milestones = ()
+    return recipe
