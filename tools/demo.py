@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder that the demo is written to.")
 
@@ -33,6 +33,7 @@ def demo(recipe, workdir: Path) -> None:
 
     run = load_run(workdir)
     samples = evaluation_samples(run, PARITY_SAMPLES)
+    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     reports = []
     for export, name in ((to_saved_model, "saved_model"), (to_tflite, "model.tflite")):
         reports.append(export(run.model, workdir / name, samples.inputs))

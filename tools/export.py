@@ -10,7 +10,7 @@ docs/export.md says what is in the report.
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the files. By default RUN/export.")
@@ -46,6 +46,7 @@ def _export(argv: Sequence[str]) -> None:
 
     run = load_run(RUN.value, CHECKPOINT.value)
     samples = evaluation_samples(run, SAMPLES.value)
+    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     out = Path(OUT.value or Path(RUN.value) / "export")
     for export, name in ((to_saved_model, "saved_model"), (to_tflite, "model.tflite")):
         print(export(run.model, out / name, samples.inputs, tolerance=TOLERANCE.value), flush=True)

@@ -18,7 +18,7 @@ CUE_CORRELATION = flags.DEFINE_float(
 TFDS_DIR = flags.DEFINE_string(
     "tfds_dir", None, "Also prepares the TFDS data set in this folder; nothing is downloaded."
 )
-TFDS_LABEL = flags.DEFINE_string("tfds_label", "shape", "Its label: shape or texture.")
+TFDS_LABEL = flags.DEFINE_enum("tfds_label", "shape", ["shape", "texture"], "Its label.")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -21,7 +21,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; }
-th { font-weight: 600; } .scroll { overflow-x: auto; }
+th { font-weight: 600; white-space: nowrap; } .numbers td { white-space: nowrap; }
+.scroll { overflow-x: auto; }
 .curves { max-width: 100%; background: white; border-radius: 6px; }
 .note { color: var(--muted); font-size: .85rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 1rem; }
@@ -88,11 +89,11 @@ def _section(heading: str, content: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n{content}\n"
 
 
-def _table(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+def _table(header: Sequence[str], rows: Iterable[Iterable[Any]], style: str = "") -> str:
     lines = [_row("td", row) for row in rows]
     if any(header):
         lines.insert(0, _row("th", header))
-    return f'<div class="scroll"><table>\n{"".join(lines)}</table></div>'
+    return f'<div class="scroll"><table class="{style}">\n{"".join(lines)}</table></div>'
 
 
 def _row(tag: str, cells: Iterable[Any]) -> str:
@@ -105,7 +106,7 @@ def _percentages(accuracies: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def _exports(exports: Sequence[ExportReport]) -> str:
     reports = [report.to_dict() for report in exports]
-    return f'{_table(COLUMNS, table(reports))}\n<p class="note">{NOTE}</p>'
+    return f'{_table(COLUMNS, table(reports), "numbers")}\n<p class="note">{NOTE}</p>'
 
 
 def _predictions(predictions: Sequence[Prediction]) -> str:
@@ -117,8 +118,8 @@ def _figure(prediction: Prediction) -> str:
     return (
         f"<figure>{_image(_png(prediction.image), prediction.label)}<figcaption>"
         f'true: {escape(prediction.label)}<br><span class="{kind}">'
-        f"predicted: {escape(prediction.predicted)}</span> "
-        f"({100 * prediction.score:.0f} %)</figcaption></figure>\n"
+        f"predicted: {escape(prediction.predicted)}</span><br>"
+        f"score: {100 * prediction.score:.0f} %</figcaption></figure>\n"
     )
 
 

@@ -114,7 +114,7 @@ COLUMNS = (
     "mean error",
     "top-1 agreement",
     "latency",
-    "Keras",
+    "Keras latency",
 )
 NOTE = (
     "Errors are absolute differences from the outputs of the Keras model on real samples. Latency "

@@ -5,9 +5,7 @@ import keras
 from srm_keras.layers.data_format import standardize_data_format
 from srm_keras.models.head import check_head, head, image_input, load_weights
 from srm_keras.models.residual import Unit
-from srm_keras.models.resnet import default_input_shape
 from srm_keras.models.specs import NestedSpec, spec_of_each_block
-from srm_keras.validation import one_of
 
 PLANES = (16, 32, 64)
 MINIMUM_SIDE = 8
@@ -64,20 +62,14 @@ def CifarResNet(
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
     """
     blocks = (blocks_per_stage(depth),) * len(PLANES)
-    one_of("block", block, ("bottleneck", "basic"))
-    one_of("stride_in", stride_in, ("3x3", "1x1"))
-    one_of("shortcut", shortcut, ("projection", "identity"))
     check_head(include_top, pooling, classes)
     data_format = standardize_data_format(data_format)
-    specs = spec_of_each_block(recalibration, blocks)
-    if input_tensor is None and input_shape is None:
-        input_shape = default_input_shape(32, data_format)
-    inputs = image_input(input_tensor, input_shape, data_format, MINIMUM_SIDE)
-
     unit = Unit(block, stride_in, shortcut, data_format)
+    specs = spec_of_each_block(recalibration, blocks)
+    inputs = image_input(input_tensor, input_shape, 32, data_format, MINIMUM_SIDE)
+
     x = unit.conv_bn(inputs, PLANES[0], 3, 1, "conv1", relu=True)
-    for index, (planes, stage_specs) in enumerate(zip(PLANES, specs, strict=True)):
-        x = unit.stage(x, planes, 2 if index else 1, stage_specs, f"conv{index + 2}")
+    x = unit.stages(x, PLANES, specs)
     outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
     model = keras.Model(inputs, outputs, name=name or f"cifar_resnet{depth}_{block}")
     return load_weights(model, weights)

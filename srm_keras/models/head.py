@@ -9,8 +9,10 @@ from srm_keras.validation import boolean, one_of, positive_int
 POOLINGS = (None, "avg", "max")
 
 
-def image_input(input_tensor, input_shape, data_format: str, minimum: int):
+def image_input(input_tensor, input_shape, side: int | None, data_format: str, minimum: int):
     """Return the input tensor: ``input_tensor`` or a new one of ``input_shape`` (no batch axis).
+
+    Where neither is given, it is an RGB image of ``side`` × ``side`` pixels, of any size for None.
 
     Raises:
         ValueError: not three entries, unknown channels, a side under ``minimum`` pixels, or both
@@ -24,6 +26,8 @@ def image_input(input_tensor, input_shape, data_format: str, minimum: int):
                 f"Received: input_shape={tuple(input_shape)}, input_tensor of shape {shape}"
             )
         input_shape = shape
+    elif input_shape is None:
+        input_shape = (side, side, 3) if data_format == "channels_last" else (3, side, side)
     check_image_shape(input_shape, data_format, minimum)
     if input_tensor is None:
         return layers.Input(tuple(input_shape), name="image")

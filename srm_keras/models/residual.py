@@ -13,6 +13,7 @@ from srm_keras.layers.batch_norm import batch_norm
 from srm_keras.layers.data_format import channel_axis
 from srm_keras.layers.registry import Spec, recalibration
 from srm_keras.models.shortcut import IdentityShortcut
+from srm_keras.validation import one_of
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 
@@ -27,12 +28,26 @@ class Unit:
         shortcut: where shapes change, ``"projection"`` (1×1 convolution and batch norm) or
             ``"identity"`` (subsampled, zero channels appended).
         data_format: ``"channels_last"`` or ``"channels_first"``.
+
+    Raises:
+        ValueError: an argument is not one of the above.
     """
 
     block: str
     stride_in: str
     shortcut: str
     data_format: str
+
+    def __post_init__(self) -> None:
+        one_of("block", self.block, EXPANSION)
+        one_of("stride_in", self.stride_in, ("3x3", "1x1"))
+        one_of("shortcut", self.shortcut, ("projection", "identity"))
+
+    def stages(self, x, planes: Sequence[int], specs: Sequence[Sequence[Spec]]):
+        """Apply a stage for each of ``planes``, named conv2, conv3, …; all but conv2 stride."""
+        for index, (width, stage_specs) in enumerate(zip(planes, specs, strict=True)):
+            x = self.stage(x, width, 2 if index else 1, stage_specs, f"conv{index + 2}")
+        return x
 
     def stage(self, x, planes: int, strides: int, specs: Sequence[Spec], name: str):
         """Apply one unit for each of ``specs``; the first carries the stride."""

@@ -71,18 +71,14 @@ def resnet(
         He et al. 2016; Lee et al. 2019, figure 2 and table 1.
     """
     block, blocks = DEPTHS[one_of("depth", depth, DEPTHS)]
-    one_of("stride_in", stride_in, ("3x3", "1x1"))
     check_head(include_top, pooling, classes)
     data_format = standardize_data_format(data_format)
-    specs = spec_of_each_block(recalibration, blocks)
-    if input_tensor is None and input_shape is None:
-        input_shape = default_input_shape(224 if include_top else None, data_format)
-    inputs = image_input(input_tensor, input_shape, data_format, MINIMUM_SIDE)
-
     unit = Unit(block, stride_in, "projection", data_format)
-    x = stem(unit, inputs)
-    for index, (planes, stage_specs) in enumerate(zip(PLANES, specs, strict=True)):
-        x = unit.stage(x, planes, 2 if index else 1, stage_specs, f"conv{index + 2}")
+    specs = spec_of_each_block(recalibration, blocks)
+    side = 224 if include_top else None
+    inputs = image_input(input_tensor, input_shape, side, data_format, MINIMUM_SIDE)
+
+    x = unit.stages(stem(unit, inputs), PLANES, specs)
     outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
     return load_weights(keras.Model(inputs, outputs, name=name or f"resnet{depth}"), weights)
 
@@ -92,11 +88,6 @@ def stem(unit: Unit, x):
     x = unit.conv_bn(x, PLANES[0], 7, 2, "conv1", relu=True)
     x = layers.ZeroPadding2D(1, data_format=unit.data_format, name="pool1_pad")(x)
     return layers.MaxPooling2D(3, 2, data_format=unit.data_format, name="pool1")(x)
-
-
-def default_input_shape(side: int | None, data_format: str) -> tuple[int | None, ...]:
-    """An RGB image of ``side`` × ``side`` pixels, or of any size for None."""
-    return (side, side, 3) if data_format == "channels_last" else (3, side, side)
 
 
 def _variant(depth: int) -> Callable[..., keras.Model]:

@@ -104,6 +104,7 @@ def test_the_page_says_what_was_measured(page):
         "3.21 ms",
         "true: star",
         "predicted: cross",
+        "score: 34 %",
     ):
         assert expected in text
 

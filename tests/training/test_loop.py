@@ -40,7 +40,7 @@ def accuracy(run, split):
     examples, _ = data.load("texture_shapes", split, **OPTIONS)
     images, labels = zip(*examples.as_numpy_iterator(), strict=True)
     inputs = run.preprocessing.evaluation(np.stack(images))
-    return np.mean(run.model.predict(inputs, verbose=0).argmax(axis=-1) == labels)
+    return np.mean(keras.ops.convert_to_numpy(run.model(inputs)).argmax(axis=-1) == labels)
 
 
 def test_every_file_is_there_and_no_other(folder):

@@ -1,7 +1,5 @@
 """The points of an image at which shapes and textures are evaluated."""
 
-from __future__ import annotations
-
 import numpy as np
 
 SUPERSAMPLE = 3  # points a pixel in each direction, averaged: the anti-aliasing

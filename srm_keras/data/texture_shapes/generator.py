@@ -1,7 +1,6 @@
 """The generator: (seed, split, index) to an image and its two labels."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +50,7 @@ class Example(NamedTuple):
 def examples(
     seed: int,
     split: str,
-    indices: np.ndarray,
+    indices: Sequence[int] | np.ndarray,
     size: int = 32,
     cue_correlation: float = plan.CHANCE,
 ) -> Examples:
@@ -89,7 +88,7 @@ def example(
     seed: int, split: str, index: int, size: int = 32, cue_correlation: float = plan.CHANCE
 ) -> Example:
     """Draws one image; see `examples`, which is faster for many."""
-    drawn = examples(seed, split, np.array([index]), size, cue_correlation)
+    drawn = examples(seed, split, [index], size, cue_correlation)
     return Example(drawn.images[0], int(drawn.shapes[0]), int(drawn.textures[0]))
 
 
@@ -111,7 +110,7 @@ def _group(
     return Examples(render(size, draws, shapes, textures, backgrounds), shapes, textures)
 
 
-def _checked_indices(indices: np.ndarray) -> np.ndarray:
+def _checked_indices(indices: Sequence[int] | np.ndarray) -> np.ndarray:
     indices = np.asarray(indices)
     if indices.size == 0:
         indices = indices.astype("int64")

@@ -1,7 +1,5 @@
 """Which shape and which texture every image of a split has."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from srm_keras.data.texture_shapes.draws import Draws, stream_keys

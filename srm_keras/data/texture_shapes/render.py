@@ -1,7 +1,5 @@
 """From random numbers to pixels: an object with one texture on a background with another."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from srm_keras.data.texture_shapes.canvas import Canvas

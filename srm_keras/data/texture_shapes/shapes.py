@@ -4,8 +4,6 @@ A shape takes the coordinates (u, v) of points in the object's own frame, where 
 the unit disc, and returns a boolean array. Areas are alike, so that size tells nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -5,8 +5,7 @@ own frequency, direction and phase. Pixels see only operations that IEEE 754 rou
 every processor gives the same image.
 """
 
-from __future__ import annotations
-
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -84,18 +83,19 @@ def cells(canvas: Canvas, draws: Draws) -> np.ndarray:
     points_a, points_b = (draws.uniform(name, shape=(_TABLE, _TABLE)) for name in ("pa", "pb"))
     tones = draws.uniform("tone", shape=(_TABLE, _TABLE))
     cell_a, cell_b = np.floor(a), np.floor(b)
+    rows = [(near, _row(near)) for near in (cell_a - 1, cell_a, cell_a + 1)]
+    columns = [(near, _column_of(near)) for near in (cell_b - 1, cell_b, cell_b + 1)]
     nearest = np.full(a.shape, 9, "float32")
-    value = np.zeros(a.shape, "float32")
-    for near_a in (cell_a - 1, cell_a, cell_a + 1):
-        for near_b in (cell_b - 1, cell_b, cell_b + 1):
-            entry = _entry(near_a, near_b)
-            across = near_a + points_a.take(entry, mode="clip") - a
-            along = near_b + points_b.take(entry, mode="clip") - b
-            distance = across * across + along * along
-            closer = distance < nearest
-            np.copyto(nearest, distance, where=closer)
-            np.copyto(value, tones.take(entry, mode="clip"), where=closer)
-    return value
+    owner = np.zeros(a.shape, "int64")
+    for (near_a, row), (near_b, column) in itertools.product(rows, columns):
+        entry = row + column
+        across = near_a + points_a.take(entry, mode="clip") - a
+        along = near_b + points_b.take(entry, mode="clip") - b
+        distance = across * across + along * along
+        closer = distance < nearest
+        np.copyto(nearest, distance, where=closer)
+        np.copyto(owner, entry, where=closer)
+    return tones.take(owner, mode="clip")
 
 
 def chevrons(canvas: Canvas, draws: Draws) -> np.ndarray:
@@ -193,12 +193,14 @@ def _turn(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(y < 0, -half, half)
 
 
-def _entry(cell_a: np.ndarray, cell_b: np.ndarray) -> np.ndarray:
-    """Where a lattice cell lies in the flat view of a (N, _TABLE, _TABLE) table."""
-    rows = cell_a.astype("int64") & (_TABLE - 1)
-    columns = cell_b.astype("int64") & (_TABLE - 1)
-    images = np.arange(len(cell_a))[:, None, None] * (_TABLE * _TABLE)
-    return images + rows * _TABLE + columns
+def _row(cells_along_a: np.ndarray) -> np.ndarray:
+    """Where a row of each image's table begins in the flat (N, _TABLE, _TABLE) tables."""
+    images = np.arange(len(cells_along_a))[:, None, None] * (_TABLE * _TABLE)
+    return images + (cells_along_a.astype("int64") & (_TABLE - 1)) * _TABLE
+
+
+def _column_of(cells_along_b: np.ndarray) -> np.ndarray:
+    return cells_along_b.astype("int64") & (_TABLE - 1)
 
 
 def _noise(a: np.ndarray, b: np.ndarray, draws: Draws, name: str) -> np.ndarray:
@@ -206,9 +208,8 @@ def _noise(a: np.ndarray, b: np.ndarray, draws: Draws, name: str) -> np.ndarray:
     table = draws.uniform(name, shape=(_TABLE, _TABLE))
     cell_a, cell_b = np.floor(a), np.floor(b)
     s, t = _smoothstep(a - cell_a), _smoothstep(b - cell_b)
-    corner = [
-        table.take(_entry(cell_a + i, cell_b + j), mode="clip") for i in (0, 1) for j in (0, 1)
-    ]
+    rows, columns = (_row(cell_a), _row(cell_a + 1)), (_column_of(cell_b), _column_of(cell_b + 1))
+    corner = [table.take(row + column, mode="clip") for row in rows for column in columns]
     top = corner[0] + t * (corner[1] - corner[0])
     bottom = corner[2] + t * (corner[3] - corner[2])
     return top + s * (bottom - top)

@@ -7,14 +7,16 @@ import pytest
 
 from srm_keras import data
 from srm_keras.data import texture_shapes
+from srm_keras.data.texture_shapes import source
 
-SMALL = {"train_examples": 1100, "test_examples": 100}
+SMALL = {"train_examples": 110, "test_examples": 40}
 
 
 @pytest.mark.parametrize("split", texture_shapes.SPLITS)
-def test_examples_are_the_generators(split):
+def test_examples_are_the_generators(split, monkeypatch):
+    monkeypatch.setattr(source, "_CHUNK", 50)
     dataset, info = data.load("texture_shapes", split, seed=5, cue_correlation=0.7, **SMALL)
-    count = 1100 if split == "train" else 100
+    count = 110 if split == "train" else 40
     drawn = texture_shapes.examples(5, split, np.arange(count), 32, 0.7)
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
     np.testing.assert_array_equal(images, drawn.images)
@@ -26,7 +28,7 @@ def test_examples_are_the_generators(split):
 
 def test_texture_labels():
     dataset, info = data.load("texture_shapes", "test", label="texture", size=16, **SMALL)
-    drawn = texture_shapes.examples(0, "test", np.arange(100), 16)
+    drawn = texture_shapes.examples(0, "test", np.arange(40), 16)
     np.testing.assert_array_equal([y for _, y in dataset.as_numpy_iterator()], drawn.textures)
     assert info.class_names == texture_shapes.SEEN_TEXTURE_NAMES
     assert dataset.element_spec[0].shape == info.image_shape == (16, 16, 3)

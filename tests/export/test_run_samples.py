@@ -1,0 +1,46 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from srm_keras import data
+from srm_keras.training import Run, default_recipe
+from tools.run_samples import evaluation_samples
+
+EXAMPLES = 60
+
+
+@pytest.fixture(scope="module")
+def run():
+    recipe = default_recipe()
+    recipe.data.options = ConfigDict({"test_examples": EXAMPLES, "train_examples": 10})
+    recipe.data.eval_splits = ("test", "cue_conflict")
+    preprocessing = data.Preprocessing(image_size=24, mean=(0.4,), std=(0.2,))
+    fields = {"model": None, "recipe": recipe, "preprocessing": preprocessing, "classes": ()}
+    return Run(**{field.name: fields[field.name] for field in dataclasses.fields(Run)})
+
+
+def test_samples_come_from_all_over_the_first_evaluation_split(run):
+    samples = evaluation_samples(run, 20)
+    dataset, _ = data.load("texture_shapes", "test", **run.recipe.data.options)
+    everything = list(dataset.as_numpy_iterator())
+    assert samples.split == "test"
+    for image, label, (expected, expected_label) in zip(
+        samples.images, samples.labels, everything[::3], strict=True
+    ):
+        np.testing.assert_array_equal(image, expected)
+        assert label == expected_label
+
+
+def test_inputs_are_what_evaluation_feeds_the_network(run):
+    samples = evaluation_samples(run, EXAMPLES)
+    dataset, _ = data.load("texture_shapes", "test", **run.recipe.data.options)
+    batches = data.batches(dataset, run.preprocessing, EXAMPLES, training=False)
+    inputs, labels = next(iter(batches))
+    np.testing.assert_array_equal(samples.inputs, inputs)
+    np.testing.assert_array_equal(samples.labels, labels)
+
+
+def test_there_may_be_fewer_examples_than_asked_for(run):
+    assert len(evaluation_samples(run, 1000).images) == EXAMPLES
