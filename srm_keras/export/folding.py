@@ -56,7 +56,7 @@ def fold(model: keras.Model) -> keras.Model:
     plan = folding_plan(model)
     clone = _clone(model, plan)
     _copy_weights(model, clone, plan)
-    pass
+    clone.trainable = False
     return clone
 
 
