@@ -35,7 +35,7 @@ def check_free(workdir: str | os.PathLike, overwrite: bool) -> None:
     if found and not overwrite:
         raise ValueError(
             "`workdir` must not hold a run already; choose another folder or pass `overwrite`. "
-            f"Received: workdir={str(workdir)!r}, which holds {', '.join(found)}"
+            f"Received: workdir={str(workdir)!r}, which holds {found[0]}"
         )
 
 
