@@ -83,7 +83,7 @@ def folding_plan(model: keras.Model) -> FoldingPlan:
     recalibrations = tuple(
         layer.name
         for layer in model.layers
-        if isinstance(layer, Recalibration)
+        if isinstance(layer, Recalibration) and all(call.plain for call in graph.calls[layer.name])
     )
     return FoldingPlan(merged, kept, recalibrations)
 
