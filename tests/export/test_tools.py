@@ -39,7 +39,7 @@ def demo_folder(tmp_path_factory):
 
 def test_the_demo_leaves_a_network_two_files_and_a_page(demo_folder):
     page = (demo_folder / "report.html").read_text()
-    for name in ("test", "test_unseen_style", "cue_conflict", "saved_model", "model.tflite"):
+    for name in ("test", "saved_model", "model.tflite"):
         assert f"<td>{name}</td>" in page
     assert page.count("<figure>") == 12
     reports = json.loads((demo_folder / "report.json").read_text())["exports"]
