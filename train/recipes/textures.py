@@ -7,6 +7,8 @@ the CIFAR one) on a bottleneck ResNet.
     python -m train.classify --config=train/recipes/textures.py \
         --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/textures_srm
 
+A shorter run with the numbers it gave is in docs/results/training.md.
+
 FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for every class.
 """
 
