@@ -143,12 +143,27 @@ class GatherExcite(Recalibration):
         x = inputs
         for index, conv in enumerate(self.depthwise):
             x = ops.relu(x) if index else x
-            x = conv(self._pad(x, 1) if self.extent else x)
+            x = self._convolve(conv, self._pad(x, 1) if self.extent else x)
             x = self.bns[index](x, training=training) if self.bns else x
         if self.pointwise:
             reduce, expand = self.pointwise
-            x = expand(ops.relu(reduce(ops.relu(x))))
+            x = self._convolve(expand, ops.relu(self._convolve(reduce, ops.relu(x))))
         return x
+
+    def _convolve(self, conv: keras.layers.Layer, x):
+        """``conv(x)``; for ``channels_first`` with the bias added here.
+
+        Keras 3.15 on TensorFlow adds that bias along the width where the width equals the number
+        of filters (``tests/layers/test_known_issues.py``).
+        """
+        if self._channels_last or not conv.use_bias:
+            return conv(x)
+        depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
+        convolve = ops.depthwise_conv if depthwise else ops.conv
+        x = convolve(
+            x, conv.kernel, conv.strides, padding=conv.padding, data_format=self.data_format
+        )
+        return x + over_space(ops.expand_dims(conv.bias, 0), self.data_format)
 
     def interpolate(self, gathered, like):
         """Enlarge to the height and width of ``like``; output i reads input ``⌊i·h/H⌋``."""
