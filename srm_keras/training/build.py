@@ -40,7 +40,7 @@ def compiled_twin(
     """A compiled model that shares every layer with `model`.
 
     `model` itself stays uncompiled, so that it is saved without optimizer state and loads
-    wherever `srm_keras` is imported. XLA stays off: on a CPU it doubles the time of a step.
+    wherever `srm_keras` is imported. XLA stays off: on a CPU it makes a step slower.
     """
     twin = keras.Model(model.inputs, model.outputs, name=model.name)
     optimizer = SGDWithL2(
