@@ -14,12 +14,12 @@ ALLOWED = {
     "layers": set(),
     "models": {"layers"},
     "data": {"layers", "models"},
-    "analysis": {"layers", "models"},
+    "analysis": {"layers", "models", "data"},
     "export": {"layers", "models"},
-    "training": {"layers", "models", "data"},
+    "training": {"layers", "models", "data", "analysis"},
     "interop": {"layers", "models"},
 }
-SHARED = {"validation", "version"}
+SHARED = {"files", "tables", "validation", "version"}
 
 
 def imported_modules(path: pathlib.Path) -> set[str]:

@@ -48,7 +48,7 @@ def _check(argv: Sequence[str]) -> None:
         raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
     if PAPER.value == (MODEL.value is not None):
         raise ValueError("Give either `--model` or `--paper`.")
-    from srm_keras.analysis.tables import writable_file
+    from srm_keras.files import writable_file
 
     for flag in (CSV, JSON):
         if flag.value is not None:
@@ -94,7 +94,7 @@ def _input_shape() -> tuple[int, ...] | None:
 
 def _paper() -> None:
     from srm_keras.analysis import compare_complexity, comparison_text
-    from srm_keras.analysis.tables import write_csv, write_json
+    from srm_keras.files import write_csv, write_json
 
     rows = []
     for row in compare_complexity(STRIDE_IN.value or "1x1"):

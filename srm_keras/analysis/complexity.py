@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from srm_keras.analysis.operations import Shape, is_module, module_operations, multiply_adds
-from srm_keras.analysis.tables import text_table, write_csv, write_json
+from srm_keras.files import write_csv, write_json
 from srm_keras.layers.data_format import channel_axis
+from srm_keras.tables import text_table
 from srm_keras.validation import one_of
 
 LEVELS = ("layer", "block", "stage")

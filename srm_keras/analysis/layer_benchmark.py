@@ -11,13 +11,8 @@ import tensorflow as tf
 
 from srm_keras.analysis.benchmark import environment, interleave, ratios
 from srm_keras.analysis.layer_steps import MULTIPLY, PASSES, layer_steps, modules
-from srm_keras.analysis.tables import (
-    markdown_table,
-    text_table,
-    writable_file,
-    write_json,
-    write_text,
-)
+from srm_keras.files import writable_file, write_json, write_text
+from srm_keras.tables import markdown_table, text_table
 from srm_keras.validation import positive_int
 
 Shape = tuple[int, int, int, int]

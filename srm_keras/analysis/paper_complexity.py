@@ -5,8 +5,8 @@ from typing import Any
 
 from srm_keras.analysis.complexity import Cost, complexity
 from srm_keras.analysis.paper_tables import TABLE_1, TABLE_2
-from srm_keras.analysis.tables import text_table
 from srm_keras.models import CifarResNet, build
+from srm_keras.tables import text_table
 from srm_keras.validation import one_of
 
 Row = dict[str, Any]

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from srm_keras.export import report
-from srm_keras.export.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.export.folding import fold, folding_plan
 from srm_keras.export.latency import median_latencies
 from srm_keras.export.parity import Parity, compare
 from srm_keras.export.runners import Runner, keras_runner
+from srm_keras.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.validation import boolean
 
 TOLERANCE = 1e-5

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srm_keras.export.files import write_text
 from srm_keras.export.report import COLUMNS, NOTE, ExportReport, table
+from srm_keras.files import write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --muted: #888; --good: #1a7f37; --bad: #cf222e; }

@@ -8,8 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from srm_keras.export.files import write_text
 from srm_keras.export.parity import Parity
+from srm_keras.files import write_text
 
 JSON = "report.json"
 MARKDOWN = "report.md"

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
+from srm_keras.files import write_atomically
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_run
 
@@ -85,10 +86,10 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Writes the checkpoints."""
         last, best = self.folder / run_folder.LAST, self.folder / run_folder.BEST
-        run_folder.write_atomically(last, self.saved_model.save)
+        write_atomically(last, self.saved_model.save)
         if logs["val_accuracy"] > self.best_accuracy:
             self.best_accuracy = logs["val_accuracy"]
-            run_folder.write_atomically(best, lambda temporary: shutil.copyfile(last, temporary))
+            write_atomically(best, lambda temporary: shutil.copyfile(last, temporary))
 
 
 def _digits(value) -> float:

@@ -1,6 +1,5 @@
 """Several runs side by side: one picture, one table."""
 
-import csv
 import json
 import os
 import statistics
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from srm_keras.files import write_csv, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
 
@@ -52,9 +52,9 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     }
     title = f"{recipes[0]['data']['name']}, {recipes[0]['model']['name']}"
     plot_runs(curves, folder / "compare.png", title)
-    _write_csv(folder / "runs.csv", runs)
-    _write_csv(folder / "compare.csv", table)
-    run_folder.write_json(folder / "compare.json", {"runs": runs, "groups": table})
+    write_csv(folder / "runs.csv", runs)
+    write_csv(folder / "compare.csv", table)
+    write_json(folder / "compare.json", {"runs": runs, "groups": table})
     return table
 
 
@@ -120,11 +120,3 @@ def _group_row(label: str, runs: Sequence[Row]) -> Row:
         row[f"{name}_mean"] = statistics.mean(values)
         row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
     return row
-
-
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

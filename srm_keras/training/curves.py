@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srm_keras.training.run_folder import write_atomically
+from srm_keras.files import write_atomically
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -87,4 +87,4 @@ def _line(
 
 def _save(figure: Figure, panels: Mapping[str, Axes], path: str | os.PathLike) -> None:
     panels["loss"].legend(frameon=False, fontsize=9, handlelength=3)
-    write_atomically(Path(path), lambda temporary: figure.savefig(temporary))
+    write_atomically(path, lambda temporary: figure.savefig(temporary))

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
+from srm_keras.files import write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import build_model, compiled_twin, make_schedule
 from srm_keras.training.callbacks import Checkpoints, RunLog
@@ -57,7 +58,7 @@ def train(
         verbose=1 if sys.stdout.isatty() else 2,
     )
     result = _result(folder, inputs, learner, log.rows)
-    run_folder.write_json(folder / run_folder.RESULT, result)
+    write_json(folder / run_folder.RESULT, result)
     return result
 
 
@@ -72,10 +73,10 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 
 def _write_description(folder: Path, recipe: config_dict.ConfigDict, inputs: Inputs) -> None:
-    run_folder.write_json(folder / run_folder.RECIPE, recipe.to_dict())
-    run_folder.write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
-    run_folder.write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
-    run_folder.write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
+    write_json(folder / run_folder.RECIPE, recipe.to_dict())
+    write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
+    write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
+    write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
 
 
 def _title(recipe: config_dict.ConfigDict) -> str:

@@ -1,10 +1,8 @@
 """What a run leaves on disk, and how it is written so that a kill leaves it readable."""
 
 import importlib.metadata
-import json
 import os
 import platform
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +45,6 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     return folder
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary path)` and renames the result to `path`: all of it or none."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, atomically."""
-    text = json.dumps(value, indent=2, default=str) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def versions(seed: int) -> dict[str, Any]:

@@ -1,30 +1,9 @@
 import json
 
-import keras
 import pytest
 
+from srm_keras import files
 from srm_keras.training import run_folder
-
-
-def test_a_failed_write_leaves_the_earlier_file_and_no_other(tmp_path):
-    path = tmp_path / "last.keras"
-    run_folder.write_atomically(path, lambda temporary: temporary.write_text("whole"))
-
-    def fail(temporary):
-        temporary.write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_folder.write_atomically(path, fail)
-    assert path.read_text() == "whole"
-    assert [file.name for file in tmp_path.iterdir()] == ["last.keras"]
-
-
-def test_the_temporary_file_keeps_the_extension_that_keras_needs(tmp_path):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    run_folder.write_atomically(tmp_path / "best.keras", model.save)
-    assert [file.name for file in tmp_path.iterdir()] == ["best.keras"]
-    keras.saving.load_model(tmp_path / "best.keras")
 
 
 def test_overwriting_removes_the_run_and_leaves_other_files(tmp_path):
@@ -49,7 +28,7 @@ def test_a_file_is_no_workdir(tmp_path):
 
 
 def test_versions_can_be_written_as_json(tmp_path):
-    run_folder.write_json(tmp_path / "versions.json", run_folder.versions(seed=3))
+    files.write_json(tmp_path / "versions.json", run_folder.versions(seed=3))
     saved = json.loads((tmp_path / "versions.json").read_text())
     assert saved["seed"] == 3
     assert set(saved["packages"]) >= {"srm-keras", "keras", "tensorflow", "numpy"}

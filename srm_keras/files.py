@@ -1,0 +1,108 @@
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def temporary_sibling(path: Path) -> Iterator[Path]:
+    """Yield a free, hidden path beside ``path``; what is still there at the end is deleted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+    finally:
+        _delete(temporary)
+
+
+def replace(source: Path, path: Path) -> None:
+    """Rename ``source`` to ``path``, in place of a file or folder that may be there."""
+    if not path.is_dir():
+        source.replace(path)
+        return
+    with temporary_sibling(path.with_name(f"{path.name}.old")) as old:
+        path.replace(old)
+        try:
+            source.replace(path)
+        except OSError:
+            old.replace(path)
+            raise
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
+    """Call ``write(temporary path)`` and rename the result to ``path``: all of it or none."""
+    with temporary_sibling(Path(path)) as temporary:
+        write(temporary)
+        replace(temporary, Path(path))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write ``text`` to ``path`` atomically, as UTF-8."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically; what JSON does not know becomes text."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Return what a JSON file holds."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``rows`` under a line of column names, in the order in which they first appear."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def writable_file(name: str, path: str | os.PathLike) -> Path:
+    """Return ``path`` as one that can be written, its folder made, before any work is done.
+
+    Args:
+        name: what to call the path in the error message.
+        path: of a file that may exist.
+
+    Raises:
+        ValueError: ``path`` is a folder or lies in something that is none.
+    """
+    file = Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"`{name}` must lie in a folder that exists or can be made ({error.strerror}). "
+            f"Received: {name}={str(path)!r}"
+        ) from None
+    if file.is_dir():
+        raise ValueError(f"`{name}` must be a file. Received: {name}={str(path)!r}, a folder")
+    if not os.access(file.parent, os.W_OK):
+        raise ValueError(
+            f"`{name}` must lie in a folder that can be written. Received: {name}={str(path)!r}"
+        )
+    return file
+
+
+def size_in_bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
