@@ -58,11 +58,13 @@ def read_json(path: str | os.PathLike) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def write_csv(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``rows`` under a line of column names, in the order in which they first appear."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def write_csv(
+    path: str | os.PathLike, rows: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None
+) -> None:
+    """Write ``rows`` under a line of column names, by default in order of first appearance."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    columns = names or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, buffer.getvalue())

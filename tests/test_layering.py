@@ -19,7 +19,7 @@ ALLOWED = {
     "training": {"layers", "models", "data", "analysis"},
     "interop": {"layers", "models"},
 }
-SHARED = {"files", "tables", "validation", "version"}
+SHARED = {"files", "html", "tables", "validation", "version"}
 
 
 def imported_modules(path: pathlib.Path) -> set[str]:

@@ -5,7 +5,8 @@ r"""Trains an image classifier from a recipe and leaves a run folder.
 
 Every field of the recipe can be set on the command line (`--config.seed=1`,
 `--config.model.options.depth=20`); `--config=FILE:smoke` is the recipe's one-minute form.
-docs/training.md lists the fields and the files that a run writes.
+A run that was stopped or killed goes on when the same command is started again. docs/training.md
+lists the fields and the files that a run writes.
 """
 
 import sys
@@ -42,14 +43,17 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 def main(argv: Sequence[str]) -> None:
     """Trains, and prints the accuracies."""
-    from srm_keras.training import train
+    from srm_keras.training import Interrupted, train
 
     try:
         result = train(CONFIG.value, WORKDIR.value, overwrite=OVERWRITE.value)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"error: {error}")
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + (stopped.signal or 0))
     except KeyboardInterrupt:
-        sys.exit(f"Interrupted; what was written to {WORKDIR.value} so far is complete.")
+        sys.exit("Interrupted before the first step.")
     for name in ("best", "last"):
         scores = ", ".join(f"{k} {v['accuracy']:.4f}" for k, v in result[name]["splits"].items())
         print(f"{name} weights (step {result[name]['step']}): {scores}")

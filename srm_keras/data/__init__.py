@@ -1,22 +1,57 @@
-"""Data sources as `tf.data`, and how their images are made ready for a network.
+"""Data sources, and how their images are made ready for a network.
 
-`load(name, split, ...)` gives unbatched uint8 images with their labels; `batches` makes float32
-batches of them as a `Preprocessing` says.
+`load_examples(name, split, ...)` gives a split whose examples are read by position;
+`load(name, split, ...)` gives it as a `tf.data.Dataset` of uint8 images with their labels.
+`batches` makes float32 batches of it as a `Preprocessing` says, and `ArrayBatches` does so for
+images in memory without TensorFlow, which is imported only where it is needed.
 """
 
-from srm_keras.data import fashion_mnist, image_folder, texture_shapes
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from srm_keras.data import fashion_mnist, folds, image_folder, texture_shapes
+from srm_keras.data.examples import Examples
+from srm_keras.data.folds import k_folds
 from srm_keras.data.info import DatasetInfo
-from srm_keras.data.pipeline import batches
-from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.data.registry import SOURCES, load
+from srm_keras.data.registry import SOURCES, load, load_examples
+
+if TYPE_CHECKING:
+    from srm_keras.data.arrays import ArrayBatches
+    from srm_keras.data.augmentation import Augmentation
+    from srm_keras.data.pipeline import batches
+    from srm_keras.data.preprocessing import Preprocessing
+
+_LAZY = {
+    "ArrayBatches": "arrays",
+    "Augmentation": "augmentation",
+    "Preprocessing": "preprocessing",
+    "batches": "pipeline",
+}
+"""Names that are imported on first use, and the modules that hold them."""
 
 __all__ = [
     "SOURCES",
+    "ArrayBatches",
+    "Augmentation",
     "DatasetInfo",
+    "Examples",
     "Preprocessing",
     "batches",
     "fashion_mnist",
+    "folds",
     "image_folder",
+    "k_folds",
     "load",
+    "load_examples",
     "texture_shapes",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

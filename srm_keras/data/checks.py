@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def seed_in_range(seed: Any) -> int:
     """Return `seed` if it is an integer in [0, 2**63), else raise `ValueError`."""
@@ -24,3 +26,20 @@ def path(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"`{name}` must be a path. Received: {name}={value!r}")
     return Path(value).expanduser()
+
+
+def positions(positions: Any, count: int) -> np.ndarray:
+    """Return `positions` as an array if they are integers in [0, count), else `ValueError`."""
+    array = np.asarray(positions)
+    if array.size == 0:
+        array = array.astype("int64")
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            "`positions` must be a one-dimensional array of integers. "
+            f"Received: shape {array.shape}, dtype {array.dtype}"
+        )
+    if array.size and (array.min() < 0 or array.max() >= count):
+        raise ValueError(
+            f"`positions` must lie in [0, {count}). Received: {array.min()} … {array.max()}"
+        )
+    return array

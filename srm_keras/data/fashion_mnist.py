@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from srm_keras.data import checks
+from srm_keras.data.examples import Examples
 from srm_keras.data.idx import read_idx
 from srm_keras.data.info import DatasetInfo
 from srm_keras.validation import one_of
@@ -35,9 +35,7 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 _SIDE = 28
 
 
-def load(
-    split: str, *, data_dir: str | os.PathLike | None = None
-) -> tuple[tf.data.Dataset, DatasetInfo]:
+def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples:
     """Reads a split of Fashion-MNIST.
 
     Args:
@@ -48,7 +46,7 @@ def load(
             keeps its download, `~/.keras/datasets/fashion-mnist`.
 
     Returns:
-        The data set of (uint8 image (28, 28, 1), int32 label) and its `DatasetInfo`.
+        The `Examples`; images (N, 28, 28, 1) are kept in memory.
 
     Raises:
         ValueError: If the split is unknown, or the files are missing (it says how to get them),
@@ -66,8 +64,7 @@ def load(
         CLASS_NAMES,
         (_SIDE, _SIDE, 1),
     )
-    pairs = (images[..., np.newaxis], labels.astype("int32"))
-    return tf.data.Dataset.from_tensor_slices(pairs), info
+    return Examples(images[..., np.newaxis], labels.astype("int32"), info)
 
 
 def _paths(split: str, data_dir: str | os.PathLike | None) -> list[Path]:

@@ -5,13 +5,18 @@ import os
 import tensorflow as tf
 from absl import logging
 
+from srm_keras.data.augmentation import Augmentation
+from srm_keras.data.augmenter import Augmenter
 from srm_keras.data.checks import seed_in_range
+from srm_keras.data.examples import Examples
+from srm_keras.data.order import Order
 from srm_keras.data.preprocessing import Preprocessing
+from srm_keras.data.stream_checks import check_augmentation, check_part
 from srm_keras.validation import boolean, positive_int
 
 
 def batches(
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | Examples,
     preprocessing: Preprocessing,
     batch_size: int,
     training: bool,
@@ -19,6 +24,10 @@ def batches(
     *,
     cache: bool = False,
     shuffle_buffer: int | None = None,
+    augmentation: Augmentation | None = None,
+    num_classes: int | None = None,
+    start_step: int = 0,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Preprocessed batches of a data set.
 
@@ -26,13 +35,15 @@ def batches(
 
     For training: an endless stream, to be used with `steps_per_epoch`. Each epoch, of
     `num_examples // batch_size` full batches, has a new order. Which examples batch k holds and
-    how they are cropped and mirrored depend on `seed` and k alone, not on TensorFlow's global
-    seed, so that `batches(...).skip(k)` goes on where another run stopped.
+    how they are cropped, mirrored, augmented and mixed depend on `seed` and k alone, not on
+    TensorFlow's global seed, so that `start_step=k` goes on where another run stopped.
 
     Args:
-        dataset: Unbatched (uint8 image (H, W, C), integer label) pairs, as `load` returns them.
+        dataset: `Examples`, or unbatched (uint8 image (H, W, C), integer label) pairs, as `load`
+            returns them. Of `Examples` in files, training with `crop_scale` decodes the windows
+            that it takes and no more.
         preprocessing: What is done to the images.
-        batch_size: Number of examples in a batch.
+        batch_size: Number of examples in a batch; with `shard`, in all of its parts together.
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
         cache: Whether decoded images are kept in memory after they were first read. Where they
@@ -42,10 +53,16 @@ def batches(
             A number: the size of the buffer to shuffle a data set in that can only be read from
             its beginning. Then the order depends on TensorFlow's global seed too, and on how often
             the result was iterated over before.
+        augmentation: Training only: RandAugment, MixUp, CutMix.
+        num_classes: Length of the label vectors; needed with MixUp or CutMix.
+        start_step: Training only: the batch to begin with. The ones before it are not decoded;
+            with `shuffle_buffer` they are read, though not augmented.
+        shard: Training only: (i, n) gives part i of n of each batch. The parts of a batch, one
+            after the other, are the batch.
 
     Returns:
-        (float32 images (B, image_size, image_size, channels), int32 labels (B,)). B is static in
-        training.
+        (float32 images (B, image_size, image_size, channels), labels). Labels are int32 (B,), or
+        with MixUp or CutMix float32 (B, num_classes). B is static in training.
 
     Raises:
         ValueError: If an argument is wrong, or in training if `dataset` has fewer examples than
@@ -55,48 +72,65 @@ def batches(
     boolean("training", training)
     boolean("cache", cache)
     seed_in_range(seed)
-    _check_elements(dataset)
+    check_part(batch_size, training, start_step, shard)
+    check_augmentation(augmentation, num_classes, training, batch_size // shard[1])
+    pairs = dataset.dataset() if isinstance(dataset, Examples) else dataset
+    _check_elements(pairs)
     if training:
-        _check_trainable(dataset, batch_size, shuffle_buffer)
-    if cache and _fits_in_memory(dataset):
-        dataset = dataset.cache()
-    if training:
-        stream = _augmented(dataset, preprocessing, batch_size, seed, shuffle_buffer)
-        stream = stream.batch(batch_size, drop_remainder=True)
-        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return stream.prefetch(tf.data.AUTOTUNE).apply(endless)
-    stream = _in_parallel(dataset, lambda *pair: _evaluated(preprocessing, *pair))
-    return stream.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        _check_trainable(pairs, batch_size, shuffle_buffer)
+    cached = cache and _fits_in_memory(pairs)
+    if cached:
+        pairs = pairs.cache()
+    if not training:
+        stream = _in_parallel(pairs, lambda *pair: _evaluated(preprocessing, *pair))
+        return stream.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    order = Order(int(pairs.cardinality()), batch_size, seed, start_step, shard)
+    augmenter = Augmenter(preprocessing, augmentation or Augmentation(), num_classes, seed)
+    if shuffle_buffer is not None:
+        stream = _from_buffer(pairs, shuffle_buffer, order, augmenter)
+    elif isinstance(dataset, Examples) and not dataset.in_memory and not cached:
+        stream = _from_files(dataset, order, augmenter)
+    else:
+        stream = _from_positions(pairs, order, augmenter)
+    return _endless_batches(stream, order.local_batch_size, augmenter)
 
 
-def _augmented(
-    dataset: tf.data.Dataset,
-    preprocessing: Preprocessing,
-    batch_size: int,
-    seed: int,
-    shuffle_buffer: int | None,
+def _from_positions(
+    pairs: tf.data.Dataset, order: Order, augmenter: Augmenter
 ) -> tf.data.Dataset:
-    """Training examples without end; example k is augmented with the numbers of (seed, k)."""
-    examples = int(dataset.cardinality())
-    used = examples - examples % batch_size
+    def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
+        return augmenter.of_image(place, *tf.data.experimental.at(pairs, position))
 
-    def permutation(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(examples, dtype=tf.int64), (seed, -1 - epoch), alg="philox"
-        )
-        return tf.data.Dataset.from_tensor_slices(order[:used])
+    return _in_parallel(order.positions(), read)
 
-    def from_position(k: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return from_pair(k, tf.data.experimental.at(dataset, position))
 
-    def from_pair(k: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        return preprocessing.training(pair[0], tf.stack([seed, k])), tf.cast(pair[1], tf.int32)
+def _from_files(examples: Examples, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
+    paths = tf.constant([os.fsencode(path) for path in examples.images])
+    labels = tf.constant(examples.labels)
 
-    if shuffle_buffer is None:
-        positions = tf.data.Dataset.counter().flat_map(permutation)
-        return _in_parallel(positions.enumerate(), from_position)
-    shuffled = dataset.shuffle(shuffle_buffer, seed, reshuffle_each_iteration=True)
-    return _in_parallel(shuffled.take(used).repeat().enumerate(), from_pair)
+    def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
+        return augmenter.of_file(place, tf.io.read_file(paths[position]), labels[position])
+
+    return _in_parallel(order.positions(), read)
+
+
+def _from_buffer(
+    pairs: tf.data.Dataset, buffer: int, order: Order, augmenter: Augmenter
+) -> tf.data.Dataset:
+    def augment(place: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple:
+        return augmenter.of_image(place, *pair)
+
+    return _in_parallel(order.shuffled(pairs, buffer), augment)
+
+
+def _endless_batches(
+    examples: tf.data.Dataset, batch_size: int, augmenter: Augmenter
+) -> tf.data.Dataset:
+    stream = examples.batch(batch_size, drop_remainder=True)
+    if augmenter.augmentation.mixes:
+        stream = _in_parallel(stream, augmenter.mixed)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return stream.prefetch(tf.data.AUTOTUNE).apply(endless)
 
 
 def _evaluated(

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
-
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from srm_keras.validation import boolean, nearest, one_of, positive_int
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Preprocessing:
     image left to right. Without `resize`, `pad` and `flip` it equals evaluation where images have
     `image_size` already.
 
+    With `crop_scale` training takes a window of random area and proportions instead, and resizes
+    it to `image_size` (random resized crop: Szegedy et al. 2015, section 6); `resize` is then for
+    evaluation alone.
+
     Attributes:
         image_size: Side of the square that the network reads, in pixels.
         channels: Number of channels, 1 or 3. Grey images become 3 equal channels; colour images
@@ -33,6 +38,9 @@ class Preprocessing:
         std: Divides after that; positive; one number, or one for each channel.
         pad: Training only: black pixels added on every side before the random crop.
         flip: Training only: mirror with probability 1/2.
+        crop_scale: Training only: smallest and largest area of the random window as parts of the
+            image's, `(0.08, 1.0)` for ImageNet; None: the window is `image_size` × `image_size`.
+        crop_ratio: Training only: smallest and largest width / height of that window.
 
     Raises:
         ValueError: If an attribute is out of its range.
@@ -45,6 +53,8 @@ class Preprocessing:
     std: tuple[float, ...] = (0.5,)
     pad: int = 0
     flip: bool = False
+    crop_scale: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
         positive_int("image_size", self.image_size)
@@ -62,8 +72,11 @@ class Preprocessing:
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise ValueError(f"`std` must be positive. Received: std={self.std}")
+        object.__setattr__(self, "crop_ratio", _bounds("crop_ratio", self.crop_ratio))
+        if self.crop_scale is not None:
+            object.__setattr__(self, "crop_scale", _crop_scale(self.crop_scale, self.pad))
 
-    def evaluation(self, images: tf.Tensor) -> tf.Tensor:
+    def evaluation(self, images: "tf.Tensor") -> "tf.Tensor":
         """What the network reads at test time; made of TensorFlow ops alone, to be exported.
 
         Args:
@@ -72,11 +85,13 @@ class Preprocessing:
         Returns:
             float32 (image_size, image_size, channels), with N in front if there was one.
         """
-        images = self._resized(self._with_channels(images))
-        images = tf.image.resize_with_crop_or_pad(images, self.image_size, self.image_size)
-        return self._standardized(images)
+        from srm_keras.data import image_ops
 
-    def training(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        images = image_ops.with_channels(images, self.channels)
+        images = image_ops.shorter_side(images, self.resize)
+        return self.standardized(image_ops.middle(images, self.image_size))
+
+    def training(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """What the network reads in training; a pure function of the image and the seed.
 
         Args:
@@ -86,15 +101,54 @@ class Preprocessing:
         Returns:
             float32 (image_size, image_size, channels).
         """
-        image = self._margin(self._resized(self._with_channels(image)))
+        return self.standardized(self.augmented(image, seed))
+
+    def augmented(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        """`training` before standardization: values in [0, 255], uint8 or float32."""
+        import tensorflow as tf
+
+        from srm_keras.data import image_ops
+
+        image = image_ops.with_channels(image, self.channels)
+        if self.crop_scale is not None:
+            bounds = self._window(tf.shape(image)[:2], seed)
+            return self._of_window(image_ops.window(image, bounds), seed)
+        image = image_ops.shorter_side(image, self.resize)
         draws = tf.random.stateless_uniform((3,), seed, alg="philox")
-        size = self.image_size
-        room = tf.cast(tf.shape(image)[:2] - size, tf.float32)
-        corner = tf.cast(tf.floor(draws[:2] * (room + 1)), tf.int32)
-        image = tf.slice(image, tf.pad(corner, [[0, 1]]), (size, size, self.channels))
-        if self.flip:
-            image = tf.cond(draws[2] < 0.5, lambda: image[:, ::-1], lambda: image)
-        return self._standardized(tf.ensure_shape(image, (size, size, self.channels)))
+        image = image_ops.random_crop(image, self.image_size, self.pad, draws[:2])
+        return image_ops.mirrored(image, draws[2]) if self.flip else image
+
+    def augmented_file(self, content: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        """`augmented` of a JPEG or PNG file; with `crop_scale` only the window is decoded.
+
+        Args:
+            content: Scalar string, the file.
+            seed: (2,) integers.
+
+        Returns:
+            (image_size, image_size, 3), values in [0, 255], uint8 or float32.
+        """
+        from srm_keras.data import image_ops
+        from srm_keras.data.image_folder.decode import decode
+
+        if self.crop_scale is None:
+            return self.augmented(decode(content), seed)
+        image = image_ops.file_window(content, lambda sides: self._window(sides, seed))
+        return self._of_window(image_ops.with_channels(image, self.channels), seed)
+
+    def standardized(self, images: "tf.Tensor") -> "tf.Tensor":
+        """`(images / 255 - mean) / std`, float32."""
+        from srm_keras.data import image_ops
+
+        scale = [1 / (255 * std) for std in self.std]
+        offset = [-mean / std for mean, std in self._mean_and_std()]
+        return image_ops.scaled(images, scale, offset)
+
+    def _mean_and_std(self) -> list[tuple[float, float]]:
+        """The pair of each channel, or one pair for all of them."""
+        count = max(len(self.mean), len(self.std))
+        spread = [values * (count // len(values)) for values in (self.mean, self.std)]
+        return list(zip(*spread, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, as JSON can hold them."""
@@ -117,34 +171,24 @@ class Preprocessing:
             raise ValueError(f"`image_size` is required. Received: {dict(attributes)}")
         return cls(**attributes)
 
-    def _with_channels(self, images: tf.Tensor) -> tf.Tensor:
-        images = tf.convert_to_tensor(images)
-        channels = images.shape[-1]
-        if channels == 1 and self.channels == 3:
-            return tf.image.grayscale_to_rgb(images)
-        if channels != self.channels:
-            raise ValueError(
-                f"`channels` must be that of the images, {channels}"
-                f"{', or 3' if channels == 1 else ''}. Received: channels={self.channels}"
-            )
-        return images
+    def _window(self, sides: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
 
-    def _resized(self, images: tf.Tensor) -> tf.Tensor:
-        """Values stay in [0, 255]; float32 if resized, else as they came."""
-        if self.resize is None:
-            return images
-        sides = tf.shape(images)[-3:-1]
-        target = sides * self.resize // tf.reduce_min(sides)
-        return tf.image.resize(images, target, antialias=True)
+        from srm_keras.data import image_ops
 
-    def _margin(self, image: tf.Tensor) -> tf.Tensor:
-        """`pad` black pixels on every side, and as many more as a crop of `image_size` needs."""
-        sides = tf.shape(image)[:2] + 2 * self.pad
-        height, width = tf.unstack(tf.maximum(sides, self.image_size))
-        return tf.image.resize_with_crop_or_pad(image, height, width)
+        assert self.crop_scale is not None
+        of_window = tf.random.experimental.stateless_fold_in(seed, 1)
+        return image_ops.inception_window(sides, self.crop_scale, self.crop_ratio, of_window)
 
-    def _standardized(self, images: tf.Tensor) -> tf.Tensor:
-        return (tf.cast(images, tf.float32) / 255 - self.mean) / self.std
+    def _of_window(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        from srm_keras.data import image_ops
+
+        image = image_ops.resized(image, self.image_size)
+        if not self.flip:
+            return image
+        return image_ops.mirrored(image, tf.random.stateless_uniform((), seed, alg="philox"))
 
 
 def _channel_values(name: str, values: Any, channels: int) -> tuple[float, ...]:
@@ -161,3 +205,26 @@ def _channel_values(name: str, values: Any, channels: int) -> tuple[float, ...]:
             f"Received: {name}={values!r}"
         )
     return tuple(float(value) for value in values)
+
+
+def _bounds(name: str, values: Any) -> tuple[float, float]:
+    """Two positive finite numbers in ascending order."""
+    pair = isinstance(values, Sequence) and len(values) == 2
+    numbers = pair and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        for value in values
+    )
+    if not numbers or values[0] > values[1]:
+        raise ValueError(
+            f"`{name}` must be two positive numbers, the smaller first. Received: {name}={values!r}"
+        )
+    return float(values[0]), float(values[1])
+
+
+def _crop_scale(values: Any, pad: int) -> tuple[float, float]:
+    scale = _bounds("crop_scale", values)
+    if scale[1] > 1:
+        raise ValueError(f"`crop_scale` must be at most 1. Received: crop_scale={values!r}")
+    if pad:
+        raise ValueError(f"`pad` must be 0 with `crop_scale`. Received: pad={pad}")
+    return scale

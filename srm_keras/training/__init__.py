@@ -7,8 +7,10 @@ from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve
 from srm_keras.training.records import Run, load_run
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
+from srm_keras.training.stopping import Interrupted
 
 __all__ = [
+    "Interrupted",
     "Run",
     "SGDWithL2",
     "StepDecay",

@@ -1,10 +1,11 @@
-"""The network, the optimizer and the schedule that a recipe names."""
+"""The network, the loss, the optimizer and the schedule that a recipe names."""
 
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
 from srm_keras import models
+from srm_keras.training.distribution import Learner
 from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.recipe import naming
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
@@ -26,30 +27,74 @@ def build_model(
 
 
 def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:
-    """The learning rate of every update, from the recipe's `learning_rate` and `steps`."""
+    """The learning rate of every update, from the recipe's `learning_rate` and `steps`.
+
+    With `learning_rate.reference_batch_size`, the rate grows linearly with `batch_size` (Goyal et
+    al. 2017, section 2.1).
+    """
     rate = recipe.learning_rate
-    schedule: LearningRateSchedule = StepDecay(rate.base, rate.milestones, rate.factor)
+    scale = recipe.batch_size / rate.reference_batch_size if rate.reference_batch_size else 1.0
+    schedule: LearningRateSchedule = StepDecay(rate.base * scale, rate.milestones, rate.factor)
     if rate.schedule == "cosine":
-        schedule = cosine_decay(rate.base, recipe.steps)
+        schedule = cosine_decay(rate.base * scale, recipe.steps)
     return WarmUp(schedule, rate.warmup_steps) if rate.warmup_steps else schedule
 
 
+def make_optimizer(
+    recipe: config_dict.ConfigDict, model: keras.Model, schedule: LearningRateSchedule
+) -> SGDWithL2:
+    """The recipe's optimizer for `model`, not built yet."""
+    options = recipe.optimizer
+    return SGDWithL2(
+        schedule,
+        momentum=float(options.momentum),
+        nesterov=options.nesterov,
+        l2=options.weight_decay,
+        l2_exclude=() if options.decay_recalibration else paths_without_l2(model),
+        ema_decay=float(options.ema_decay),
+        global_clipnorm=float(options.clip_norm) or None,
+    )
+
+
+def make_accuracy(one_hot: bool) -> keras.metrics.Metric:
+    """Top-1 accuracy of (B, classes) probabilities, or of (B,) class numbers, as labels."""
+    kind = keras.metrics.CategoricalAccuracy if one_hot else keras.metrics.SparseCategoricalAccuracy
+    return kind(name="accuracy")
+
+
 def compiled_twin(
-    model: keras.Model, recipe: config_dict.ConfigDict, schedule: LearningRateSchedule
-) -> keras.Model:
-    """A compiled model that shares every layer with `model`.
+    model: keras.Model,
+    recipe: config_dict.ConfigDict,
+    optimizer: SGDWithL2,
+    accuracy: keras.metrics.Metric,
+) -> Learner:
+    """A compiled model that shares every layer with `model`, its optimizer built.
 
     `model` itself stays uncompiled, so that it is saved without optimizer state and loads
-    wherever `srm_keras` is imported. XLA stays off: on a CPU it makes a step slower.
+    wherever `srm_keras` is imported.
+
+    Args:
+        model: The network.
+        recipe: The resolved recipe.
+        optimizer: What `make_optimizer` returned.
+        accuracy: What `make_accuracy` returned; it decides on the loss.
     """
-    twin = keras.Model(model.inputs, model.outputs, name=model.name)
-    optimizer = SGDWithL2(
-        schedule,
-        momentum=float(recipe.optimizer.momentum),
-        nesterov=recipe.optimizer.nesterov,
-        l2=recipe.optimizer.weight_decay,
-        l2_exclude=paths_without_l2(model),
+    twin = Learner(model.inputs, model.outputs, name=model.name)
+    # XLA is a choice on TensorFlow alone: it makes a step on a CPU slower, and JAX needs it.
+    jit_compile = recipe.jit_compile if keras.config.backend() == "tensorflow" else "auto"
+    twin.compile(
+        optimizer,
+        _loss(accuracy, recipe.label_smoothing),
+        metrics=[accuracy],
+        jit_compile=jit_compile,
+        steps_per_execution=recipe.steps_per_execution,
     )
-    loss = keras.losses.SparseCategoricalCrossentropy()
-    twin.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    twin.optimizer.build(twin.trainable_variables)
     return twin
+
+
+def _loss(accuracy: keras.metrics.Metric, label_smoothing: float) -> keras.losses.Loss:
+    """The cross-entropy for labels of the form that `accuracy` takes."""
+    if isinstance(accuracy, keras.metrics.SparseCategoricalAccuracy):
+        return keras.losses.SparseCategoricalCrossentropy()
+    return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)

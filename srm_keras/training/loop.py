@@ -4,25 +4,69 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 from ml_collections import config_dict
 
-from srm_keras.files import write_json
+from srm_keras.files import read_json, write_json
 from srm_keras.training import run_folder
-from srm_keras.training.build import build_model, compiled_twin, make_schedule
-from srm_keras.training.callbacks import Checkpoints, RunLog
+from srm_keras.training.averages import averaged_weights
+from srm_keras.training.build import (
+    build_model,
+    compiled_twin,
+    make_accuracy,
+    make_optimizer,
+    make_schedule,
+)
+from srm_keras.training.callbacks import EvaluatedWeights, RunLog, SavedWeights, StateKeeper
+from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
+from srm_keras.training.distribution import (
+    Distribution,
+    inference_state,
+    resolve_strategy,
+    set_synchronized,
+)
+from srm_keras.training.evaluation import Predictions, predict
+from srm_keras.training.gates import plot_gates
 from srm_keras.training.inputs import Inputs, load_inputs
+from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import resolve
+from srm_keras.training.report import write_report
+from srm_keras.training.state import TrainingState
+from srm_keras.training.stopping import StopRequest
+
+Context = Callable[[], AbstractContextManager]
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What one process has of a run: its parts, all built."""
+
+    recipe: config_dict.ConfigDict
+    folder: Path
+    distribution: Distribution
+    inputs: Inputs
+    model: keras.Model
+    learner: keras.Model
+    evaluated: Context
+    log: RunLog
+    state: TrainingState
+    checkpoints: CheckpointFolder
 
 
 def train(
     recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool = False
 ) -> dict[str, Any]:
     """Trains the classifier that `recipe` describes and leaves the run in `workdir`.
+
+    Where `workdir` holds an unfinished run of the same recipe, it goes on from the newest
+    checkpoint, and ends with the weights and metrics of a run that was never interrupted. Where
+    it holds the finished run, nothing is done.
 
     Args:
         recipe: The recipe; `srm_keras.training.default_recipe()` lists its fields.
@@ -31,35 +75,158 @@ def train(
 
     Returns:
         What `result.json` holds: accuracy and loss of the best and the last weights on every
-        split of `data.eval_splits`, the number of parameters, and the seconds it took.
+        evaluated split, the number of parameters, and the seconds it took. Nothing on workers
+        other than the chief.
 
     Raises:
         ValueError: Before any work, if the recipe or `workdir` is wrong.
-        FloatingPointError: If the loss stops being finite.
+        FloatingPointError: If the loss or a weight stops being finite; it says at which step.
+        OSError: If the disk is full; the earlier checkpoints are intact.
+        srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
     """
     recipe = resolve(recipe)
-    run_folder.check_free(workdir, overwrite)
-    keras.utils.set_random_seed(recipe.seed)
+    if run_folder.has_result(workdir, recipe.to_dict(), overwrite):
+        print(f"{workdir} holds the finished run of this recipe: nothing to do", file=sys.stderr)
+        return read_json(Path(workdir) / run_folder.RESULT)
+    distribution = resolve_strategy(recipe)
+    session = _prepare(recipe, workdir, overwrite, distribution)
+    with contextlib.closing(session.checkpoints):
+        _fit(session)
+    return _finish(session) if distribution.is_chief else {}
+
+
+def _prepare(
+    recipe: config_dict.ConfigDict,
+    workdir: str | os.PathLike,
+    overwrite: bool,
+    distribution: Distribution,
+) -> _Session:
+    """Reads the data, builds the network and, when nothing can go wrong any more, the folder."""
+    _make_deterministic(recipe)
     inputs = load_inputs(recipe)
     schedule = make_schedule(recipe)
-    with _dtype_policy(recipe.dtype_policy):
+    with distribution.scope(), _dtype_policy(recipe.dtype_policy):
         model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
-        learner = compiled_twin(model, recipe, schedule)
-    folder = run_folder.create(workdir, overwrite)
-    _write_description(folder, recipe, inputs)
-    log = RunLog(folder, recipe.eval_every, schedule, _title(recipe))
-    learner.fit(
-        inputs.train,
-        steps_per_epoch=recipe.eval_every,
-        epochs=recipe.steps // recipe.eval_every,
-        validation_data=inputs.evals[recipe.data.eval_splits[0]],
-        callbacks=[log, Checkpoints(model, folder)],
-        shuffle=False,  # the batches come shuffled
-        verbose=1 if sys.stdout.isatty() else 2,
+        set_synchronized(model, recipe.synchronized_batch_norm)
+        optimizer = make_optimizer(recipe, model, schedule)
+        accuracy = make_accuracy(inputs.one_hot)
+        learner = compiled_twin(model, recipe, optimizer, accuracy)
+    state = TrainingState(learner, [accuracy])
+    folder = Path(workdir)
+    if distribution.is_chief:
+        folder = run_folder.create(workdir, overwrite)
+        _write_description(folder, recipe, inputs)
+    identity = {
+        "recipe": run_folder.flatten(recipe.to_dict()),
+        "variables": state.layout(),
+        "replicas": distribution.replicas,
+    }
+    return _Session(
+        recipe=recipe,
+        folder=folder,
+        distribution=distribution,
+        inputs=inputs,
+        model=model,
+        learner=learner,
+        evaluated=lambda: _evaluated(learner, optimizer),
+        log=RunLog(
+            folder if distribution.is_chief else None,
+            recipe.eval_every,
+            recipe.batch_size,
+            schedule,
+            _title(recipe),
+        ),
+        state=state,
+        checkpoints=CheckpointFolder(
+            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints
+        ),
     )
-    result = _result(folder, inputs, learner, log.rows)
-    write_json(folder / run_folder.RESULT, result)
-    return result
+
+
+def _fit(session: _Session) -> None:
+    """Trains from where the newest checkpoint is to the end."""
+    resumed = session.checkpoints.newest()
+    step = 0 if resumed is None else resumed.step
+    if resumed is not None:
+        print(f"Going on from step {step} of {session.recipe.steps}", file=sys.stderr)
+    session.log.begin(None if resumed is None else resumed.progress)
+    if step == session.recipe.steps and resumed is not None:
+        session.state.write(resumed.arrays)
+        return
+    with StopRequest() as stop:
+        callbacks = _callbacks(session, stop, resumed)
+        for segment in _segments(step, session.recipe.steps, session.recipe.eval_every):
+            _fit_segment(session, segment, callbacks)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Epochs of equal length: updates `step`, …, in epochs `epoch` to `epochs` - 1."""
+
+    step: int
+    steps_per_epoch: int
+    epoch: int
+    epochs: int
+
+
+def _segments(step: int, steps: int, eval_every: int) -> Iterator[_Segment]:
+    """What is left to do: the rest of an epoch that was begun, then whole ones."""
+    epoch, done = divmod(step, eval_every)
+    if done:
+        yield _Segment(step, eval_every - done, epoch, epoch + 1)
+        epoch += 1
+    if epoch * eval_every < steps:
+        yield _Segment(epoch * eval_every, eval_every, epoch, steps // eval_every)
+
+
+def _fit_segment(
+    session: _Session, segment: _Segment, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
+    distribution, inputs = session.distribution, session.inputs
+    shard = (distribution.worker, distribution.workers)
+    distribution.fit(
+        session.learner,
+        inputs.train(segment.step, shard),
+        steps_per_epoch=segment.steps_per_epoch,
+        initial_epoch=segment.epoch,
+        epochs=segment.epochs,
+        validation_data=inputs.evaluation(inputs.validation),
+        callbacks=callbacks,
+        verbose=(1 if sys.stdout.isatty() else 2) if distribution.is_chief else 0,
+    )
+
+
+def _callbacks(
+    session: _Session, stop: StopRequest, resumed: Checkpoint | None
+) -> list[keras.callbacks.Callback]:
+    chief = session.distribution.is_chief
+    keeper = StateKeeper(
+        session.state,
+        steps_per_epoch=session.recipe.eval_every,
+        every=session.recipe.checkpoint_every,
+        save=session.checkpoints.save if chief else None,
+        progress=session.log.progress,
+        stop=stop,
+        any_worker=session.distribution.any_worker,
+        resumed=resumed,
+    )
+    saved = [SavedWeights(session.model, session.log, session.evaluated)] if chief else []
+    return [EvaluatedWeights(session.evaluated), session.log, *saved, keeper]
+
+
+@contextlib.contextmanager
+def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
+    """A context in which the learner is the network that is evaluated and saved."""
+    with averaged_weights(learner, optimizer), inference_state(learner):
+        yield
+
+
+def _make_deterministic(recipe: config_dict.ConfigDict) -> None:
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic and keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager
@@ -84,32 +251,41 @@ def _title(recipe: config_dict.ConfigDict) -> str:
     return f"{recipe.data.name}, {recipe.model.name}, recalibration={spec}, seed={recipe.seed}"
 
 
-def _result(
-    folder: Path, inputs: Inputs, learner: keras.Model, rows: Sequence[Mapping[str, float]]
-) -> dict[str, Any]:
-    """Evaluates the last and the best weights on every split."""
-    parameters = {
-        "trainable": _count(learner.trainable_variables),
-        "non_trainable": _count(learner.non_trainable_variables),
-    }
-    last = _scores(learner, rows[-1], inputs)
+def _finish(session: _Session) -> dict[str, Any]:
+    """Scores the best and the last weights on every split, and writes the final files."""
+    rows, folder = session.log.rows, session.folder
     best_row = max(rows, key=lambda row: row["val_accuracy"])
-    best = last
-    if best_row is not rows[-1]:
-        learner.set_weights(keras.saving.load_model(folder / run_folder.BEST).get_weights())
-        best = _scores(learner, best_row, inputs)
-    seconds = rows[-1]["seconds"]
-    return {"best": best, "last": last, "parameters": parameters, "seconds": seconds}
+    last = predict(folder / run_folder.LAST, session.inputs)
+    best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, session.inputs)
+    last[session.inputs.validation].save(folder / run_folder.PREDICTIONS)
+    parameters = {
+        "trainable": _count(session.model.trainable_variables),
+        "non_trainable": _count(session.model.non_trainable_variables),
+    }
+    result = {
+        "best": _scored(best_row, best),
+        "last": _scored(rows[-1], last),
+        "parameters": parameters,
+        "seconds": session.log.seconds,
+    }
+    _draw_gates(session)
+    write_json(folder / run_folder.RESULT, result)
+    write_report(folder)
+    return result
+
+
+def _scored(row: Mapping[str, float], predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Where the weights are from, and what they score on every split."""
+    splits = {split: predicted.scores() for split, predicted in predictions.items()}
+    return {"epoch": row["epoch"], "step": row["step"], "splits": splits}
+
+
+def _draw_gates(session: _Session) -> None:
+    """Draws the gates of the last weights on the first batch of the validation split."""
+    model = keras.saving.load_model(session.folder / run_folder.LAST)
+    images, _ = next(iter(session.inputs.evaluation(session.inputs.validation)))
+    plot_gates(model, images, session.folder / run_folder.GATES)
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
-
-
-def _scores(learner: keras.Model, row: Mapping[str, float], inputs: Inputs) -> dict[str, Any]:
-    """Where the weights are from, and {"accuracy", "loss"} of every split."""
-    splits = {}
-    for split, batches in inputs.evals.items():
-        measured = learner.evaluate(batches, return_dict=True, verbose=0)
-        splits[split] = {name: float(measured[name]) for name in ("accuracy", "loss")}
-    return {"epoch": row["epoch"], "step": row["step"], "splits": splits}

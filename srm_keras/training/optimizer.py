@@ -18,6 +18,13 @@ class SGDWithL2(keras.optimizers.SGD):
         m <- momentum * m + g
         w <- w - lr * m                        (nesterov: w - lr * (g + momentum * m))
 
+    With `ema_decay`, `averages` holds an exponential moving average of every variable, beginning
+    with its first updated value:
+
+        average <- ema_decay * average + (1 - ema_decay) * w
+
+    (Keras' `use_ema` would overwrite the weights with it at the end of each `fit`.)
+
     It differs from `keras.optimizers.SGD(weight_decay=)` twice. There the decay is decoupled
     (`w <- w - lr * weight_decay * w`, no momentum), and the learning rate is folded into the
     velocity, so that after a drop of the rate the old, larger updates live on for a while.
@@ -28,8 +35,12 @@ class SGDWithL2(keras.optimizers.SGD):
         nesterov: Whether to look one step ahead.
         l2: The L2 coefficient, torch's `weight_decay`; a float >= 0.
         l2_exclude: Paths of variables (`variable.path`) that take no L2.
+        ema_decay: A float in [0, 1); 0 keeps no average.
         name: Name of the optimizer.
         **kwargs: As for `keras.optimizers.SGD`; `weight_decay` must stay `None`.
+
+    Raises:
+        ValueError: If `weight_decay` is given, or `l2` or `ema_decay` is out of its range.
 
     Reference: Lee et al. 2019, section 4.1 (SGD, momentum 0.9, weight decay 1e-4).
     """
@@ -41,6 +52,7 @@ class SGDWithL2(keras.optimizers.SGD):
         nesterov: bool = False,
         l2: float = 1e-4,
         l2_exclude: Sequence[str] = (),
+        ema_decay: float = 0.0,
         name: str = "sgd_with_l2",
         **kwargs,
     ):
@@ -51,16 +63,24 @@ class SGDWithL2(keras.optimizers.SGD):
             )
         if l2 < 0:
             raise ValueError(f"`l2` must be a float >= 0. Received: l2={l2!r}")
+        if not 0 <= ema_decay < 1:
+            raise ValueError(
+                f"`ema_decay` must be a float in [0, 1). Received: ema_decay={ema_decay!r}"
+            )
         super().__init__(learning_rate, momentum, nesterov, name=name, **kwargs)
         self.l2 = l2
         self.l2_exclude = tuple(l2_exclude)
+        self.ema_decay = ema_decay
+        self.averages: list[keras.Variable] = []
 
     def build(self, variables):
-        """Makes the velocities and notes which variables take L2."""
+        """Makes the velocities and averages, and notes which variables take L2."""
         if self.built:
             return
         super().build(variables)
         self.l2_rates = tuple(0.0 if v.path in self.l2_exclude else self.l2 for v in variables)
+        if self.ema_decay:
+            self.averages = [self.add_variable_from_reference(v, "average") for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable; the formulas are in the class docstring."""
@@ -68,16 +88,26 @@ class SGDWithL2(keras.optimizers.SGD):
         index = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype)
         g = ops.cast(gradient, variable.dtype) + self.l2_rates[index] * variable
+        self.assign_sub(variable, rate * self._direction(g, index))
+        if self.ema_decay:
+            self._update_average(self.averages[index], variable)
+
+    def _direction(self, g, index: int):
+        """What the rate multiplies: g, or the velocity after it took g up."""
         if self.momentum == 0:
-            self.assign_sub(variable, rate * g)
-            return
+            return g
         m = self.momentums[index]
         self.assign(m, self.momentum * m + g)
-        self.assign_sub(variable, rate * (g + self.momentum * m if self.nesterov else m))
+        return g + self.momentum * m if self.nesterov else m
+
+    def _update_average(self, average, variable):
+        decay = ops.cast(ops.where(self.iterations > 0, self.ema_decay, 0.0), variable.dtype)
+        self.assign(average, decay * average + (1 - decay) * variable)
 
     def get_config(self) -> dict:
         """The arguments, as JSON can hold them."""
-        return {**super().get_config(), "l2": self.l2, "l2_exclude": list(self.l2_exclude)}
+        own = {"l2": self.l2, "l2_exclude": list(self.l2_exclude), "ema_decay": self.ema_decay}
+        return {**super().get_config(), **own}
 
 
 def paths_without_l2(model: keras.Model) -> list[str]:

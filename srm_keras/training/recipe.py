@@ -38,6 +38,10 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _in_unit_interval(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < 1
+
+
 def _integer(minimum: int) -> Callable[[Any], bool]:
     return lambda value: _is_integer(value) and value >= minimum
 
@@ -51,7 +55,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) > 0 and all(map(_is_name, value))
+    return isinstance(value, tuple | list) and all(map(_is_name, value))
 
 
 def _are_milestones(value: Any) -> bool:
@@ -73,6 +77,8 @@ def _is_spec(value: Any) -> bool:
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("step", "cosine")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+FOLDS_BY = ("label", "group")
 
 FIELDS: dict[str, Field] = {
     "seed": Field(0, _integer(0), "a non-negative integer"),
@@ -83,26 +89,59 @@ FIELDS: dict[str, Field] = {
     "eval_every": Field(100, _integer(1), "a positive integer (optimizer updates)"),
     "batch_size": Field(128, _integer(1), "a positive integer"),
     "eval_batch_size": Field(256, _integer(1), "a positive integer"),
+    "label_smoothing": Field(0.0, _in_unit_interval, "a number in [0, 1)"),
     "dtype_policy": Field("float32", _one_of(*POLICIES), f"one of {POLICIES}"),
+    "strategy": Field("auto", _one_of(*STRATEGIES), f"one of {STRATEGIES}"),
+    "synchronized_batch_norm": Field(True, _is_bool, "True or False"),
+    "jit_compile": Field(False, _is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
+    "steps_per_execution": Field(1, _integer(1), "a positive integer (optimizer updates)"),
+    "deterministic": Field(True, _is_bool, "True or False (bit-identical resume needs True)"),
+    "checkpoint_every": Field(
+        0, _integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
+    ),
+    "keep_checkpoints": Field(2, _integer(1), "a positive integer"),
     "data.name": Field("texture_shapes", _is_name, "the name of a data set"),
     "data.options": Field({}, _is_mapping, "a mapping of arguments for `srm_keras.data.load`"),
     "data.train_split": Field("train", _is_name, "the name of a split"),
-    "data.eval_splits": Field(("test",), _are_names, "a non-empty tuple of split names"),
+    "data.eval_splits": Field(("test",), _are_names, "a tuple of split names"),
     "data.preprocessing": Field(
         {}, _is_mapping, "a mapping of arguments for `srm_keras.data.Preprocessing`"
     ),
+    "data.augmentation": Field(
+        {}, _is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
+    ),
+    "data.folds": Field(
+        0, lambda value: _integer(0)(value) and value != 1, "0 (no folds), or at least 2"
+    ),
+    "data.fold": Field(0, _integer(0), "the number of the held-out fold, from 0"),
+    "data.fold_by": Field("label", _one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
+    "data.fold_seed": Field(0, _integer(0), "a non-negative integer"),
     "data.cache": Field(False, _is_bool, "True or False (decoded images are kept in memory)"),
     "model.name": Field("cifar_resnet", _is_name, "a name that `srm_keras.models.build` knows"),
     "model.options": Field({}, _is_mapping, "a mapping of arguments for `srm_keras.models.build`"),
-    "optimizer.momentum": Field(
-        0.9, lambda value: _is_number(value) and 0 <= value < 1, "a number in [0, 1)"
-    ),
+    "optimizer.momentum": Field(0.9, _in_unit_interval, "a number in [0, 1)"),
     "optimizer.nesterov": Field(False, _is_bool, "True or False"),
     "optimizer.weight_decay": Field(
         1e-4, lambda value: _is_number(value) and value >= 0, "a number >= 0"
     ),
+    "optimizer.decay_recalibration": Field(
+        False, _is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
+    ),
+    "optimizer.clip_norm": Field(
+        0.0,
+        lambda value: _is_number(value) and value >= 0,
+        "a number >= 0 (the gradient's global norm; 0: no clipping)",
+    ),
+    "optimizer.ema_decay": Field(
+        0.0, _in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
+    ),
     "learning_rate.base": Field(
         0.1, lambda value: _is_number(value) and value > 0, "a positive number"
+    ),
+    "learning_rate.reference_batch_size": Field(
+        0,
+        _integer(0),
+        "the batch size that `learning_rate.base` is for, to scale it linearly, or 0",
     ),
     "learning_rate.schedule": Field("step", _one_of(*SCHEDULES), f"one of {SCHEDULES}"),
     "learning_rate.milestones": Field(
@@ -162,7 +201,7 @@ def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
                 f"`{path}` must be {FIELDS[path].expected}. Received: {path}={value!r}"
             )
         _assign(resolved, path, value)
-    _check_steps(resolved)
+    _check_together(resolved)
     return resolved
 
 
@@ -202,14 +241,20 @@ def _unknown_field(path: str) -> str:
     return f"`{path}` is not a field of a recipe{hint}"
 
 
-def _check_steps(recipe: config_dict.ConfigDict) -> None:
-    """Checks the fields that only make sense together with `steps`."""
-    steps, rate = recipe.steps, recipe.learning_rate
+def _check_together(recipe: config_dict.ConfigDict) -> None:
+    """Checks the fields that only make sense together with others."""
+    steps, rate, stride = recipe.steps, recipe.learning_rate, recipe.steps_per_execution
     problems = []
     if steps % recipe.eval_every:
         problems.append(
             f"`eval_every` must divide steps={steps}. Received: eval_every={recipe.eval_every}"
         )
+    for name in ("eval_every", "checkpoint_every"):
+        if recipe[name] % stride:
+            problems.append(
+                f"`steps_per_execution` must divide {name}={recipe[name]}. "
+                f"Received: steps_per_execution={stride}"
+            )
     if rate.schedule == "step" and rate.milestones and rate.milestones[-1] >= steps:
         problems.append(
             f"`learning_rate.milestones` must be below steps={steps}. "
@@ -219,6 +264,13 @@ def _check_steps(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             f"`learning_rate.warmup_steps` must be at most steps={steps}. "
             f"Received: learning_rate.warmup_steps={rate.warmup_steps}"
+        )
+    if not recipe.data.eval_splits and not recipe.data.folds:
+        problems.append("`data.eval_splits` must name a split. Received: data.eval_splits=()")
+    if recipe.data.folds and recipe.data.fold >= recipe.data.folds:
+        problems.append(
+            f"`data.fold` must be below data.folds={recipe.data.folds}. "
+            f"Received: data.fold={recipe.data.fold}"
         )
     if problems:
         raise ValueError("; ".join(problems))

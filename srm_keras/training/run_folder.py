@@ -1,57 +1,135 @@
-"""What a run leaves on disk, and how it is written so that a kill leaves it readable."""
+"""What a run leaves on disk, and whether a folder may take a run."""
 
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import keras
+
+from srm_keras.files import read_json
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
 METRICS = "metrics.csv"
+TIMING = "timing.csv"
 CURVES = "curves.png"
+GATES = "gates.png"
 BEST = "best.keras"
 LAST = "last.keras"
+PREDICTIONS = "predictions.csv"
 RESULT = "result.json"
-FILES = (RECIPE, VERSIONS, PREPROCESSING, CLASSES, METRICS, CURVES, BEST, LAST, RESULT)
+REPORT = "report.html"
+FILES = (
+    *(RECIPE, VERSIONS, PREPROCESSING, CLASSES),
+    *(METRICS, TIMING, CURVES, GATES, BEST, LAST, PREDICTIONS, RESULT, REPORT),
+)
 
-PACKAGES = ("srm-keras", "keras", "tensorflow", "numpy", "ml-collections", "tensorflow-datasets")
+CHECKPOINTS = "checkpoints"
+EVENTS = "events"
+FOLDERS = (CHECKPOINTS, EVENTS)
+
+PACKAGES = (
+    *("srm-keras", "keras", "tensorflow", "jax", "torch"),
+    *("numpy", "ml-collections", "tensorflow-datasets"),
+)
 
 
-def check_free(workdir: str | os.PathLike, overwrite: bool) -> None:
-    """Checks that a run may be written to `workdir`, without touching it.
+def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether `workdir` holds the finished run of `recipe`; checks that it may take it if not.
+
+    Args:
+        workdir: The run folder; nothing in it is touched.
+        recipe: The resolved recipe.
+        overwrite: Whether a run that is there does not count.
 
     Raises:
-        ValueError: If `workdir` is a file, or holds a run and `overwrite` is false.
+        ValueError: If `workdir` is a file, or holds a run of another recipe and `overwrite` is
+            false.
     """
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`workdir` must be a folder. Received: workdir={str(workdir)!r}, a file")
-    found = [name for name in FILES if (folder / name).exists()]
-    if found and not overwrite:
+    found = [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
+    if overwrite or not found:
+        return False
+    if RECIPE not in found:
         raise ValueError(
-            "`workdir` must not hold a run already; choose another folder or pass `overwrite`. "
-            f"Received: workdir={str(workdir)!r}, which holds {found[0]}"
+            "`workdir` must not hold files of a run without its recipe; choose another folder or "
+            f"pass `overwrite`. Received: workdir={str(workdir)!r}, which holds {found[0]}"
         )
+    _check_recipe(folder, recipe)
+    return RESULT in found
 
 
 def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     """Makes the folder; with `overwrite`, removes the files of an earlier run (no others)."""
-    check_free(workdir, overwrite)
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+    if overwrite:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        for name in FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
     return folder
 
 
 def versions(seed: int) -> dict[str, Any]:
-    """Python, platform, package versions and seed, for `versions.json`."""
+    """Python, platform, package versions, git revision and seed, for `versions.json`."""
     return {
         "seed": seed,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "backend": keras.config.backend(),
+        "git": _git_revision(),
+        "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by their dotted paths; empty mappings are leaves."""
+    leaves: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        leaves |= flatten(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return leaves
+
+
+def _check_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    there, given = (flatten(values) for values in (read_json(folder / RECIPE), recipe))
+    for name in sorted(there.keys() | given.keys()):
+        if there.get(name) != _as_json(given.get(name)):
+            raise ValueError(
+                "`workdir` must not hold the run of another recipe; choose another folder or pass "
+                f"`overwrite`. Received: workdir={str(folder)!r}, a run with "
+                f"{name}={there.get(name)!r} instead of {_as_json(given.get(name))!r}"
+            )
+
+
+def _as_json(value: Any) -> Any:
+    return [_as_json(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The commit that the package's code is at, with `+` if files differ; None outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    try:
+        described = subprocess.run(
+            [*command, "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

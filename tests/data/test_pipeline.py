@@ -1,19 +1,21 @@
 """`batches`: order, epochs, determinism, static shapes."""
 
 import re
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from srm_keras.data import Preprocessing, batches
+from srm_keras.data import Augmentation, Preprocessing, batches
 
 COUNT = 50
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 10, 12, 3), dtype="uint8")
 LABELS = np.arange(COUNT, dtype="int32")
 DATASET = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
 AUGMENTED = Preprocessing(8, pad=2, flip=True)
+MIXED = Augmentation(mixup=0.2)
 
 
 def taken(stream: tf.data.Dataset, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,9 +25,9 @@ def taken(stream: tf.data.Dataset, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
 def generated(count: int = COUNT) -> tf.data.Dataset:
     """The same examples, but only from the beginning, and of unknown number."""
-    pairs = zip(IMAGES[:count], LABELS[:count], strict=True)
+    pairs = list(zip(IMAGES[:count], LABELS[:count], strict=True))
     return tf.data.Dataset.from_generator(
-        lambda: iter(list(pairs)), output_signature=DATASET.element_spec
+        lambda: iter(pairs), output_signature=DATASET.element_spec
     )
 
 
@@ -154,6 +156,72 @@ def test_a_data_set_without_random_access_takes_a_buffer():
     assert len(set(taken(stream, 6)[1].ravel().tolist())) == 48
 
 
+@pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
+@pytest.mark.parametrize("start", [1, 5, 6, 7, 40])
+def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
+    arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT}
+    whole = taken(batches(DATASET, AUGMENTED, 8, training=True, **arguments), start + 9)
+    rest = taken(batches(DATASET, AUGMENTED, 8, training=True, start_step=start, **arguments), 9)
+    for part in range(2):
+        np.testing.assert_array_equal(whole[part][start:], rest[part])
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
+@pytest.mark.parametrize("start", [0, 4])
+def test_the_shards_of_a_batch_make_it_up(start, augmentation):
+    arguments = {
+        "seed": 5,
+        "augmentation": augmentation,
+        "num_classes": COUNT,
+        "start_step": start,
+    }
+    whole = taken(batches(DATASET, AUGMENTED, 12, training=True, **arguments), 9)
+    for count in (2, 3, 6):
+        shards = [
+            taken(batches(DATASET, AUGMENTED, 12, training=True, shard=(i, count), **arguments), 9)
+            for i in range(count)
+        ]
+        for part in range(2):
+            joined = np.concatenate([shard[part] for shard in shards], axis=1)
+            np.testing.assert_array_equal(joined, whole[part])
+
+
+def test_start_step_and_shard_of_a_data_set_read_from_its_beginning():
+    arguments = {"seed": 5, "shuffle_buffer": 20}
+    whole = taken(batches(counted(), AUGMENTED, 8, training=True, **arguments), 15)
+    for index in range(2):
+        part = batches(
+            counted(), AUGMENTED, 8, training=True, start_step=7, shard=(index, 2), **arguments
+        )
+        for expected, values in zip(whole, taken(part, 8), strict=True):
+            np.testing.assert_array_equal(values, expected[7:, 4 * index : 4 * index + 4])
+
+
+def test_a_far_start_step_reads_and_waits_for_nothing():
+    reads = []
+
+    def read(image, label):
+        def note(value):
+            reads.append(int(value))
+            return value
+
+        return image, tf.ensure_shape(tf.numpy_function(note, [label], tf.int32), ())
+
+    noted = DATASET.map(read)
+    start = time.perf_counter()
+    for step in (10**3, 10**9, 10**12):
+        taken(batches(noted, AUGMENTED, 25, training=True, start_step=step), 1)
+    assert time.perf_counter() - start < 20
+    assert len(reads) < 3 * 50 * 10  # what the prefetching of a few batches reads
+
+
+def test_a_cached_stream_can_start_late():
+    whole = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5), 20)
+    late = taken(batches(DATASET, AUGMENTED, 8, True, 5, cache=True, start_step=11), 9)
+    for part in range(2):
+        np.testing.assert_array_equal(whole[part][11:], late[part])
+
+
 def test_fit_reads_across_epochs():
     model = keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(COUNT)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -170,6 +238,20 @@ def test_fit_reads_across_epochs():
         ({"training": "yes"}, "`training` must be True or False"),
         ({"cache": None}, "`cache` must be True or False"),
         ({"seed": -1}, "`seed` must be an integer in [0, 2**63)"),
+        ({"start_step": -1}, "`start_step` must be an integer of at least 0"),
+        ({"start_step": True}, "`start_step` must be an integer of at least 0"),
+        ({"shard": (2, 2)}, "`shard` must be (i, n) with 0 <= i < n. Received: shard=(2, 2)"),
+        ({"shard": 1}, "`shard` must be two integers (i, n)"),
+        ({"shard": (0, 3)}, "`batch_size` must be a multiple of the number of shards, 3"),
+        ({"training": False, "start_step": 1}, "`start_step` and `shard` are for training"),
+        ({"training": False, "shard": (0, 2)}, "`start_step` and `shard` are for training"),
+        ({"training": False, "augmentation": MIXED}, "`augmentation` is for training"),
+        ({"augmentation": MIXED}, "`num_classes` must be a positive integer"),
+        ({"augmentation": "mixup"}, "`augmentation` must be an Augmentation or None"),
+        (
+            {"augmentation": MIXED, "num_classes": 2, "shard": (0, 8)},
+            "`batch_size` must be even, in each shard",
+        ),
         ({"shuffle_buffer": 0}, "`shuffle_buffer` must be a positive integer"),
         ({"dataset": generated()}, "`dataset` must have a known, finite number of examples"),
         ({"dataset": DATASET.repeat()}, "`dataset` must have a known, finite number of examples"),

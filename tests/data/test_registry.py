@@ -1,16 +1,72 @@
 """`load` and its errors."""
 
+import pathlib
 import re
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from srm_keras import data
 
+ROOT = pathlib.Path(__file__).parents[2]
+
 
 def test_public_names():
-    for name in ("load", "image_folder", "texture_shapes", "batches", "Preprocessing"):
-        assert hasattr(data, name)
-    assert set(data.SOURCES) == {"fashion_mnist", "image_folder", "texture_shapes"}
+    for name in data.__all__:
+        assert getattr(data, name) is not None
+    assert set(data.SOURCES) == {
+        "cifar10",
+        "cifar100",
+        "dtd",
+        "fashion_mnist",
+        "image_folder",
+        "imagenet",
+        "made_up",
+        "npz",
+        "office_home",
+        "stylized_imagenet",
+        "texture_shapes",
+    }
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="has no attribute 'bachtes'"):
+        _ = data.bachtes
+
+
+def test_load_is_the_dataset_of_load_examples():
+    options = {"image_shape": 5, "examples": 7, "seed": 3}
+    examples = data.load_examples("made_up", "train", **options)
+    dataset, info = data.load("made_up", "train", **options)
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    np.testing.assert_array_equal(images, examples.images)
+    np.testing.assert_array_equal(labels, examples.labels)
+    assert info == examples.info
+
+
+def test_in_memory_sources_and_folds_need_no_tensorflow():
+    code = """
+import sys
+
+class NoTensorFlow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+from srm_keras import data
+
+examples = data.load_examples("texture_shapes", "test", test_examples=40, size=8)
+print(len(examples.subset(data.k_folds(examples, 5)[0][1])))
+"""
+    pytest.importorskip("jax")
+    environment = {"KERAS_BACKEND": "jax", "PATH": "", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "8"
 
 
 @pytest.mark.parametrize(

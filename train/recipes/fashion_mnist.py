@@ -17,7 +17,7 @@ from srm_keras.training import default_recipe, is_smoke
 
 
 def get_config(form: str = "") -> ConfigDict:
-    """The recipe; with form="smoke", one that ends in seconds."""
+    """The recipe; with form="smoke", one on made-up images that ends in seconds."""
     recipe = default_recipe()
 
     recipe.data.name = "fashion_mnist"
@@ -35,7 +35,11 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (recipe.steps // 2, recipe.steps * 3 // 4)
 
     if is_smoke(form):
+        recipe.data.name = "made_up"
+        recipe.data.options = ConfigDict(
+            {"image_shape": 28, "channels": 1, "classes": 10, "examples": 16}
+        )
         recipe.model.options.depth = 8
-        recipe.update(steps=2, eval_every=2, batch_size=16, eval_batch_size=500)
+        recipe.update(steps=2, eval_every=2, batch_size=8)
         recipe.learning_rate.milestones = ()
     return recipe

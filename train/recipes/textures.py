@@ -9,7 +9,14 @@ the CIFAR one) on a bottleneck ResNet.
 
 A shorter run with the numbers it gave is in docs/results/training.md.
 
-FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for every class.
+FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for every class. Where
+the files are called `<domain>_<group>_<k>.jpg`, cross-validation that keeps groups together and
+reports every domain is
+
+    python -m train.cross_validate --config=train/recipes/textures.py \
+        --config.data.options.data_dir=FOLDER --config.data.folds=5 --config.data.fold_by=group \
+        --config.data.options.domain_pattern='^([^_]+)_' \
+        --config.data.options.group_pattern='_([^_]+)_[^_]+$' --workdir=runs/textures_folds
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -18,11 +25,17 @@ from srm_keras.training import default_recipe, is_smoke
 
 
 def get_config(form: str = "") -> ConfigDict:
-    """The recipe; with form="smoke", one that ends in seconds."""
+    """The recipe; with form="smoke", one on made-up images that ends in seconds."""
     recipe = default_recipe()
 
     recipe.data.name = "image_folder"
-    recipe.data.options = ConfigDict({"data_dir": config_dict.placeholder(str)})
+    recipe.data.options = ConfigDict(
+        {
+            "data_dir": config_dict.placeholder(str),
+            "domain_pattern": config_dict.placeholder(str),
+            "group_pattern": config_dict.placeholder(str),
+        }
+    )
     recipe.data.preprocessing = ConfigDict({"image_size": 64, "resize": 72, "flip": True})
     recipe.data.cache = True
 
@@ -36,6 +49,10 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (recipe.steps // 2, recipe.steps * 3 // 4)
 
     if is_smoke(form):
+        recipe.data.name = "made_up"
+        recipe.data.options = ConfigDict(
+            {"image_shape": 72, "classes": 24, "domains": 3, "groups": 24, "examples": 48}
+        )
         recipe.model.options.depth = 8
         recipe.update(steps=2, eval_every=2, batch_size=8)
         recipe.learning_rate.milestones = ()

@@ -4,6 +4,6 @@ Either the folder has split folders, `<data_dir>/train/<class>/…` and `<data_d
 or class folders, `<data_dir>/<class>/…`, of which a seeded fraction becomes the test split.
 """
 
-from srm_keras.data.image_folder.source import load
+from srm_keras.data.image_folder.source import load_examples
 
-__all__ = ["load"]
+__all__ = ["load_examples"]

@@ -1,19 +1,19 @@
 """From a file's bytes to pixels, and the check that this works."""
 
 import os
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+from srm_keras.data.progress import with_progress
 
-_PROGRESS_SECONDS = 5
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
-def decode(content: tf.Tensor) -> tf.Tensor:
+def decode(content: "tf.Tensor") -> "tf.Tensor":
     """Decodes a JPEG or PNG file to RGB.
 
     Grey values are repeated, palettes looked up, CMYK converted, alpha dropped, and of 16 bits
@@ -25,6 +25,8 @@ def decode(content: tf.Tensor) -> tf.Tensor:
     Returns:
         uint8 (H, W, 3).
     """
+    import tensorflow as tf
+
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
     return tf.ensure_shape(image, (None, None, 3))
 
@@ -58,7 +60,8 @@ def verify(paths: Sequence[Path]) -> list[Verdict]:
         A verdict for each.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(_with_progress(pool.map(_verdict, paths), len(paths)))
+        verdicts = pool.map(_verdict, paths)
+        return list(with_progress(verdicts, len(paths), "image_folder: checked", "files"))
 
 
 def _verdict(path: Path) -> Verdict:
@@ -73,17 +76,10 @@ def _verdict(path: Path) -> Verdict:
 
 
 def _decoded(path: Path) -> Verdict:
+    import tensorflow as tf
+
     try:
         height, width, _ = decode(tf.constant(path.read_bytes())).shape
     except tf.errors.OpError as error:
         return Verdict(None, error.message.split("}} ")[-1].split(" [Op:")[0])
     return Verdict((height, width))
-
-
-def _with_progress(verdicts: Iterable[Verdict], total: int) -> Iterator[Verdict]:
-    told = time.monotonic()
-    for done, verdict in enumerate(verdicts, start=1):
-        yield verdict
-        if time.monotonic() - told > _PROGRESS_SECONDS:
-            told = time.monotonic()
-            print(f"image_folder: checked {done:,} of {total:,} files", file=sys.stderr, flush=True)

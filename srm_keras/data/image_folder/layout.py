@@ -69,12 +69,12 @@ def list_images(
     splits = [folder.name for folder in _folders(root)] if _has_split_folders(root) else []
     if splits:
         _refuse_fraction(test_fraction, root)
-        by_class = _files_by_class(root / one_of("split", split, splits))
+        by_class = files_by_class(root / one_of("split", split, splits))
         class_names = tuple(folder.name for folder in _folders(root / _TRAIN))
     else:
         one_of("split", split, (_TRAIN, "test"))
         _refuse_split_like(root)
-        by_class = _files_by_class(root)
+        by_class = files_by_class(root)
         class_names = tuple(by_class)
     _check_classes(by_class, class_names, root, split)
     ranked = {
@@ -107,8 +107,9 @@ def _folders(parent: Path) -> list[Path]:
     )
 
 
-def _files_by_class(parent: Path) -> dict[str, list[Path]]:
-    stray = [entry for entry in parent.iterdir() if _is_image(entry)]
+def files_by_class(parent: Path) -> dict[str, list[Path]]:
+    """The image files of each class folder in `parent`; classes in the order of their names."""
+    stray = [entry for entry in parent.iterdir() if _is_image(entry) and not entry.is_dir()]
     if stray:
         logging.warning("%d images lie in %s outside any class folder: ignored", len(stray), parent)
     return {folder.name: _images_below(folder) for folder in _folders(parent)}
@@ -129,7 +130,7 @@ def _images_below(folder: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and not path.is_dir()
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
 def _refuse_fraction(test_fraction: float | None, root: Path) -> None:

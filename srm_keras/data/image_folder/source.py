@@ -1,30 +1,38 @@
-"""An image folder as a `tf.data.Dataset`."""
+"""An image folder as a data source."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from srm_keras.data.checks import fraction, seed_in_range
-from srm_keras.data.image_folder.decode import Verdict, decode, verify
+from srm_keras.data.examples import Examples
+from srm_keras.data.image_folder import decode
+from srm_keras.data.image_folder.decode import Verdict
 from srm_keras.data.image_folder.layout import ImageList, list_images, refuse_lost_classes
+from srm_keras.data.image_folder.tags import compiled, tags
 from srm_keras.data.info import DatasetInfo
-from srm_keras.validation import one_of
+from srm_keras.validation import boolean, one_of
 
 _NAMED = 20  # corrupt files that a message lists
 
+Size = tuple[int | None, int | None]
 
-def load(
+
+def load_examples(
     split: str,
     *,
     data_dir: str | os.PathLike,
     on_error: str = "raise",
     test_fraction: float | None = None,
     seed: int = 0,
-) -> tuple[tf.data.Dataset, DatasetInfo]:
-    """Reads class folders of JPEG and PNG files.
+    verify: bool = True,
+    domain_pattern: str | None = None,
+    group_pattern: str | None = None,
+) -> Examples:
+    r"""Lists class folders of JPEG and PNG files.
 
     If `data_dir` has a folder `train` with folders in it, its folders are the splits and theirs
     are the classes. Otherwise its folders are the classes, and the splits are `"train"` and
@@ -45,40 +53,71 @@ def load(
         test_fraction: Part of each class that is the test split where there are no split folders,
             between 0 and 1; 0.2 by default.
         seed: Integer in [0, 2**63): of the order, and of that fraction.
+        verify: Whether all files are decoded once first. Without it a bad file stops the training
+            that meets it.
+        domain_pattern: A regular expression with one group, searched for in every file's name;
+            what the group matches is the image's domain: `r"^([^_]+)_"` for `game_0042_3.jpg`.
+        group_pattern: Likewise for the group of images that must stay together in
+            cross-validation. Groups of different domains are different ones.
 
     Returns:
-        The data set of (uint8 image (H, W, 3), int32 label) and its `DatasetInfo`. H and W are
-        static where all images have the same.
+        The `Examples`, whose images are paths. The height and width in `info` are numbers where
+        all images have the same.
 
     Raises:
         ValueError: If an argument is wrong; `data_dir` does not exist or holds no image; a class
             folder is empty, or all its files are corrupt; a split has a class that `train` has
-            not; or files are corrupt and `on_error="raise"`.
+            not; files are corrupt and `on_error="raise"`; or a name does not match a pattern.
     """
+    _check_options(on_error, test_fraction, seed, verify)
+    patterns = compiled(domain_pattern=domain_pattern, group_pattern=group_pattern)
+    images = list_images(data_dir, split, test_fraction, seed)
+    examples = as_examples("image_folder", split, images, verify=verify, on_error=on_error)
+    domains, groups = tags([Path(path) for path in examples.images], **patterns)
+    return replace(examples, domains=domains, groups=groups)
+
+
+def as_examples(
+    name: str, split: str, images: ImageList, *, verify: bool = False, on_error: str = "raise"
+) -> Examples:
+    """`Examples` of a list of files.
+
+    Args:
+        name: The source's name.
+        split: The split's name.
+        images: The files, their classes and the classes' names.
+        verify: Whether every file is decoded once, now; without it `info` has no height and width.
+        on_error: What is then done about bad files: `"raise"` or `"skip"`.
+
+    Raises:
+        ValueError: If files are corrupt and `on_error="raise"`, or all files of a class are.
+    """
+    size: Size = (None, None)
+    if verify:
+        images, size = _verified(images, on_error, f"The split {split!r} of {name!r}")
+    names = images.class_names
+    info = DatasetInfo(name, split, len(images.paths), len(names), names, (*size, 3))
+    return Examples(images.paths, np.array(images.labels, "int32"), info)
+
+
+def _check_options(on_error: str, test_fraction: float | None, seed: int, verify: bool) -> None:
     one_of("on_error", on_error, ("raise", "skip"))
     seed_in_range(seed)
+    boolean("verify", verify)
+    if on_error == "skip" and not verify:
+        raise ValueError(
+            "`on_error` must be 'raise' with verify=False: which files are bad is then not known. "
+            "Received: on_error='skip', verify=False"
+        )
     if test_fraction is not None and fraction("test_fraction", test_fraction) in (0, 1):
         raise ValueError(
             f"`test_fraction` must lie between 0 and 1. Received: test_fraction={test_fraction}"
         )
-    listed = list_images(data_dir, split, test_fraction, seed)
-    images, size = _verified(listed, on_error, f"The split {split!r} of {data_dir}")
-    info = DatasetInfo(
-        "image_folder",
-        split,
-        len(images.paths),
-        len(images.class_names),
-        images.class_names,
-        (*size, 3),
-    )
-    return _dataset(images, size), info
 
 
-def _verified(
-    listed: ImageList, on_error: str, where: str
-) -> tuple[ImageList, tuple[int | None, int | None]]:
+def _verified(listed: ImageList, on_error: str, where: str) -> tuple[ImageList, Size]:
     """The files that can be decoded, and their common height and width, or two Nones."""
-    verdicts = dict(zip(listed.paths, verify(listed.paths), strict=True))
+    verdicts = dict(zip(listed.paths, decode.verify(listed.paths), strict=True))
     corrupt = {path: verdict for path, verdict in verdicts.items() if verdict.size is None}
     if corrupt and on_error == "raise":
         raise ValueError(
@@ -100,12 +139,3 @@ def _description(corrupt: dict[Path, Verdict]) -> str:
         lines.append(f"  … and {len(ordered) - _NAMED} more")
     noun = "file that cannot be decoded" if len(ordered) == 1 else "files that cannot be decoded"
     return "\n".join([f"{len(ordered)} {noun}:", *lines])
-
-
-def _dataset(images: ImageList, size: tuple[int | None, int | None]) -> tf.data.Dataset:
-    def read(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.ensure_shape(decode(tf.io.read_file(path)), (*size, 3)), label
-
-    pairs = ([os.fsencode(path) for path in images.paths], np.array(images.labels, "int32"))
-    files = tf.data.Dataset.from_tensor_slices(pairs)
-    return files.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

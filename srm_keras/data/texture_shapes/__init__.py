@@ -21,7 +21,7 @@ from srm_keras.data.texture_shapes.generator import (
 )
 from srm_keras.data.texture_shapes.plan import CHANCE, SPLITS
 from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
-from srm_keras.data.texture_shapes.source import load
+from srm_keras.data.texture_shapes.source import load_examples
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 
 __all__ = [
@@ -36,6 +36,6 @@ __all__ = [
     "contact_sheet",
     "example",
     "examples",
-    "load",
+    "load_examples",
     "write_contact_sheets",
 ]

@@ -29,7 +29,7 @@ _IN_NAME = ("seed", "cue_correlation", "train_examples", "test_examples")
 
 @dataclasses.dataclass(kw_only=True)
 class TextureShapesConfig(tfds.core.BuilderConfig):
-    """What `srm_keras.data.texture_shapes.load` has as options.
+    """What `srm_keras.data.texture_shapes.load_examples` has as options.
 
     Attributes:
         name: Made of the options that are not the default's, so that two configs that differ

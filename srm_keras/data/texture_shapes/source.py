@@ -1,17 +1,18 @@
-"""texture_shapes as a `tf.data.Dataset`."""
+"""texture_shapes as a data source."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
+from srm_keras.data.examples import Examples
 from srm_keras.data.info import DatasetInfo
 from srm_keras.data.texture_shapes import plan
-from srm_keras.data.texture_shapes.generator import Examples, check_arguments, examples
+from srm_keras.data.texture_shapes.generator import Examples as Drawn
+from srm_keras.data.texture_shapes.generator import check_arguments, examples
 from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
-from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES
+from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 from srm_keras.validation import one_of, positive_int
 
 CLASS_NAMES = {"shape": SHAPE_NAMES, "texture": SEEN_TEXTURE_NAMES}
@@ -20,7 +21,7 @@ _MAX_BYTES = 4 * 2**30
 _CHUNK = 512
 
 
-def load(
+def load_examples(
     split: str,
     *,
     label: str = "shape",
@@ -29,7 +30,7 @@ def load(
     cue_correlation: float = plan.CHANCE,
     train_examples: int = plan.TRAIN_EXAMPLES,
     test_examples: int = plan.TEST_EXAMPLES,
-) -> tuple[tf.data.Dataset, DatasetInfo]:
+) -> Examples:
     """Draws a split of texture_shapes and keeps it in memory.
 
     The same options serve all splits.
@@ -46,7 +47,7 @@ def load(
         test_examples: Number of images in each of the other splits.
 
     Returns:
-        The data set of (uint8 image (size, size, 3), int32 label) and its `DatasetInfo`.
+        The `Examples`; the name of the object's texture family is both domain and group.
 
     Raises:
         ValueError: If an argument is out of its range, if `label="texture"` is asked of
@@ -62,7 +63,8 @@ def load(
     labels = drawn.shapes if label == "shape" else drawn.textures
     names = CLASS_NAMES[label]
     info = DatasetInfo("texture_shapes", split, count, len(names), names, (size, size, 3))
-    return tf.data.Dataset.from_tensor_slices((drawn.images, labels)), info
+    families = np.array(TEXTURE_NAMES)[drawn.textures]
+    return Examples(drawn.images, labels, info, domains=families, groups=families)
 
 
 def _check_label(label: str, split: str) -> None:
@@ -82,14 +84,14 @@ def _check_memory(count: int, size: int) -> None:
         )
 
 
-def _draw(seed: int, split: str, count: int, size: int, cue_correlation: float) -> Examples:
+def _draw(seed: int, split: str, count: int, size: int, cue_correlation: float) -> Drawn:
     """The first `count` images, drawn by as many threads as there are processors."""
     logging.info("texture_shapes: drawing %d images of %s", count, split)
     starts = range(0, count, _CHUNK)
 
-    def chunk(start: int) -> Examples:
+    def chunk(start: int) -> Drawn:
         indices = np.arange(start, min(start + _CHUNK, count))
         return examples(seed, split, indices, size, cue_correlation)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return Examples(*map(np.concatenate, zip(*pool.map(chunk, starts), strict=True)))
+        return Drawn(*map(np.concatenate, zip(*pool.map(chunk, starts), strict=True)))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from srm_keras.data import progress
 from srm_keras.data.image_folder import decode as module
 
 ROWS, COLUMNS = np.mgrid[:24, :40]
@@ -133,6 +134,6 @@ def test_progress_goes_to_stderr(tmp_path, monkeypatch, capsys):
     path.write_bytes(FILES["png"])
     module.verify([path] * 3)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(module, "_PROGRESS_SECONDS", -1)
+    monkeypatch.setattr(progress, "_SECONDS", -1)
     module.verify([path] * 3)
     assert "checked 2 of 3 files" in capsys.readouterr().err

@@ -48,3 +48,11 @@ def test_texture_labels():
 def test_bad_options(split, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         data.load("texture_shapes", split, **options)
+
+
+def test_domains_and_groups_are_the_texture_families():
+    for split in ("train", "test_unseen_style"):
+        examples = data.load_examples("texture_shapes", split, size=8, **SMALL)
+        drawn = texture_shapes.examples(0, split, np.arange(len(examples)), 8)
+        families = [texture_shapes.TEXTURE_NAMES[k] for k in drawn.textures]
+        assert examples.domains.tolist() == examples.groups.tolist() == families

@@ -1,0 +1,151 @@
+"""A split of a data set whose examples can be read by their positions."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from srm_keras.data import checks
+from srm_keras.data.info import DatasetInfo
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The examples of a split, N of them, in a fixed order.
+
+    Attributes:
+        images: uint8 array (N, H, W, C), or a tuple of N paths of JPEG or PNG files, which are
+            decoded to RGB when they are read.
+        labels: int32 (N,), the class of each.
+        info: What is known about the split.
+        domains: (N,) strings, the visual domain of each, or None.
+        groups: (N,) strings, or None. Examples of one group are near-duplicates of each other, or
+            stem from one source, and belong on the same side of any split.
+
+    Raises:
+        ValueError: If the lengths differ, an array has another dtype or rank, or a label is none
+            of the classes.
+    """
+
+    images: np.ndarray | tuple[Path, ...]
+    labels: np.ndarray
+    info: DatasetInfo
+    domains: np.ndarray | None = None
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _check_images(self.images)
+        labels = self.labels
+        if labels.dtype != np.int32 or labels.ndim != 1:
+            raise ValueError(
+                "`labels` must be an int32 array of rank 1. "
+                f"Received: shape {labels.shape}, dtype {labels.dtype}"
+            )
+        if len(labels) and not 0 <= labels.min() <= labels.max() < self.info.num_classes:
+            raise ValueError(
+                f"`labels` must lie in 0 … {self.info.num_classes - 1}. "
+                f"Received: {labels.min()} … {labels.max()}"
+            )
+        lengths = {name: len(values) for name, values in self._columns().items()}
+        if set(lengths.values()) != {self.info.num_examples}:
+            raise ValueError(
+                f"All parts must have info.num_examples={self.info.num_examples} entries. "
+                f"Received: {lengths}"
+            )
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.labels)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are an array, and not files to be read."""
+        return isinstance(self.images, np.ndarray)
+
+    def subset(self, positions: Sequence[int] | np.ndarray) -> "Examples":
+        """The examples at `positions`, in that order.
+
+        Args:
+            positions: Integers in [0, N).
+
+        Raises:
+            ValueError: If a position is not an integer in that range.
+        """
+        positions = checks.positions(positions, len(self))
+        images = self.images
+        return Examples(
+            images[positions]
+            if isinstance(images, np.ndarray)
+            else tuple(images[position] for position in positions),
+            self.labels[positions],
+            replace(self.info, num_examples=len(positions)),
+            None if self.domains is None else self.domains[positions],
+            None if self.groups is None else self.groups[positions],
+        )
+
+    def dataset(self) -> "tf.data.Dataset":
+        """A `tf.data.Dataset` of (uint8 image (H, W, C), int32 label) in this order.
+
+        TensorFlow can read it by position. H and W are static where `info.image_shape` says so.
+        """
+        import tensorflow as tf
+
+        if isinstance(self.images, np.ndarray):
+            return tf.data.Dataset.from_tensor_slices((self.images, self.labels))
+        from srm_keras.data.image_folder.decode import decode
+
+        shape = self.info.image_shape
+
+        def decoded(content: "tf.Tensor", label: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+            return tf.ensure_shape(decode(content), shape), label
+
+        return self.encoded().map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def encoded(self) -> "tf.data.Dataset":
+        """A `tf.data.Dataset` of (string scalar, the file's bytes; int32 label) in this order.
+
+        TensorFlow can read it by position: one file is then read, and no other.
+
+        Raises:
+            ValueError: If the images are in memory.
+        """
+        import tensorflow as tf
+
+        if isinstance(self.images, np.ndarray):
+            raise ValueError("`encoded` needs images in files. Received: images in memory")
+
+        def read(path: "tf.Tensor", label: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+            return tf.io.read_file(path), label
+
+        names = [os.fsencode(path) for path in self.images]
+        files = tf.data.Dataset.from_tensor_slices((names, self.labels))
+        return files.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _columns(self) -> dict[str, Sequence | np.ndarray]:
+        columns = {
+            "images": self.images,
+            "labels": self.labels,
+            "domains": self.domains,
+            "groups": self.groups,
+        }
+        return {name: values for name, values in columns.items() if values is not None}
+
+
+def _check_images(images: np.ndarray | tuple[Path, ...]) -> None:
+    if isinstance(images, np.ndarray):
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ValueError(
+                "`images` must be a uint8 array (N, H, W, C). "
+                f"Received: shape {images.shape}, dtype {images.dtype}"
+            )
+    elif not isinstance(images, tuple):
+        raise ValueError(
+            "`images` must be a uint8 array (N, H, W, C) or a tuple of paths. "
+            f"Received: {type(images).__name__}"
+        )

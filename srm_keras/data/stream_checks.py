@@ -1,0 +1,52 @@
+"""Checks of the arguments that all makers of batches share."""
+
+from typing import Any
+
+from srm_keras.data.augmentation import Augmentation
+from srm_keras.validation import positive_int
+
+
+def check_part(batch_size: int, training: bool, start_step: Any, shard: Any) -> None:
+    """Raises `ValueError` unless `start_step` and `shard` name a part of the training stream."""
+    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
+        raise ValueError(
+            f"`start_step` must be an integer of at least 0. Received: start_step={start_step!r}"
+        )
+    whole = isinstance(shard, tuple | list) and len(shard) == 2
+    if not whole or any(isinstance(n, bool) or not isinstance(n, int) for n in shard):
+        raise ValueError(f"`shard` must be two integers (i, n). Received: shard={shard!r}")
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"`shard` must be (i, n) with 0 <= i < n. Received: shard={shard!r}")
+    if batch_size % count:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the number of shards, {count}. "
+            f"Received: batch_size={batch_size}"
+        )
+    if not training and (start_step or count > 1):
+        raise ValueError(
+            "`start_step` and `shard` are for training. "
+            f"Received: training=False, start_step={start_step}, shard={tuple(shard)}"
+        )
+
+
+def check_augmentation(
+    augmentation: Any, num_classes: Any, training: bool, local_batch_size: int
+) -> None:
+    """Raises `ValueError` unless batches of that size can be augmented so."""
+    if augmentation is None:
+        return
+    if not isinstance(augmentation, Augmentation):
+        raise ValueError(
+            f"`augmentation` must be an Augmentation or None. Received: {augmentation!r}"
+        )
+    if not training:
+        raise ValueError("`augmentation` is for training. Received: training=False")
+    if not augmentation.mixes:
+        return
+    positive_int("num_classes", num_classes)
+    if local_batch_size % 2:
+        raise ValueError(
+            "`batch_size` must be even, in each shard, with MixUp or CutMix, which blend "
+            f"neighbours. Received: {local_batch_size} examples"
+        )

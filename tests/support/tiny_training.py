@@ -1,0 +1,100 @@
+"""A training that takes seconds, with everything in it that a resumed run must get right."""
+
+import contextlib
+from unittest import mock
+
+import keras
+import numpy as np
+
+from srm_keras.layers import SRM
+from srm_keras.training import callbacks, default_recipe, loop, train
+
+STEPS, EVAL_EVERY = 8, 4
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone: nothing catches it."""
+
+
+def tiny_recipe(**fields):
+    """Augmented images, batches of 8, an evaluation every 4 of 8 steps, a checkpoint every 3."""
+    recipe = default_recipe()
+    recipe.recalibration = "srm"
+    recipe.steps, recipe.eval_every, recipe.checkpoint_every = STEPS, EVAL_EVERY, 3
+    recipe.batch_size, recipe.eval_batch_size = 8, 16
+    recipe.data.options = {"size": 16, "train_examples": 40, "test_examples": 24}
+    recipe.data.preprocessing = {"image_size": 16, "pad": 2, "flip": True}
+    recipe.model.options = {"depth": 8, "block": "basic"}
+    recipe.optimizer.ema_decay = 0.9
+    with recipe.unlocked():
+        for path, value in fields.items():
+            recipe.update_from_flattened_dict({path.replace("__", "."): value})
+    return recipe
+
+
+def tiny_network(recipe, image_shape, classes):
+    """One convolution, SRM, batch norm and dropout, in place of the recipe's network."""
+    inputs = keras.Input(image_shape)
+    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="bn")(x)
+    x = keras.layers.ReLU()(x)
+    x = SRM(name="recalibration")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.3, name="dropout")(x)
+    outputs = keras.layers.Dense(classes, "softmax", dtype="float32", name="classifier")(x)
+    return keras.Model(inputs, outputs, name="tiny")
+
+
+def train_tiny(recipe, workdir, die_after=None, **kwargs):
+    """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
+    keras.backend.clear_session()
+    with mock.patch.object(loop, "build_model", tiny_network), _death(die_after):
+        return train(recipe, workdir, **kwargs)
+
+
+@contextlib.contextmanager
+def _death(step):
+    if step is None:
+        yield
+        return
+    keep = callbacks.StateKeeper.on_train_batch_end
+
+    def die(keeper, batch, logs=None):
+        keep(keeper, batch, logs)
+        if keeper.step == step:
+            raise Killed
+
+    with mock.patch.object(callbacks.StateKeeper, "on_train_batch_end", die):
+        try:
+            yield
+        except Killed:
+            return
+        raise AssertionError(f"the run did not reach step {step}")
+
+
+def assert_same_run(one, other):
+    """The weights, the metrics and the curves of two runs are equal to the bit."""
+    assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+    assert (one / "curves.png").read_bytes() == (other / "curves.png").read_bytes()
+    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    for name in ("last.keras", "best.keras"):
+        assert_same_arrays(weights(one / name), weights(other / name))
+    assert_same_arrays(newest_state(one), newest_state(other))
+
+
+def assert_same_arrays(one, other):
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+def weights(path):
+    variables = keras.saving.load_model(path).weights  # seeds are not in the file
+    return {f"{index}: {v.name}": v.numpy() for index, v in enumerate(variables)}
+
+
+def newest_state(workdir):
+    """The arrays of the newest checkpoint: weights, velocities, averages, seeds, metrics."""
+    path = sorted((workdir / "checkpoints").glob("step_*.npz"))[-1]
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files if name != "meta"}

@@ -1,0 +1,66 @@
+"""Clipping and loss scaling see the gradients of the global batch."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from srm_keras.training.distribution import Learner
+
+OVERFLOW = 1e38
+
+
+def learned(cls, optimizer, strategy, images, steps=2):
+    """The weights, and the optimizer, after `steps` updates on the same images."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        inputs = keras.Input((4,))
+        model = cls(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+        model.compile(optimizer(), "sparse_categorical_crossentropy", jit_compile=False)
+    labels = np.arange(len(images)) % 2
+    data = tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
+    history = model.fit(data, shuffle=False, verbose=0).history
+    return np.concatenate([w.ravel() for w in model.get_weights()]), model.optimizer, history
+
+
+CLIPPING = {
+    "global_clipnorm": lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.02),
+    "clipnorm": lambda: keras.optimizers.SGD(0.1, clipnorm=0.02),
+    "clipvalue": lambda: keras.optimizers.SGD(0.1, clipvalue=0.01),
+    "global_clipnorm, scaled": lambda: keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1, global_clipnorm=0.02), initial_scale=8.0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLIPPING)
+def test_clipping_on_two_replicas_is_that_on_one_device(name, mirrored, float64):
+    images = np.random.default_rng(0).normal(size=(8, 4))
+    one, _, logs = learned(keras.Model, CLIPPING[name], None, images)
+    two, _, logs_of_two = learned(Learner, CLIPPING[name], mirrored, images)
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(logs_of_two["loss"], logs["loss"], rtol=1e-12)
+    plain, _, _ = learned(keras.Model, CLIPPING[name], mirrored, images)
+    assert np.abs(plain - one).max() > 1e-5, "Keras clips the whole gradient now: drop Learner's"
+
+
+def scaled():
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=8.0)
+
+
+@pytest.mark.parametrize("overflowing", [slice(0, 4), slice(4, 8)])
+def test_an_overflow_on_one_replica_skips_the_update_on_both(overflowing, mirrored):
+    images = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    fresh, _, _ = learned(keras.Model, scaled, None, images, steps=1)
+    images[overflowing] *= OVERFLOW
+    one, _, _ = learned(keras.Model, scaled, None, images, steps=1)
+    two, optimizer, _ = learned(Learner, scaled, mirrored, images, steps=1)
+    np.testing.assert_array_equal(two, one)
+    assert np.isfinite(two).all()
+    assert not np.array_equal(two, fresh)
+    assert float(optimizer.dynamic_scale) == 4.0
+    if overflowing.start:
+        plain, _, _ = learned(keras.Model, scaled, mirrored, images, steps=1)
+        assert not np.isfinite(plain).all(), "Keras sees every replica now: drop Learner's"

@@ -1,0 +1,30 @@
+r"""Stylized-ImageNet as in the paper (Lee et al. 2019, section 4.2, Table 3).
+
+"We train ResNet-50 based networks on Stylized-ImageNet from scratch following the same training
+policy as the ImageNet experiment, and report the validation accuracy on Stylized-ImageNet and the
+original ImageNet." Splits `val` and `imagenet_val`.
+
+    python -m train.classify --config=train/recipes/stylized_imagenet.py \
+        --config.data.options.data_dir=STYLIZED --config.data.options.imagenet_dir=IMAGENET \
+        --config.strategy=mirrored --config.recalibration=srm --workdir=runs/stylized_imagenet_srm
+
+The paper's top-1 in %, Stylized-ImageNet / ImageNet: plain 53.93 / 56.11, SE 58.31 / 60.15,
+SRM 60.69 / 62.12, on 8 GPUs. Not run here.
+
+Data: STYLIZED and IMAGENET each hold `train/<wnid>/` and `val/<wnid>/`; see docs/data.md.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from srm_keras.training import is_smoke
+from train.recipes import imagenet
+
+
+def get_config(form: str = "") -> ConfigDict:
+    """The recipe; with form="smoke", one on made-up images that ends in under a minute."""
+    recipe = imagenet.get_config(form)
+    recipe.data.eval_splits = ("val", "imagenet_val")
+    if not is_smoke(form):
+        recipe.data.name = "stylized_imagenet"
+        recipe.data.options.imagenet_dir = config_dict.placeholder(str)
+    return recipe
