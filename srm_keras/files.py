@@ -70,6 +70,12 @@ def write_csv(
     write_text(path, buffer.getvalue())
 
 
+def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, each a mapping from column to text."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def writable_file(name: str, path: str | os.PathLike) -> Path:
     """Return ``path`` as one that can be written, its folder made, before any work is done.
 

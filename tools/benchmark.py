@@ -2,10 +2,15 @@ r"""Times things on this machine.
 
     python -m tools.benchmark layers --out=runs/benchmark
     python -m tools.benchmark layers --quick
+    python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
 
 `layers` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes
 layers.json and layers.md. docs/complexity.md says how it measures.
+
+`pipeline` measures how many images a second the ImageNet training pipeline delivers, beside the
+limit that decoding and resizing set and beside plain Keras and PyTorch loaders, and writes
+pipeline.json and pipeline.md. docs/data.md says how it measures.
 """
 
 import sys
@@ -15,7 +20,10 @@ from absl import app, flags
 
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for the JSON and Markdown files.")
 ROUNDS = flags.DEFINE_integer("rounds", 20, "Measured rounds.", lower_bound=1)
-QUICK = flags.DEFINE_bool("quick", False, "One tiny shape, three rounds: to see that it works.")
+QUICK = flags.DEFINE_bool("quick", False, "A tiny size, three rounds: to see that it works.")
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "pipeline: folder of class folders of JPEG files. Default: made-up ones."
+)
 
 
 def layers() -> None:
@@ -31,7 +39,22 @@ def layers() -> None:
     print(f"Wrote layers.json and layers.md to {OUT.value}")
 
 
-BENCHMARKS = {"layers": layers}
+def pipeline() -> None:
+    """Measure the input pipeline."""
+    from srm_keras.analysis.pipeline_benchmark import benchmark_pipeline, rows_markdown
+
+    report = benchmark_pipeline(
+        DATA_DIR.value,
+        images=32 if QUICK.value else 1024,
+        batch_size=16 if QUICK.value else 64,
+        rounds=min(ROUNDS.value, 3) if QUICK.value else ROUNDS.value,
+        out=OUT.value,
+    )
+    print(rows_markdown(report["rows"]))
+    print(f"Wrote pipeline.json and pipeline.md to {OUT.value}")
+
+
+BENCHMARKS = {"layers": layers, "pipeline": pipeline}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras.files import write_csv, write_json
+from srm_keras.files import read_json, write_csv, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
 
-MAY_DIFFER = ("seed", "recalibration")
+MAY_DIFFER = ("seed", "recalibration", "data.fold")
 
 Row = dict[str, Any]
 
 
 def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) -> list[Row]:
-    """Compares runs that differ in recalibration and seed only, and writes what it finds.
+    """Compares runs that differ in recalibration, seed and fold only, and writes what it finds.
 
     Writes `compare.png` (curves: the mean over seeds in bold, each run thin), `runs.csv` (a
     row a run), `compare.csv` (a row a recalibration: mean and sample standard deviation over
@@ -64,17 +64,17 @@ def _read_recipe(folder: Path) -> Row:
             raise ValueError(
                 f"`workdirs` must be run folders. Received: {str(folder)!r}, which lacks {name}"
             )
-    return json.loads((folder / run_folder.RECIPE).read_text())
+    return read_json(folder / run_folder.RECIPE)
 
 
 def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLike]) -> None:
-    first = recipes[0]
-    for recipe, workdir in zip(recipes[1:], workdirs[1:], strict=True):
+    first, *others = (run_folder.flatten(recipe) for recipe in recipes)
+    for recipe, workdir in zip(others, workdirs[1:], strict=True):
         for name in sorted((first.keys() | recipe.keys()) - set(MAY_DIFFER)):
             if first.get(name) != recipe.get(name):
                 raise ValueError(
-                    "`workdirs` must be runs whose recipes differ in seed and recalibration "
-                    f"only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
+                    "`workdirs` must be runs whose recipes differ in recalibration, seed and "
+                    f"fold only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
                     f"{name}={recipe.get(name)!r} in {str(workdir)!r}"
                 )
 
@@ -97,20 +97,23 @@ def _run_row(folder: Path, label: str) -> Row:
         "recalibration": label,
         "seed": _read_recipe(folder)["seed"],
         "steps": int(rows[-1]["step"]),
-        "seconds": rows[-1]["seconds"],
         "last_accuracy": accuracies[-1],
         "best_accuracy": max(accuracies),
     }
     result = folder / run_folder.RESULT
-    return row | (_from_result(json.loads(result.read_text())) if result.is_file() else {})
+    return row | (_from_result(read_json(result)) if result.is_file() else {})
 
 
 def _from_result(result: Row) -> Row:
-    """Parameters, and the last weights' accuracy on every split."""
+    """Parameters, seconds, and the last weights' accuracy on every split."""
     splits = {
         f"{split}_accuracy": score["accuracy"] for split, score in result["last"]["splits"].items()
     }
-    return {"trainable_parameters": result["parameters"]["trainable"]} | splits
+    return {
+        "trainable_parameters": result["parameters"]["trainable"],
+        "seconds": result["seconds"],
+        **splits,
+    }
 
 
 def _group_row(label: str, runs: Sequence[Row]) -> Row:

@@ -1,15 +1,13 @@
 """The one plotting style of the training figures: loss and accuracy against the step."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srm_keras.files import write_atomically
+from srm_keras.files import read_csv, write_atomically
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -20,17 +18,14 @@ Rows = Sequence[Mapping[str, float]]
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
-    """Reads a `metrics.csv` into one mapping of numbers a row, without an unfinished last line.
+    """Reads a `metrics.csv` into one mapping of numbers a row.
 
     Raises:
         ValueError: If a line does not have one number for every column.
     """
-    lines = Path(path).read_text().split("\n")[:-1]
     try:
-        return [
-            {name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)
-        ]
-    except TypeError:
+        return [{name: float(value) for name, value in row.items()} for row in read_csv(path)]
+    except (TypeError, ValueError):
         raise ValueError(f"`path` must be a metrics.csv. Received: path={str(path)!r}") from None
 
 

@@ -1,6 +1,5 @@
 """Reading a run folder back."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import keras
 from ml_collections import config_dict
 
 from srm_keras.data import Preprocessing
+from srm_keras.files import read_json
 from srm_keras.training import run_folder
 
 CHECKPOINTS = {"best": run_folder.BEST, "last": run_folder.LAST}
@@ -62,11 +62,7 @@ def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
         )
     return Run(
         model=keras.saving.load_model(folder / CHECKPOINTS[checkpoint]),
-        recipe=config_dict.ConfigDict(_read_json(folder / run_folder.RECIPE)),
-        preprocessing=Preprocessing.from_dict(_read_json(folder / run_folder.PREPROCESSING)),
-        classes=tuple(_read_json(folder / run_folder.CLASSES)),
+        recipe=config_dict.ConfigDict(read_json(folder / run_folder.RECIPE)),
+        preprocessing=Preprocessing.from_dict(read_json(folder / run_folder.PREPROCESSING)),
+        classes=tuple(read_json(folder / run_folder.CLASSES)),
     )
-
-
-def _read_json(path: Path):
-    return json.loads(path.read_text())

@@ -72,11 +72,11 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     """Makes the folder; with `overwrite`, removes the files of an earlier run (no others)."""
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+    if overwrite and (folder / RECIPE).exists():
         for name in FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
+    for name in FILES if overwrite else ():
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 

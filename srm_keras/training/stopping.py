@@ -16,13 +16,9 @@ class Interrupted(Exception):  # noqa: N818 - no error: the run can go on
     """
 
     def __init__(self, step: int, signal_number: int | None):
-        name = (
-            "another worker's signal"
-            if signal_number is None
-            else signal.Signals(signal_number).name
-        )
+        cause = "another worker" if signal_number is None else signal.Signals(signal_number).name
         super().__init__(
-            f"Stopped by {name} after step {step}; the same command goes on from there."
+            f"Stopped by {cause} after step {step}, which is saved; the same command goes on from it"
         )
         self.step = step
         self.signal = signal_number

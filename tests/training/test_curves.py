@@ -6,7 +6,7 @@ from PIL import Image
 
 from srm_keras.training.curves import plot_run, plot_runs, read_metrics
 
-COLUMNS = ("epoch", "step", "lr", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+COLUMNS = ("epoch", "step", "lr", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def rows(shift=0.0, epochs=4):
@@ -19,7 +19,6 @@ def rows(shift=0.0, epochs=4):
             "accuracy": 0.9 - 0.6 / n,
             "val_loss": 2.2 / n + shift,
             "val_accuracy": 0.8 - 0.6 / n - shift,
-            "seconds": 3.0 * n,
         }
         for n in range(1, epochs + 1)
     ]
@@ -40,14 +39,6 @@ def colors(path):
 def test_read_metrics_gives_numbers_back(tmp_path):
     write_csv(tmp_path / "metrics.csv", rows())
     assert read_metrics(tmp_path / "metrics.csv") == rows()
-
-
-@pytest.mark.parametrize("cut", [1, 5, 25])
-def test_read_metrics_leaves_out_a_torn_last_line(tmp_path, cut):
-    path = tmp_path / "metrics.csv"
-    write_csv(path, rows())
-    path.write_bytes(path.read_bytes()[:-cut])
-    assert read_metrics(path) == rows()[:-1]
 
 
 def test_read_metrics_refuses_another_file(tmp_path):

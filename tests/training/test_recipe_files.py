@@ -1,8 +1,13 @@
 import importlib.util
+import math
 from pathlib import Path
 
 import pytest
 
+from srm_keras import data
+from srm_keras.training import train
+from srm_keras.training.build import build_model
+from srm_keras.training.inputs import HELD_OUT
 from srm_keras.training.recipe import resolve
 
 RECIPES = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.py"))
@@ -16,7 +21,17 @@ def get_config(path, form):
 
 
 def test_there_are_recipes():
-    assert {path.stem for path in RECIPES} >= {"texture_shapes", "fashion_mnist", "textures"}
+    assert {path.stem for path in RECIPES} == {
+        "cifar10",
+        "cifar100",
+        "dtd",
+        "fashion_mnist",
+        "imagenet",
+        "office_home",
+        "stylized_imagenet",
+        "texture_shapes",
+        "textures",
+    }
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -24,6 +39,60 @@ def test_both_forms_pass_the_checks_and_smoke_is_small(path):
     full = resolve(get_config(path, ""))
     smoke = resolve(get_config(path, "smoke"))
     assert smoke.steps * smoke.batch_size <= 100 < full.steps * full.batch_size
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_smoke_form_trains(path, tmp_path):
+    recipe = get_config(path, "smoke")
+    splits = train(recipe, tmp_path / "run")["last"]["splits"]
+    expected = [HELD_OUT] if recipe.data.folds else []
+    assert list(splits) == [*expected, *recipe.data.eval_splits]
+    assert all(math.isfinite(scores["loss"]) for scores in splits.values())
+    assert ("domains" in splits.get(HELD_OUT, {})) == (path.stem == "office_home")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_data_of_the_full_form_exist_or_are_asked_for(path, tmp_path, monkeypatch):
+    """The source takes the recipe's options and, where nothing is there, says what to get."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    recipe = resolve(get_config(path, "")).data
+    if "train_examples" in recipe.options:
+        recipe.options.update(train_examples=10, test_examples=10)
+    for split in (recipe.train_split, *recipe.eval_splits):
+        try:
+            examples = data.load_examples(recipe.name, split, **recipe.options)
+        except ValueError as error:
+            message = str(error)
+        else:
+            assert examples.info.split == split
+            continue
+        assert "data_dir" in message
+        assert path.stem == "textures" or "https://" in message or "apt-get install" in message
+
+
+# Lee et al. 2019, section 4: the counts of tables 1 and 2, to the digit, and the schedules.
+PAPER = {
+    "cifar10": (10, 885_658, 64_000, (32_000, 48_000), 0.2),
+    "cifar100": (100, 908_788, 64_000, (32_000, 48_000), 0.2),
+    "dtd": (47, 517_055, 64_000, (32_000, 48_000), 0.2),
+    "imagenet": (1000, 25_617_448, 450_360, (150_120, 300_240), 0.1),
+    "stylized_imagenet": (1000, None, 450_360, (150_120, 300_240), 0.1),
+    "office_home": (65, None, 17_460, (5_820, 11_640), 0.1),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_numbers(name):
+    classes, parameters, steps, milestones, rate = PAPER[name]
+    recipe = resolve(get_config(RECIPES[0].with_name(f"{name}.py"), ""))
+    assert (recipe.steps, recipe.learning_rate.milestones) == (steps, milestones)
+    assert (recipe.learning_rate.base, recipe.learning_rate.factor) == (rate, 0.1)
+    assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, 1e-4)
+    if parameters is not None:
+        recipe.recalibration = "srm"
+        side = recipe.data.preprocessing.image_size
+        model = build_model(recipe, (side, side, 3), classes)
+        assert sum(math.prod(v.shape) for v in model.trainable_variables) == parameters
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

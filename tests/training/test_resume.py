@@ -1,16 +1,25 @@
 """A run that was interrupted ends as if it had not been."""
 
-from pathlib import Path
+import os
+import re
+import signal
 
+import numpy as np
 import pytest
 
+from srm_keras.files import read_json
+from srm_keras.training import Interrupted, callbacks, loop
+from srm_keras.training.curves import read_metrics
+from tests.support import fault_injection
 from tests.support.tiny_training import (
+    STEPS,
+    Killed,
     assert_same_run,
+    newest_state,
     tiny_recipe,
     train_tiny,
+    weights,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +31,132 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize("deaths", [(2,), (3,), (4,), (5, 7)], ids=str)
 def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_path):
-    """Before any checkpoint, just after one, at an evaluation, and twice in an epoch."""
+    """Before any checkpoint, at one, before an evaluation, and twice in an epoch."""
     for step in deaths:
         train_tiny(tiny_recipe(), tmp_path, die_after=step)
     train_tiny(tiny_recipe(), tmp_path)
     assert_same_run(undisturbed, tmp_path)
+
+
+def test_a_process_that_is_killed_goes_on_bit_identical(tmp_path):
+    """SIGKILL, two replicas, mixed precision: the short form of the test below."""
+    options = {"steps": 8, "replicas": 2, "policy": "mixed_bfloat16"}
+    assert fault_injection.run(tmp_path / "whole", **options) == 0
+    killed = tmp_path / "killed"
+    assert fault_injection.run(killed, **options, death=(5, 0.01)) != 0
+    assert not (killed / "result.json").exists()
+    assert fault_injection.run(killed, **options) == 0
+    assert_same_run(tmp_path / "whole", killed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("replicas", "policy"), [(1, "mixed_float16"), (2, "float32")], ids=["one", "two"]
+)
+def test_twenty_kills_at_random_moments_change_nothing(replicas, policy, tmp_path):
+    options = {"steps": 48, "replicas": replicas, "policy": policy}
+    assert fault_injection.run(tmp_path / "whole", **options) == 0
+    killed, rng = tmp_path / "killed", np.random.default_rng(replicas)
+    kills = 0
+    while not (killed / "result.json").exists():
+        death = (int(rng.integers(1, 7)), float(rng.uniform(0, 0.15))) if kills < 20 else None
+        kills += fault_injection.run(killed, **options, death=death) != 0
+    assert kills == 20
+    assert_same_run(tmp_path / "whole", killed)
+
+
+def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(tmp_path):
+    """MixUp and label smoothing (one-hot labels), clipping, folds, local batch norm."""
+    fields = {
+        "data.augmentation": {"mixup": 0.2, "cutmix": 1.0},
+        "label_smoothing": 0.1,
+        "optimizer.clip_norm": 1.0,
+        "data.folds": 3,
+        "synchronized_batch_norm": False,
+        "steps": 6,
+        "eval_every": 3,
+        "checkpoint_every": 2,
+    }
+    train_tiny(tiny_recipe(**fields), tmp_path / "whole")
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=5)
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead")
+    assert_same_run(tmp_path / "whole", tmp_path / "dead")
+    assert "held_out" in read_json(tmp_path / "dead" / "result.json")["last"]["splits"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
+    keep = callbacks.StateKeeper.on_train_batch_end
+
+    def signalled(keeper, batch, logs=None):
+        if keeper.step == 5 - 1:
+            os.kill(os.getpid(), number)
+        keep(keeper, batch, logs)
+
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.StateKeeper, "on_train_batch_end", signalled)
+        with pytest.raises(Interrupted, match=rf"{number.name} after step 5, which is saved") as at:
+            train_tiny(tiny_recipe(checkpoint_every=0), tmp_path)
+    assert (at.value.step, at.value.signal) == (5, number)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert (tmp_path / "checkpoints" / "step_000000005.npz").exists()
+    train_tiny(tiny_recipe(checkpoint_every=0), tmp_path)
+    for name in ("metrics.csv", "curves.png", "predictions.csv"):
+        assert (undisturbed / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_damaged_checkpoint_is_passed_over(undisturbed, tmp_path, caplog):
+    train_tiny(tiny_recipe(), tmp_path, die_after=7)
+    newest = tmp_path / "checkpoints" / "step_000000006.npz"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    train_tiny(tiny_recipe(), tmp_path)
+    assert "step_000000006.npz is truncated or damaged" in caplog.text
+    assert_same_run(undisturbed, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"(loss|Weights) became .* step \d+") as error:
+        train_tiny(tiny_recipe(learning_rate__base=1e30, checkpoint_every=1), tmp_path)
+    step = int(re.search(r"step (\d+)", str(error.value))[1])
+    kept = newest_state(tmp_path)
+    assert all(np.isfinite(array).all() for array in kept.values())
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names[-1] == f"step_{step - 1:09d}.npz"
+
+
+def test_a_finished_run_is_not_repeated(undisturbed, capsys):
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    result = train_tiny(tiny_recipe(), undisturbed)
+    assert result == read_json(undisturbed / "result.json")
+    assert "nothing to do" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    with pytest.raises(ValueError, match=r"another recipe.*seed=0 instead of 3"):
+        train_tiny(tiny_recipe(seed=3), undisturbed)
+
+
+def test_the_end_of_a_run_is_finished_too(undisturbed, tmp_path, monkeypatch):
+    """Killed after the last checkpoint, before the result was written."""
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", die)
+        with pytest.raises(Killed):
+            train_tiny(tiny_recipe(), tmp_path)
+    assert read_metrics(tmp_path / "metrics.csv")[-1]["step"] == STEPS
+    train_tiny(tiny_recipe(), tmp_path)
+    assert_same_run(undisturbed, tmp_path)
+
+
+def die(_):
+    raise Killed
+
+
+def test_last_holds_the_average_of_the_weights(undisturbed):
+    """0.9 * (… 0.9 * w1 + 0.1 * w2 …) + 0.1 * w8, not w8."""
+    last, state = weights(undisturbed / "last.keras"), newest_state(undisturbed)
+    kernel = next(array for name, array in last.items() if name.endswith(": kernel"))
+    same_shape = {n: a for n, a in state.items() if a.shape == kernel.shape}
+    assert not np.array_equal(same_shape["model/0/0"], kernel)
+    averages = [n for n, a in same_shape.items() if np.array_equal(a, kernel)]
+    assert len(averages) == 1
+    assert averages[0].startswith("optimizer/")

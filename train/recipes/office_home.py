@@ -43,7 +43,7 @@ def get_config(form: str = "") -> ConfigDict:
     if is_smoke(form):
         recipe.data.name = "made_up"
         recipe.data.options = ConfigDict(
-            {"image_shape": (250, 300), "classes": 65, "domains": 4, "examples": 325}
+            {"image_shape": (40, 48), "classes": 65, "domains": 4, "examples": 325}
         )
         recipe.data.preprocessing.update(image_size=32, resize=36)
         recipe.update(steps=2, eval_every=2, batch_size=8)

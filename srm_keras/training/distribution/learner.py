@@ -1,4 +1,4 @@
-"""The model that is trained: Keras' own, with two gaps in its distribution closed."""
+"""The model that is trained: Keras' own, with the gaps of its distribution closed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,6 +20,8 @@ class Learner(keras.Model):
       them over the replicas: each replica clips its own part, and an overflow that the first
       replica does not see reaches the weights. Where the optimizer clips or scales the loss, the
       gradients are summed and clipped here first, which costs a second all-reduce.
+    - A last batch with fewer examples than replicas leaves some of them without any, which
+      TensorFlow's convolutions do not always survive: such a replica sits the step out.
     - Evaluation is that of the network that is saved (`inference_state`), and on JAX it runs
       outside the data distribution, which cannot split a last batch that is not divisible.
     """
@@ -47,6 +49,16 @@ class Learner(keras.Model):
         self._loss_metric.update_state(loss * _replicas(), sample_weight=tf.shape(y)[0])
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
+    def test_step(self, *args) -> Any:
+        """One evaluation step, as in `keras.Model.test_step`."""
+        if not _may_be_empty():
+            return super().test_step(*args)
+        import tensorflow as tf
+
+        examples = tf.shape(tf.nest.flatten(args)[0])[0]
+        evaluate = super().test_step
+        return tf.cond(examples > 0, lambda: evaluate(*args), self.get_metrics_result)
+
     @property
     def _loss_metric(self) -> keras.metrics.Metric:
         return next(metric for metric in self.metrics if metric.name == "loss")
@@ -65,6 +77,16 @@ def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def _may_be_empty() -> bool:
+    """Whether the strategy splits batches itself, as all do but the multi-worker one."""
+    if _replicas() == 1:
+        return False
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    return not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
 def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     return optimizer.inner_optimizer if scaling else optimizer
@@ -81,7 +103,8 @@ def _clipped(gradients: list, optimizer: keras.optimizers.Optimizer) -> list:
     """Clips as the optimizer is asked to, gradients of the scaled loss."""
     import tensorflow as tf
 
-    inner, scale = _inner(optimizer), optimizer.scale_loss(1.0)
+    inner = _inner(optimizer)
+    scale = tf.cast(optimizer.scale_loss(1.0), gradients[0].dtype)
     if inner.global_clipnorm is not None:
         return tf.clip_by_global_norm(gradients, inner.global_clipnorm * scale)[0]
     if inner.clipnorm is not None:

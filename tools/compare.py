@@ -1,6 +1,6 @@
 """Compares training runs that differ in recalibration and seed: one picture, one table.
 
-python -m tools.compare_runs RUN [RUN ...] --out=FOLDER
+python -m tools.compare RUN [RUN ...] --out=FOLDER
 """
 
 import sys

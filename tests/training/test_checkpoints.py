@@ -1,0 +1,156 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
+
+ROOT = Path(__file__).parents[2]
+IDENTITY = {"recipe": {"seed": 0, "splits": ("test",)}, "variables": [["kernel", [3, 2]]]}
+
+
+def folder(path, identity=IDENTITY, keep=2):
+    return CheckpointFolder(path, identity, keep)
+
+
+def checkpoint(step):
+    rng = np.random.default_rng(step)
+    arrays = {
+        "model/0/0": rng.normal(size=(3, 2)).astype("float32"),
+        "optimizer/0/0": np.array(step),
+        "metrics/0/1": rng.normal(size=()).astype("float16"),
+    }
+    return Checkpoint(step, {"rows": [{"loss": 0.5, "step": step}]}, arrays)
+
+
+def save(path, *steps, **kwargs):
+    checkpoints = folder(path, **kwargs)
+    for step in steps:
+        checkpoints.save(checkpoint(step))
+    checkpoints.close()
+
+
+def assert_equal(found, expected):
+    assert (found.step, found.progress) == (expected.step, expected.progress)
+    assert found.arrays.keys() == expected.arrays.keys()
+    for name, array in expected.arrays.items():
+        assert found.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_the_newest_comes_back_to_the_bit(tmp_path):
+    save(tmp_path / "new", 9, 1_000_000_000)
+    assert_equal(folder(tmp_path / "new").newest(), checkpoint(1_000_000_000))
+
+
+def test_as_many_as_asked_for_are_kept(tmp_path):
+    save(tmp_path, 1, 2, 3, 4, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step_000000003.npz",
+        "step_000000004.npz",
+    ]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert folder(tmp_path).newest() is None
+    assert folder(tmp_path / "nowhere").newest() is None
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def text(path):
+    path.write_text("not a checkpoint")
+
+
+def another_archive(path):
+    np.savez(path, kernel=np.zeros(3))
+
+
+def one_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty, text, another_archive, one_array])
+def test_a_damaged_one_is_named_and_the_one_before_it_is_used(damage, tmp_path, caplog):
+    save(tmp_path, 5, 6)
+    damage(tmp_path / "step_000000006.npz")
+    assert_equal(folder(tmp_path).newest(), checkpoint(5))
+    assert "step_000000006.npz" in caplog.text
+
+
+def test_every_bit_counts(tmp_path):
+    """A flip anywhere but in the archive's own unused fields is noticed."""
+    save(tmp_path, 6)
+    path = tmp_path / "step_000000006.npz"
+    whole = path.read_bytes()
+    start = whole.index(b"\x93NUMPY")
+    for position in range(start, start + 400, 7):
+        content = bytearray(whole)
+        content[position] ^= 4
+        path.write_bytes(content)
+        try:
+            found = folder(tmp_path).newest()
+        except ValueError:
+            continue
+        assert_equal(found, checkpoint(6))
+
+
+@pytest.mark.parametrize("part", ["recipe", "variables"])
+def test_one_of_another_run_is_refused_by_name(part, tmp_path):
+    save(tmp_path, 5, identity={**IDENTITY, part: "another"})
+    with pytest.raises(ValueError, match=rf"`overwrite`.*step_000000005.npz.*its {part} differ"):
+        folder(tmp_path).newest()
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path):
+    save(tmp_path, 5)
+    (tmp_path / ".step_000000006.99999.npz").write_text("half")
+    folder(tmp_path).newest()
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.npz"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from tests.training.test_checkpoints import IDENTITY, checkpoint, folder
+checkpoints = folder(Path(sys.argv[1]))
+checkpoints.save(checkpoint(1))
+checkpoints.flush()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+checkpoints.save(checkpoint(2))
+try:
+    checkpoints.close()
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_cannot_be_written_is_reported_and_the_earlier_one_stays(tmp_path):
+    """No file of the process may become longer than 100 bytes: as on a full disk."""
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "step_000000002.npz could not be written" in told.stdout
+    assert "intact" in told.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000001.npz"]
+    assert_equal(folder(tmp_path).newest(), checkpoint(1))

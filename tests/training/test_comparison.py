@@ -1,0 +1,74 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from srm_keras.training import comparison
+from srm_keras.training.comparison import HeldOut, paired_difference
+
+
+def held_out(right, groups=None):
+    right = np.array(right, bool)
+    return HeldOut(right, np.arange(len(right)) if groups is None else np.array(groups))
+
+
+def test_the_mean_is_the_difference_of_the_pooled_accuracies():
+    ours = [held_out([1, 1, 0, 1]), held_out([1, 0])]
+    theirs = [held_out([1, 0, 0, 0]), held_out([1, 1])]
+    assert paired_difference(ours, theirs).mean == pytest.approx((4 - 3) / 6)
+
+
+def test_equal_classifiers_have_no_difference_and_no_interval():
+    runs = [held_out([1, 0, 1]), held_out([0, 1])]
+    difference = paired_difference(runs, runs)
+    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_one_run_has_the_interval_of_all_resamples_that_there_are():
+    gains = np.array([1, 0, -1, 1])
+    difference = paired_difference([held_out(gains == 1)], [held_out(gains == -1)])
+    means = [np.mean(draw) for draw in itertools.product(gains, repeat=4)]
+    assert difference.low == pytest.approx(np.quantile(means, 0.025), abs=0.26)
+    assert difference.high == pytest.approx(np.quantile(means, 0.975), abs=0.26)
+    assert difference.low in np.unique(means)
+
+
+def test_runs_are_drawn_and_so_are_groups_within_them():
+    """Both levels in brute force: every draw of runs, and of groups within each."""
+    gains = [{"a": 2, "b": -1}, {"a": 0, "b": 1}]
+    ours = [held_out([1, 1, 0], ["a", "a", "b"]), held_out([0, 0, 1], ["a", "a", "b"])]
+    theirs = [held_out([0, 0, 1], ["a", "a", "b"]), held_out([0, 0, 0], ["a", "a", "b"])]
+    sizes = {"a": 2, "b": 1}
+    resampled = []
+    for runs in itertools.product((0, 1), repeat=2):
+        for draws in itertools.product(itertools.product("ab", repeat=2), repeat=2):
+            pairs = [(r, g) for r, draw in zip(runs, draws, strict=True) for g in draw]
+            gain = sum(gains[r][g] for r, g in pairs)
+            resampled.append(gain / sum(sizes[g] for _, g in pairs))
+    difference = paired_difference(ours, theirs)
+    assert difference.mean == pytest.approx(2 / 6)
+    assert difference.low == pytest.approx(np.quantile(resampled, 0.025), abs=0.1)
+    assert difference.high == pytest.approx(np.quantile(resampled, 0.975), abs=0.1)
+
+
+def test_grouped_examples_give_a_wider_interval_than_independent_ones():
+    rng = np.random.default_rng(0)
+    better = np.repeat(rng.random(20) < 0.6, 10)
+    nothing = np.zeros(200, bool)
+    groups = np.repeat(np.arange(20), 10)
+    alone = paired_difference([held_out(better)], [held_out(nothing)])
+    together = paired_difference([held_out(better, groups)], [held_out(nothing, groups)])
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_runs_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match=r"same runs, at least one. Received: 0 and 0"):
+        paired_difference([], [])
+    with pytest.raises(ValueError, match=r"same examples in the same order"):
+        paired_difference([held_out([1, 0])], [held_out([1])])
+
+
+def test_the_result_is_the_same_every_time():
+    ours, theirs = [held_out([1, 0, 1, 1])], [held_out([0, 1, 1, 0])]
+    assert paired_difference(ours, theirs) == paired_difference(ours, theirs)
+    assert comparison.RESAMPLES >= 10_000
