@@ -40,8 +40,7 @@ class Augmentation:
         count = self.rand_augment
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ValueError(
-                "`rand_augment` must be an integer of at least 0. "
-                f"Received: rand_augment={count!r}"
+                f"`rand_augment` must be an integer of at least 0. Received: rand_augment={count!r}"
             )
         fraction("magnitude", self.magnitude)
         for name in ("mixup", "cutmix"):
@@ -56,6 +55,11 @@ class Augmentation:
     def mixes(self) -> bool:
         """Whether labels become vectors of probabilities: MixUp or CutMix is on."""
         return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def cutmix_chance(self) -> float:
+        """Probability that an image takes CutMix and not MixUp."""
+        return 0.0 if self.cutmix == 0 else 1.0 if self.mixup == 0 else 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, as JSON can hold them."""

@@ -1,14 +1,12 @@
 """From a source image to a training example, and from examples to mixed batches."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
 from srm_keras.data import mixing
 from srm_keras.data.augmentation import Augmentation
 from srm_keras.data.preprocessing import Preprocessing
+from srm_keras.data.rand_augment import RandAugment
 
 Pair = tuple[tf.Tensor, tf.Tensor]
 
@@ -16,21 +14,29 @@ _RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX = 2, 3, 4, 5
 """Numbers that make independent random streams out of an example's seed (`Preprocessing` has 1)."""
 
 
-@dataclass(frozen=True)
 class Augmenter:
     """What training does to example k of a stream: a pure function of the example, seed and k.
 
-    Attributes:
+    Args:
         preprocessing: Crop, mirroring, standardization.
         augmentation: What is done beyond that.
         num_classes: Length of the label vectors, if images are mixed.
         seed: Integer in [0, 2**63).
     """
 
-    preprocessing: Preprocessing
-    augmentation: Augmentation
-    num_classes: int | None
-    seed: int
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        num_classes: int | None,
+        seed: int,
+    ) -> None:
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.num_classes = num_classes
+        self.seed = seed
+        operations = augmentation.rand_augment
+        self._rand_augment = RandAugment(operations, augmentation.magnitude) if operations else None
 
     def of_image(self, place: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> tuple:
         """Example `place` of the stream, from a uint8 image (H, W, C)."""
@@ -56,28 +62,20 @@ class Augmenter:
         )
 
     def _finished(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple:
-        if self.augmentation.rand_augment:
+        if self._rand_augment:
             image = self._rand_augment(image, _stream(seed, _RAND_AUGMENT))
         example = (self.preprocessing.standardized(image), tf.cast(label, tf.int32))
         return (*example, self._blend(seed)) if self.augmentation.mixes else example
 
-    @property
-    def _rand_augment(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        from srm_keras.data.rand_augment import RandAugment
-
-        return RandAugment(self.augmentation.rand_augment, self.augmentation.magnitude)
-
     def _blend(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = tf.random.stateless_uniform((3,), _stream(seed, _MIX), alg="philox")
-        chance = {(True, False): 0.0, (False, True): 1.0, (True, True): 0.5}
-        both = self.augmentation.mixup > 0, self.augmentation.cutmix > 0
         return mixing.blend(
             tnp,
             self.preprocessing.image_size,
             _beta(self.augmentation.mixup, _stream(seed, _MIXUP)),
             _beta(self.augmentation.cutmix, _stream(seed, _CUTMIX)),
             draws[:2],
-            draws[2] < chance[both],
+            draws[2] < self.augmentation.cutmix_chance,
         )
 
 

@@ -158,5 +158,7 @@ def scaled(images: tf.Tensor, scale: Sequence[float], offset: Sequence[float]) -
     # Row by row: TensorFlow broadcasts over an axis of three several times slower.
     height, width, channels = shape
     rows = tf.reshape(images, (height, width * channels))
-    factor, addend = (np.tile(np.float32(v), width * channels // len(v)) for v in (scale, offset))
+    factor, addend = (
+        np.tile(np.asarray(v, "float32"), width * channels // len(v)) for v in (scale, offset)
+    )
     return tf.reshape(rows * factor + addend, shape)

@@ -11,12 +11,13 @@ from srm_keras.data.checks import seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.order import Order
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.data.stream_checks import check_augmentation, check_part
+from srm_keras.data.records import Records
+from srm_keras.data.stream_checks import check_augmentation, check_enough, check_part
 from srm_keras.validation import boolean, positive_int
 
 
 def batches(
-    dataset: tf.data.Dataset | Examples,
+    dataset: tf.data.Dataset | Examples | Records,
     preprocessing: Preprocessing,
     batch_size: int,
     training: bool,
@@ -39,9 +40,9 @@ def batches(
     TensorFlow's global seed, so that `start_step=k` goes on where another run stopped.
 
     Args:
-        dataset: `Examples`, or unbatched (uint8 image (H, W, C), integer label) pairs, as `load`
-            returns them. Of `Examples` in files, training with `crop_scale` decodes the windows
-            that it takes and no more.
+        dataset: What `load_examples` returns, or unbatched (uint8 image (H, W, C), integer label)
+            pairs, as `load` returns them. Of the former, if they are encoded, training with
+            `crop_scale` decodes the windows that it takes and no more.
         preprocessing: What is done to the images.
         batch_size: Number of examples in a batch; with `shard`, in all of its parts together.
         training: Whether to shuffle, augment and repeat.
@@ -74,7 +75,7 @@ def batches(
     seed_in_range(seed)
     check_part(batch_size, training, start_step, shard)
     check_augmentation(augmentation, num_classes, training, batch_size // shard[1])
-    pairs = dataset.dataset() if isinstance(dataset, Examples) else dataset
+    pairs = dataset.dataset() if isinstance(dataset, Examples | Records) else dataset
     _check_elements(pairs)
     if training:
         _check_trainable(pairs, batch_size, shuffle_buffer)
@@ -88,30 +89,34 @@ def batches(
     augmenter = Augmenter(preprocessing, augmentation or Augmentation(), num_classes, seed)
     if shuffle_buffer is not None:
         stream = _from_buffer(pairs, shuffle_buffer, order, augmenter)
-    elif isinstance(dataset, Examples) and not dataset.in_memory and not cached:
-        stream = _from_files(dataset, order, augmenter)
+    elif isinstance(dataset, Examples | Records) and not dataset.in_memory and not cached:
+        stream = _from_encoded(_encoded(dataset), order, augmenter)
     else:
         stream = _from_positions(pairs, order, augmenter)
     return _endless_batches(stream, order.local_batch_size, augmenter)
 
 
-def _from_positions(
-    pairs: tf.data.Dataset, order: Order, augmenter: Augmenter
-) -> tf.data.Dataset:
+def _from_positions(pairs: tf.data.Dataset, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
     def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
         return augmenter.of_image(place, *tf.data.experimental.at(pairs, position))
 
     return _in_parallel(order.positions(), read)
 
 
-def _from_files(examples: Examples, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
-    paths = tf.constant([os.fsencode(path) for path in examples.images])
-    labels = tf.constant(examples.labels)
-
+def _from_encoded(encoded: tf.data.Dataset, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
     def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
-        return augmenter.of_file(place, tf.io.read_file(paths[position]), labels[position])
+        return augmenter.of_file(place, *tf.data.experimental.at(encoded, position))
 
     return _in_parallel(order.positions(), read)
+
+
+def _encoded(examples: Examples | Records) -> tf.data.Dataset:
+    """(the file's bytes, label) of each example."""
+    if isinstance(examples, Records):
+        return examples.encoded()
+    names = [os.fsencode(path) for path in examples.images]
+    files = tf.data.Dataset.from_tensor_slices((names, examples.labels))
+    return files.map(lambda name, label: (tf.io.read_file(name), label))
 
 
 def _from_buffer(
@@ -160,11 +165,7 @@ def _check_trainable(dataset: tf.data.Dataset, batch_size: int, shuffle_buffer: 
             "`dataset` must have a known, finite number of examples for training. "
             "Use `dataset.apply(tf.data.experimental.assert_cardinality(n))`"
         )
-    if examples < batch_size:
-        raise ValueError(
-            f"`batch_size` must be at most the number of examples, {examples}, in training. "
-            f"Received: batch_size={batch_size}"
-        )
+    check_enough(examples, batch_size)
     if shuffle_buffer is not None:
         positive_int("shuffle_buffer", shuffle_buffer)
     elif not _has_random_access(dataset):

@@ -140,15 +140,14 @@ class Preprocessing:
         """`(images / 255 - mean) / std`, float32."""
         from srm_keras.data import image_ops
 
-        scale = [1 / (255 * std) for std in self.std]
-        offset = [-mean / std for mean, std in self._mean_and_std()]
-        return image_ops.scaled(images, scale, offset)
+        return image_ops.scaled(images, *self.scale_and_offset())
 
-    def _mean_and_std(self) -> list[tuple[float, float]]:
-        """The pair of each channel, or one pair for all of them."""
+    def scale_and_offset(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Standardization as `value * scale + offset`; one number of each, or one a channel."""
         count = max(len(self.mean), len(self.std))
-        spread = [values * (count // len(values)) for values in (self.mean, self.std)]
-        return list(zip(*spread, strict=True))
+        means, stds = (values * (count // len(values)) for values in (self.mean, self.std))
+        offset = tuple(-mean / std for mean, std in zip(means, stds, strict=True))
+        return tuple(1 / (255 * std) for std in stds), offset
 
     def to_dict(self) -> dict[str, Any]:
         """The attributes, as JSON can hold them."""

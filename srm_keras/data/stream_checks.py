@@ -50,3 +50,12 @@ def check_augmentation(
             "`batch_size` must be even, in each shard, with MixUp or CutMix, which blend "
             f"neighbours. Received: {local_batch_size} examples"
         )
+
+
+def check_enough(examples: int, batch_size: int) -> None:
+    """Raises `ValueError` unless the examples fill a batch."""
+    if examples < batch_size:
+        raise ValueError(
+            f"`batch_size` must be at most the number of examples, {examples}, in training. "
+            f"Received: batch_size={batch_size}"
+        )

@@ -117,21 +117,27 @@ class SavedWeights(keras.callbacks.Callback):
 
     Args:
         model: The model to save; it may share its layers with the one that is trained.
+        folder: The run folder.
         log: The `RunLog`, which comes before this in the list of callbacks.
         evaluated: A context in which the model has the weights that were evaluated.
     """
 
     def __init__(
-        self, model: keras.Model, log: RunLog, evaluated: Callable[[], AbstractContextManager]
+        self,
+        model: keras.Model,
+        folder: Path,
+        log: RunLog,
+        evaluated: Callable[[], AbstractContextManager],
     ):
         super().__init__()
         self.saved_model = model
+        self.folder = folder
         self.log = log
         self.evaluated = evaluated
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the files."""
-        last, best = (self.log.folder / name for name in (run_folder.LAST, run_folder.BEST))
+        last, best = (self.folder / name for name in (run_folder.LAST, run_folder.BEST))
         with self.evaluated():
             write_atomically(last, self.saved_model.save)
         *earlier, accuracy = (row["val_accuracy"] for row in self.log.rows)

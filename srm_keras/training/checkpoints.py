@@ -118,7 +118,7 @@ class CheckpointFolder:
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez(file, **{_META: content}, **checkpoint.arrays)
+                np.savez(file, **{_META: content, **checkpoint.arrays})  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
 

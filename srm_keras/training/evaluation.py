@@ -8,9 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.data import Examples
 from srm_keras.files import write_csv
-from srm_keras.training.inputs import Inputs
+from srm_keras.training.inputs import Examples, Inputs
 
 TINY = 1e-7  # probabilities below it count as it, as in `keras.losses`
 

@@ -7,8 +7,12 @@ import keras
 from ml_collections import config_dict
 
 from srm_keras import data
-from srm_keras.training.array_inputs import ArraySequence
+from srm_keras.data.records import Records
+from srm_keras.training.one_hot import OneHotBatches, one_hot_stream
 from srm_keras.training.recipe import naming
+
+Examples = data.Examples | Records
+"""What can be read by position, in memory, in files or in records."""
 
 HELD_OUT = "held_out"
 """The name under which the held-out fold is evaluated."""
@@ -27,8 +31,8 @@ class Inputs:
     """
 
     recipe: config_dict.ConfigDict
-    examples: data.Examples
-    evals: dict[str, data.Examples]
+    examples: Examples
+    evals: dict[str, Examples]
     preprocessing: data.Preprocessing
     augmentation: data.Augmentation
 
@@ -67,46 +71,38 @@ class Inputs:
             "num_classes": self.info.num_classes,
             "start_step": start_step,
         }
-        size = self.recipe.batch_size
-        if _as_arrays(self.examples):
-            batches = data.ArrayBatches(
-                self.examples, self.preprocessing, size, True, self.recipe.seed, **options
-            )
-            return ArraySequence(batches, self._classes_to_expand(self.augmentation.mixes))
-        stream = data.batches(
-            self.examples,
-            self.preprocessing,
-            size,
-            training=True,
-            seed=self.recipe.seed,
-            cache=self.recipe.data.cache,
-            shard=shard,
-            **options,
+        return self._batches(
+            self.examples, self.recipe.batch_size, True, shard, self.augmentation.mixes, **options
         )
-        return self._expanded(stream, self.augmentation.mixes)
 
     def evaluation(self, split: str) -> Any:
         """The batches of a split, once through and in order."""
-        examples, size = self.evals[split], self.recipe.eval_batch_size
-        if _as_arrays(examples):
-            batches = data.ArrayBatches(examples, self.preprocessing, size, training=False)
-            return ArraySequence(list(batches), self._classes_to_expand(False))
-        stream = data.batches(
-            examples, self.preprocessing, size, training=False, cache=self.recipe.data.cache
-        )
-        return self._expanded(stream, False)
+        size = self.recipe.eval_batch_size
+        return self._batches(self.evals[split], size, False, (0, 1), False)
 
-    def _classes_to_expand(self, already: bool) -> int | None:
-        """The number of classes if labels are still to become one-hot."""
-        return self.info.num_classes if self.one_hot and not already else None
+    def _batches(
+        self,
+        examples: Examples,
+        size: int,
+        training: bool,
+        shard: tuple[int, int],
+        one_hot: bool,
+        **options: Any,
+    ) -> Any:
+        """Batches of TensorFlow's or, where it is not the backend, of arrays if that is possible.
 
-    def _expanded(self, stream: Any, already: bool) -> Any:
-        classes = self._classes_to_expand(already)
-        if classes is None:
-            return stream
-        import tensorflow as tf
-
-        return stream.map(lambda images, labels: (images, tf.one_hot(labels, classes)))
+        `one_hot` says whether they come with labels of the form that `self.one_hot` asks for.
+        """
+        given = (self.preprocessing, size, training, self.recipe.seed)
+        expand = self.one_hot and not one_hot
+        classes = self.info.num_classes
+        tensorflow = keras.config.backend() == "tensorflow"
+        if isinstance(examples, data.Examples) and examples.in_memory and not tensorflow:
+            batches = data.ArrayBatches(examples, *given, **options)
+            return OneHotBatches(batches, classes) if expand else batches
+        cache = self.recipe.data.cache
+        stream = data.batches(examples, *given, cache=cache, shard=shard, **options)
+        return one_hot_stream(stream, classes) if expand else stream
 
 
 def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
@@ -131,25 +127,18 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
     return Inputs(recipe, examples, evals, preprocessing, augmentation)
 
 
-def _load(recipe: config_dict.ConfigDict, split: str) -> data.Examples:
+def _load(recipe: config_dict.ConfigDict, split: str) -> Examples:
     with naming("data"):
         return data.load_examples(recipe.data.name, split, **recipe.data.options)
 
 
-def _fold(
-    recipe: config_dict.ConfigDict, examples: data.Examples
-) -> tuple[data.Examples, data.Examples]:
+def _fold(recipe: config_dict.ConfigDict, examples: Examples) -> tuple[Examples, Examples]:
     """What the recipe's fold trains on, and what it holds out."""
     options = recipe.data
     with naming("data.folds"):
         folds = data.k_folds(examples, options.folds, options.fold_by, options.fold_seed)
     train, held_out = folds[options.fold]
     return examples.subset(train), examples.subset(held_out)
-
-
-def _as_arrays(examples: data.Examples) -> bool:
-    """Whether batches are made without TensorFlow: on other backends, of images in memory."""
-    return keras.config.backend() != "tensorflow" and examples.in_memory
 
 
 def _check_classes(train: data.DatasetInfo, evaluated: data.DatasetInfo) -> None:
@@ -160,7 +149,7 @@ def _check_classes(train: data.DatasetInfo, evaluated: data.DatasetInfo) -> None
         )
 
 
-def _check_batch_size(recipe: config_dict.ConfigDict, examples: data.Examples) -> None:
+def _check_batch_size(recipe: config_dict.ConfigDict, examples: Examples) -> None:
     if recipe.batch_size > len(examples):
         raise ValueError(
             f"`batch_size` must be at most the number of training examples, {len(examples)}. "

@@ -210,7 +210,8 @@ def _callbacks(
         any_worker=session.distribution.any_worker,
         resumed=resumed,
     )
-    saved = [SavedWeights(session.model, session.log, session.evaluated)] if chief else []
+    weights = SavedWeights(session.model, session.folder, session.log, session.evaluated)
+    saved = [weights] if chief else []
     return [EvaluatedWeights(session.evaluated), session.log, *saved, keeper]
 
 

@@ -18,7 +18,7 @@ class Interrupted(Exception):  # noqa: N818 - no error: the run can go on
     def __init__(self, step: int, signal_number: int | None):
         cause = "another worker" if signal_number is None else signal.Signals(signal_number).name
         super().__init__(
-            f"Stopped by {cause} after step {step}, which is saved; the same command goes on from it"
+            f"Stopped by {cause} after step {step}, which is saved; the same command goes on"
         )
         self.step = step
         self.signal = signal_number

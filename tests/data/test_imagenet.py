@@ -98,6 +98,19 @@ def check_records(records, pairs):
         records.subset([9])
 
 
+def test_batches_of_records_begin_at_any_step(tmp_path):
+    splits = {split: draw(9) for split in ("train", "validation")}
+    options = {"file_format": "array_record", "encoding": "jpeg"}
+    prepare("imagenet2012", "5.1.0", tmp_path, splits, list(WNIDS), **options)
+    records = data.load_examples("imagenet", "train", data_dir=tmp_path)
+    preprocessing = data.Preprocessing(8, crop_scale=(0.2, 1.0), flip=True)
+    stream = data.batches(records, preprocessing, 3, training=True, seed=1)
+    late = data.batches(records, preprocessing, 3, training=True, seed=1, start_step=4)
+    for (x, y), (other_x, other_y) in zip(stream.skip(4).take(3), late.take(3), strict=True):
+        np.testing.assert_array_equal(x, other_x)
+        np.testing.assert_array_equal(y, other_y)
+
+
 def test_tfds_in_a_format_without_positions(tmp_path):
     splits = {"train": draw(2), "validation": draw(2)}
     prepare("imagenet2012", "5.1.0", tmp_path, splits, list(WNIDS))

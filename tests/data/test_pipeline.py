@@ -157,7 +157,7 @@ def test_a_data_set_without_random_access_takes_a_buffer():
 
 
 @pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
-@pytest.mark.parametrize("start", [1, 5, 6, 7, 40])
+@pytest.mark.parametrize("start", [1, 6, 40])
 def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
     arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT}
     whole = taken(batches(DATASET, AUGMENTED, 8, training=True, **arguments), start + 9)
@@ -167,16 +167,15 @@ def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
 
 
 @pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
-@pytest.mark.parametrize("start", [0, 4])
-def test_the_shards_of_a_batch_make_it_up(start, augmentation):
+def test_the_shards_of_a_batch_make_it_up(augmentation):
     arguments = {
         "seed": 5,
         "augmentation": augmentation,
         "num_classes": COUNT,
-        "start_step": start,
+        "start_step": 3,
     }
     whole = taken(batches(DATASET, AUGMENTED, 12, training=True, **arguments), 9)
-    for count in (2, 3, 6):
+    for count in (2, 3):
         shards = [
             taken(batches(DATASET, AUGMENTED, 12, training=True, shard=(i, count), **arguments), 9)
             for i in range(count)

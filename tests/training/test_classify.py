@@ -1,6 +1,6 @@
 """The command line, in processes of its own."""
 
-import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from srm_keras.training import load_run, read_metrics
 
@@ -38,21 +37,23 @@ def test_errors_are_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_run_leaves_files_that_can_be_read(tmp_path):
+def test_sigterm_ends_in_a_message_and_the_same_command_goes_on(tmp_path):
     folder = tmp_path / "run"
-    arguments = [RECIPE, f"--workdir={folder}", "--config.steps=100000"]
-    process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        wait_for_rows(folder / "metrics.csv", 3, process)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    rows = read_metrics(folder / "metrics.csv")
-    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
-    for checkpoint in ("best", "last"):
-        assert load_run(folder, checkpoint).model.count_params() > 0
-    Image.open(folder / "curves.png").verify()
+    arguments = [RECIPE, f"--workdir={folder}", "--config.steps=60", "--config.eval_every=30"]
+    process = subprocess.Popen(
+        command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_rows(folder / "metrics.csv", 1, process)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    stopped = re.search(r"Stopped by SIGTERM after step (\d+), which is saved", told)
     assert not (folder / "result.json").exists()
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert f"Going on from step {stopped[1]} of 60" in done.stderr
+    assert [row["step"] for row in read_metrics(folder / "metrics.csv")] == [30, 60]
+    assert load_run(folder).model.count_params() > 0
 
 
 def wait_for_rows(path, count, process):

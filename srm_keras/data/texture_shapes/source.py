@@ -1,5 +1,6 @@
 """texture_shapes as a data source."""
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -84,8 +85,12 @@ def _check_memory(count: int, size: int) -> None:
         )
 
 
+@functools.lru_cache(maxsize=3)
 def _draw(seed: int, split: str, count: int, size: int, cue_correlation: float) -> Drawn:
-    """The first `count` images, drawn by as many threads as there are processors."""
+    """The first `count` images, drawn by as many threads as there are processors.
+
+    The last three sets are kept: a cross-validation reads the same ones for every run.
+    """
     logging.info("texture_shapes: drawing %d images of %s", count, split)
     starts = range(0, count, _CHUNK)
 

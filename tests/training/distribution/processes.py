@@ -50,5 +50,21 @@ def workers(folder, words=(), count=2):
     processes = []
     for index, out in enumerate(outs):
         task = {"type": "worker", "index": index}
-        processes.append(start(out, words, TF_CONFIG=json.dumps({"cluster": cluster, "task": task})))
+        processes.append(
+            start(out, words, TF_CONFIG=json.dumps({"cluster": cluster, "task": task}))
+        )
     return finish(processes, outs)
+
+
+def run_code(code, **environment):
+    """The last line that `python -c code` prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout.splitlines()[-1]

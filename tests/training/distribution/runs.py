@@ -114,11 +114,12 @@ def make_network(name: str) -> keras.Model:
             "cifar_resnet", depth=8, block="basic", recalibration="srm", input_shape=(16, 16, 3)
         )
     inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn", epsilon=1e-5, momentum=0.9)(x)
     x = layers.SRM(name="srm")(keras.layers.ReLU()(x))
     x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x), name="small")
+    x = keras.layers.Dense(10, activation="softmax", name="classes")(x)
+    return keras.Model(inputs, x, name="small")
 
 
 def build(distribution, fields, optimizer="sgd", network="small") -> Learner:
@@ -147,7 +148,7 @@ def run(fields, optimizer="sgd", network="small", stop_at=None, wrap=as_dataset)
     learner = build(distribution, fields, optimizer, network)
     part = (distribution.worker, distribution.workers)
     recorder = Recorder(stop_at if distribution.worker == distribution.workers - 1 else None)
-    train = Part(*arrays(0, BATCH * STEPS * EPOCHS), BATCH, part)
+    train = Part(*arrays(0, BATCH * (STEPS * EPOCHS + 1)), BATCH, part)
     held_out = Part(*arrays(1, HELD_OUT), 4)
     distribution.fit(
         learner,

@@ -44,9 +44,7 @@ def test_local_batch_norm_is_evaluated_and_saved_as_the_mean_and_trains_on_as_it
     alone = saved.evaluate(*runs.arrays(1, runs.HELD_OUT), verbose=0)
     np.testing.assert_allclose(alone, [evaluation["loss"], evaluation["accuracy"]], rtol=1e-5)
     validated = recorder.epochs[-1]
-    np.testing.assert_allclose(
-        [validated["val_loss"], validated["val_accuracy"]], alone, rtol=1e-5
-    )
+    np.testing.assert_allclose([validated["val_loss"], validated["val_accuracy"]], alone, rtol=1e-5)
 
 
 def test_stop_training_and_any_worker():
@@ -57,6 +55,7 @@ def test_stop_training_and_any_worker():
     assert not distribution.any_worker(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [{"jit_compile": True}, {"steps_per_execution": 2}])
 def test_keras_still_fails_at_what_is_refused(field, monkeypatch):
     """The day that it does not, `strategies` need no longer refuse it."""

@@ -84,7 +84,7 @@ def test_every_dtype_and_value_survives(dtype, mirrored):
 def test_wrong_values_are_refused(mirrored):
     with mirrored.scope():
         variable = keras.Variable(np.zeros(3), name="v")
-    with pytest.raises(ValueError, match="each of the 2 local replicas of 'v'.*1 values"):
+    with pytest.raises(ValueError, match=r"each of the 2 local replicas of 'v'.*1 values"):
         assign_local(variable, [np.zeros(3)])
     with pytest.raises(ValueError, match=r"shape \(3,\) of 'v'.*shape \(4,\)"):
         assign_local(variable, [np.zeros(3), np.zeros(4)])
