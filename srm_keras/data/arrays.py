@@ -155,7 +155,9 @@ class ArrayBatches(keras.utils.PyDataset):
     def _standardized(self, images: Any) -> Any:
         scale, offset = self.preprocessing.scale_and_offset()
         images = ops.cast(images, "float32")
-        return images * np.asarray(scale, "float32") + np.asarray(offset, "float32")
+        return images * ops.convert_to_tensor(scale, "float32") + ops.convert_to_tensor(
+            offset, "float32"
+        )
 
     def _mixed(self, images: Any, labels: np.ndarray, step: int) -> tuple[Any, np.ndarray]:
         """MixUp and CutMix of a batch, as `mixing` says."""

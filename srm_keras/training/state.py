@@ -41,7 +41,7 @@ class TrainingState:
         for group in ("model", "optimizer", "metrics"):
             for index, variable in enumerate(self._variables(group)):
                 for replica, value in enumerate(_distinct(local_values(variable))):
-                    arrays[f"{group}/{index}/{replica}"] = np.array(value)
+                    arrays[f"{group}/{index}/{replica}"] = value
         return arrays
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:

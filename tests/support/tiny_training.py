@@ -40,7 +40,8 @@ def tiny_network(recipe, image_shape, classes):
     x = keras.layers.ReLU()(x)
     x = SRM(name="recalibration")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Dropout(0.3, name="dropout")(x)
+    # With a seed: without one, Keras on torch draws from torch's own generator.
+    x = keras.layers.Dropout(0.3, seed=1, name="dropout")(x)
     outputs = keras.layers.Dense(classes, "softmax", dtype="float32", name="classifier")(x)
     return keras.Model(inputs, outputs, name="tiny")
 

@@ -20,7 +20,8 @@ def local_values(variable: keras.Variable) -> list[np.ndarray]:
         variable: A built Keras variable of a model, an optimizer, a metric or a seed generator.
 
     Returns:
-        One array of the variable's shape and dtype a local replica, in the order of the replicas.
+        One array of the variable's shape and dtype a local replica, in the order of the replicas;
+        copies, which later assignments leave alone.
         One array where the variable is not distributed, and on JAX, whose distributed arrays are
         one array whatever the number of devices.
     """

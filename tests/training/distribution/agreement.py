@@ -6,7 +6,7 @@ and how far.
 
 import numpy as np
 
-ROUNDING = 1e-12  # 1e-16, times what four updates amplify (docs/distribution.md: 1e-15 after 8)
+ROUNDING = 1e-12  # docs/distribution.md: up to 2e-14 after eight updates of a ResNet
 
 
 def assert_same(ours, theirs, tolerance=ROUNDING):

@@ -69,6 +69,7 @@ def on_jax(out, strategy):
     )
 
 
+@pytest.mark.slow
 def test_two_devices_of_jax_equal_one(tmp_path):
     """To 1e-6: 2e-8 was measured. Moments or gradients of half a batch are off by 1e-3."""
     pytest.importorskip("jax")
