@@ -1,6 +1,8 @@
 """Batches to train on and to evaluate on."""
 
+import functools
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
@@ -90,7 +92,7 @@ def batches(
     if shuffle_buffer is not None:
         stream = _from_buffer(pairs, shuffle_buffer, order, augmenter)
     elif isinstance(dataset, Examples | Records) and not dataset.in_memory and not cached:
-        stream = _from_encoded(_encoded(dataset), order, augmenter)
+        stream = _from_encoded(dataset, order, augmenter)
     else:
         stream = _from_positions(pairs, order, augmenter)
     return _endless_batches(stream, order.local_batch_size, augmenter)
@@ -103,20 +105,26 @@ def _from_positions(pairs: tf.data.Dataset, order: Order, augmenter: Augmenter) 
     return _in_parallel(order.positions(), read)
 
 
-def _from_encoded(encoded: tf.data.Dataset, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
+def _from_encoded(
+    examples: Examples | Records, order: Order, augmenter: Augmenter
+) -> tf.data.Dataset:
+    encoded = _encoded_at(examples)
+
     def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
-        return augmenter.of_file(place, *tf.data.experimental.at(encoded, position))
+        return augmenter.of_file(place, *encoded(position))
 
     return _in_parallel(order.positions(), read)
 
 
-def _encoded(examples: Examples | Records) -> tf.data.Dataset:
-    """(the file's bytes, label) of each example."""
+def _encoded_at(examples: Examples | Records) -> Callable[[tf.Tensor], tuple]:
+    """Maps a position to (the file's bytes, label)."""
     if isinstance(examples, Records):
-        return examples.encoded()
-    names = [os.fsencode(path) for path in examples.images]
-    files = tf.data.Dataset.from_tensor_slices((names, examples.labels))
-    return files.map(lambda name, label: (tf.io.read_file(name), label))
+        encoded = examples.encoded()
+        _has_random_access(encoded)
+        return functools.partial(tf.data.experimental.at, encoded)
+    paths = tf.constant([os.fsencode(path) for path in examples.images])
+    labels = tf.constant(examples.labels)
+    return lambda position: (tf.io.read_file(paths[position]), labels[position])
 
 
 def _from_buffer(
@@ -176,6 +184,12 @@ def _check_trainable(dataset: tf.data.Dataset, batch_size: int, shuffle_buffer: 
 
 
 def _has_random_access(dataset: tf.data.Dataset) -> bool:
+    """Whether TensorFlow can read the data set by position; to be asked before it does.
+
+    A mapped data set keeps the runtime of whoever reads it by position first. If that is an
+    iterator (TensorFlow 2.21), reading after the iterator's end crashes the process; here it is
+    the program itself.
+    """
     try:
         tf.data.experimental.at(dataset, 0)
     except tf.errors.UnimplementedError:

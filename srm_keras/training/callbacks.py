@@ -237,15 +237,14 @@ class StateKeeper(keras.callbacks.Callback):
             raise Interrupted(self.step, self.stop.signal)
 
     def _save(self) -> None:
-        if self.save is None:
-            return
         self._synchronized()
         arrays = self.state.read()
         if not_finite(arrays):
             raise FloatingPointError(
                 f"Weights became infinite or NaN at or before step {self.step}. {_ADVICE}"
             )
-        self.save(Checkpoint(self.step, self.progress(), arrays))
+        if self.save is not None:
+            self.save(Checkpoint(self.step, self.progress(), arrays))
 
     def _check_loss(self, loss: Any) -> None:
         if not math.isfinite(float(loss)):

@@ -92,7 +92,9 @@ def train(
     session = _prepare(recipe, workdir, overwrite, distribution)
     with contextlib.closing(session.checkpoints):
         _fit(session)
-    return _finish(session) if distribution.is_chief else {}
+    result = _finish(session) if distribution.is_chief else {}
+    _wait_for_all(distribution)  # a worker that leaves takes the others with it
+    return result
 
 
 def _prepare(
@@ -107,11 +109,11 @@ def _prepare(
     schedule = make_schedule(recipe)
     with distribution.scope(), _dtype_policy(recipe.dtype_policy):
         model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
-        set_synchronized(model, recipe.synchronized_batch_norm)
+        set_synchronized(model, recipe.synchronized_batch_norm and distribution.replicas > 1)
         optimizer = make_optimizer(recipe, model, schedule)
         accuracy = make_accuracy(inputs.one_hot)
         learner = compiled_twin(model, recipe, optimizer, accuracy)
-    state = TrainingState(learner, [accuracy])
+    state = TrainingState(learner, [accuracy], distribution)
     folder = Path(workdir)
     if distribution.is_chief:
         folder = run_folder.create(workdir, overwrite)
@@ -143,8 +145,13 @@ def _prepare(
     )
 
 
+def _wait_for_all(distribution: Distribution) -> None:
+    distribution.any_worker(False)
+
+
 def _fit(session: _Session) -> None:
     """Trains from where the newest checkpoint is to the end."""
+    _wait_for_all(session.distribution)  # the chief may have had an earlier run to remove
     resumed = session.checkpoints.newest()
     step = 0 if resumed is None else resumed.step
     if resumed is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
-from srm_keras.training.distribution.replicas import assign_local, local_values
+from srm_keras.training.distribution import Distribution, assign_local, local_values
 
 Arrays = dict[str, np.ndarray]
 
@@ -21,11 +21,19 @@ class TrainingState:
         learner: The compiled model, its optimizer built.
         metrics: The metrics it was compiled with. (`learner.metrics` lists them only once they
             have seen a batch.)
+        distribution: What it is trained on. All workers hold the same model and optimizer; the
+            metrics are each worker's own.
     """
 
-    def __init__(self, learner: keras.Model, metrics: Sequence[keras.metrics.Metric]):
+    def __init__(
+        self,
+        learner: keras.Model,
+        metrics: Sequence[keras.metrics.Metric],
+        distribution: Distribution,
+    ):
         self._learner = learner
         self._metrics = metrics
+        self._distribution = distribution
 
     def layout(self) -> list[list]:
         """Name and shape of every variable of the model and the optimizer, to tell states apart."""
@@ -36,11 +44,14 @@ class TrainingState:
         ]
 
     def read(self) -> Arrays:
-        """Copies every variable to the host."""
+        """Copies every variable to the host; all workers must ask at the same point."""
         arrays: Arrays = {}
         for group in ("model", "optimizer", "metrics"):
             for index, variable in enumerate(self._variables(group)):
-                for replica, value in enumerate(_distinct(local_values(variable))):
+                values = local_values(variable)
+                if group == "metrics":
+                    values = self._distribution.gather(values)
+                for replica, value in enumerate(_distinct(values)):
                     arrays[f"{group}/{index}/{replica}"] = value
         return arrays
 
@@ -55,9 +66,12 @@ class TrainingState:
 
     def _write(self, group: str, arrays: Mapping[str, np.ndarray]) -> None:
         for index, variable in enumerate(self._variables(group)):
-            replicas = len(local_values(variable))
             values = list(_replica_arrays(arrays, f"{group}/{index}"))
-            assign_local(variable, values * replicas if len(values) == 1 else values)
+            if len(values) == 1:
+                values *= len(local_values(variable))
+            elif group == "metrics":
+                values = self._distribution.local(values)
+            assign_local(variable, values)
 
     def _variables(self, group: str) -> Sequence[keras.Variable]:
         return {

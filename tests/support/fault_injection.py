@@ -1,13 +1,15 @@
 """A training in a process of its own that is killed, again and again, until it is done.
 
-`python -m tests.support.fault_injection WORKDIR REPLICAS POLICY STEPS [UPDATES DELAY]` trains the
+`python -m tests.support.fault_injection WORKDIR STRATEGY POLICY STEPS [UPDATES DELAY]` trains the
 tiny network for STEPS; DELAY seconds after the process has done UPDATES of them, it kills itself
 with SIGKILL, wherever it is then: in an update, an evaluation, or writing a checkpoint.
 """
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,33 +22,71 @@ from tests.support.tiny_training import tiny_recipe, train_tiny
 ROOT = Path(__file__).parents[2]
 
 
-def recipe(replicas, policy, steps):
-    strategy = "mirrored" if replicas > 1 else "one_device"
+def recipe(strategy, policy, steps):
     return tiny_recipe(
         steps=steps, eval_every=8, checkpoint_every=3, strategy=strategy, dtype_policy=policy
     )
 
 
-def run(workdir, steps, replicas=1, policy="float32", death=None, timeout=240):
-    """Runs the training in a process; `death` = (updates, seconds). Returns its exit status."""
-    words = [workdir, replicas, policy, steps, *(death or ())]
-    command = [sys.executable, "-m", "tests.support.fault_injection", *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
-    if done.returncode not in (0, -signal.SIGKILL):
-        raise AssertionError(done.stderr[-3000:])
-    return done.returncode
+def start(workdir, steps, strategy="one_device", policy="float32", death=None, **environment):
+    """Starts the training in a process; `death` = (updates, seconds)."""
+    words = [workdir, strategy, policy, steps, *(death or ())]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.fault_injection", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-def main(workdir, replicas, policy, steps, updates=None, delay=None):
-    if int(replicas) > 1:
+def finish(process, timeout=240):
+    """Waits for it; returns whether it was killed, and fails if it ended in an error."""
+    try:
+        _, told = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise AssertionError(told[-3000:])
+    return process.returncode != 0
+
+
+def run(*arguments, **options):
+    """Runs the training in a process; returns whether it was killed."""
+    return finish(start(*arguments, **options))
+
+
+def run_workers(workdir, steps, death=None):
+    """Runs it in two workers; with `death` the second dies of it, and then the first is killed."""
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
+    for each in sockets:
+        each.close()
+    workers = []
+    for index, end in enumerate((None, death)):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        options = {"strategy": "multi_worker", "death": end, "TF_CONFIG": config}
+        workers.append(start(workdir, steps, **options))
+    killed = finish(workers[1])
+    if killed:
+        workers[0].kill()
+    finish(workers[0])
+    return killed
+
+
+def main(workdir, strategy, policy, steps, updates=None, delay=None):
+    if strategy == "mirrored":
         import tensorflow as tf
 
         (cpu,) = tf.config.list_physical_devices("CPU")
-        devices = [tf.config.LogicalDeviceConfiguration()] * int(replicas)
+        devices = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, devices)
     dying = die_after(int(updates), float(delay)) if updates else contextlib.nullcontext()
     with dying:
-        train_tiny(recipe(int(replicas), policy, int(steps)), workdir)
+        train_tiny(recipe(strategy, policy, int(steps)), workdir)
 
 
 def die_after(updates, delay):

@@ -39,31 +39,41 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
 
 
 def test_a_process_that_is_killed_goes_on_bit_identical(tmp_path):
-    """SIGKILL, two replicas, mixed precision: the short form of the test below."""
-    options = {"steps": 8, "replicas": 2, "policy": "mixed_bfloat16"}
-    assert fault_injection.run(tmp_path / "whole", **options) == 0
+    """SIGKILL, two replicas, mixed precision: the short form of the tests below."""
+    options = {"steps": 8, "strategy": "mirrored", "policy": "mixed_bfloat16"}
+    assert not fault_injection.run(tmp_path / "whole", **options)
     killed = tmp_path / "killed"
-    assert fault_injection.run(killed, **options, death=(5, 0.01)) != 0
+    assert fault_injection.run(killed, **options, death=(5, 0.01))
     assert not (killed / "result.json").exists()
-    assert fault_injection.run(killed, **options) == 0
+    assert not fault_injection.run(killed, **options)
     assert_same_run(tmp_path / "whole", killed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("replicas", "policy"), [(1, "mixed_float16"), (2, "float32")], ids=["one", "two"]
+    ("strategy", "policy"), [("one_device", "mixed_float16"), ("mirrored", "float32")]
 )
-def test_twenty_kills_at_random_moments_change_nothing(replicas, policy, tmp_path):
-    options = {"steps": 48, "replicas": replicas, "policy": policy}
-    assert fault_injection.run(tmp_path / "whole", **options) == 0
-    killed, rng = tmp_path / "killed", np.random.default_rng(replicas)
+def test_twenty_kills_at_random_moments_change_nothing(strategy, policy, tmp_path):
+    options = {"steps": 48, "strategy": strategy, "policy": policy}
+    assert not fault_injection.run(tmp_path / "whole", **options)
+    killed, rng = tmp_path / "killed", np.random.default_rng(len(strategy))
     kills = 0
     while not (killed / "result.json").exists():
         death = (int(rng.integers(1, 7)), float(rng.uniform(0, 0.15))) if kills < 20 else None
-        kills += fault_injection.run(killed, **options, death=death) != 0
+        kills += fault_injection.run(killed, **options, death=death)
     assert kills == 20
     assert_same_run(tmp_path / "whole", killed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_workers_that_are_killed_go_on_bit_identical(tmp_path):
+    assert not fault_injection.run_workers(tmp_path / "whole", 16)
+    assert fault_injection.run_workers(tmp_path / "killed", 16, death=(13, 0.05))
+    assert not (tmp_path / "killed" / "result.json").exists()
+    assert not fault_injection.run_workers(tmp_path / "killed", 16)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(tmp_path):

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 
 
 class Distribution:
@@ -35,6 +36,17 @@ class Distribution:
     def any_worker(self, flag: bool) -> bool:
         """Whether `flag` is true on any worker; all of them must ask at the same point."""
         return bool(flag)
+
+    def gather(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What all replicas hold, from what the local ones do (`local_values`).
+
+        All workers must ask at the same point.
+        """
+        return list(values)
+
+    def local(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The inverse of `gather`: the values of this worker's replicas."""
+        return list(values)
 
     def fit(
         self,

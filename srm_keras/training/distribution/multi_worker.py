@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from srm_keras.training.distribution.batch_norm import inference_state
@@ -54,6 +55,7 @@ class MultiWorker(Distribution):
         self.worker = worker
         self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         self._flags = tf.function(self._sum_of_flags)
+        self._gathered = tf.function(self._gather)
 
     def scope(self) -> AbstractContextManager:
         """The strategy's scope."""
@@ -63,8 +65,23 @@ class MultiWorker(Distribution):
         """Whether `flag` is true on any worker; all of them must ask at the same point."""
         return float(self._flags(tf.constant(float(flag)))) > 0
 
+    def _gather(self, row):
+        def gathered(mine):
+            return tf.distribute.get_replica_context().all_gather(tf.identity(mine), axis=0)
+
+        return self.strategy.run(gathered, args=(row,))
+
     def _sum_of_flags(self, flag):
         return self.strategy.run(lambda mine: _all_reduce("SUM", mine), args=(flag,))
+
+    def gather(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The value of every worker's replica, in the order of the workers."""
+        (mine,) = values
+        return list(self._gathered(tf.constant(mine)[tf.newaxis]).numpy())
+
+    def local(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """This worker's."""
+        return [values[self.worker]]
 
     def fit(
         self,
@@ -96,6 +113,7 @@ class MultiWorker(Distribution):
         batches = iter(dataset)
         logs: Logs = {}
         for epoch in range(initial_epoch, epochs):
+            learner.reset_metrics()
             listeners.on_epoch_begin(epoch)
             logs = self._train_epoch(learner, batches, steps_per_epoch, listeners)
             if validation_data is not None:
@@ -120,7 +138,6 @@ class MultiWorker(Distribution):
         listeners: keras.callbacks.CallbackList,
     ) -> Logs:
         steps = self._steps_of(learner)
-        learner.reset_metrics()
         for step in range(steps_per_epoch):
             listeners.on_train_batch_begin(step)
             listeners.on_train_batch_end(step, steps.train(next(batches)))
