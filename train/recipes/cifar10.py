@@ -1,11 +1,9 @@
 r"""CIFAR-10 as in the paper (Lee et al. 2019, section 4.1, Table 2).
 
-"Each image is zero-padded with 4 pixels then randomly cropped to the original size, and evaluation
-is performed on the original images. The networks are trained with SGD for 64,000 iterations with a
-mini-batch size of 128 [...], a momentum of 0.9, and a weight decay of 0.0001. The initial learning
-rate is set to 0.2 which is divided by 10 at 32,000 and 48,000 iterations." The mirroring is not in
-the paper's text; its authors' code has it, as is usual. The paper's ResNet-56 has nine bottleneck
-blocks a stage.
+Four black pixels on every side and a random 32×32 crop, and (as is usual; the paper does not name
+it) mirroring; evaluation on the images as they are. SGD with momentum 0.9 and weight decay 1e-4,
+64,000 updates of 128 images; the rate is 0.2, a tenth of it from update 32,000 on and a hundredth
+from 48,000. The paper's ResNet-56 has nine bottleneck blocks a stage.
 
     python -m train.classify --config=train/recipes/cifar10.py \
         --config.recalibration=srm --workdir=runs/cifar10_srm

@@ -1,8 +1,7 @@
 r"""The Describable Textures Dataset as in the paper (Lee et al. 2019, section 4.2, Table 5).
 
-"We follow the data processing setting of [Rebuffi et al. 2017], and the same training policy as
-our CIFAR experiment. The results from 5-fold cross validation with ResNet-32 and ResNet-56
-baselines are reported": the shorter side is resized to 72, crops are 64×64, blocks are bottlenecks.
+Rebuffi et al. 2017's processing (shorter side 72, random 64×64 crops), the CIFAR recipe's optimizer
+and schedule, bottleneck ResNets, the mean over five folds.
 
     python -m train.cross_validate --config=train/recipes/dtd.py \
         --config.data.options.data_dir=FOLDER --workdir=runs/dtd

@@ -1,11 +1,8 @@
 r"""ImageNet-1K as in the paper (Lee et al. 2019, section 4.1, Table 1).
 
-"The input images are randomly cropped to 224×224 patches and random horizontal flipping is
-applied. The networks are trained by SGD with a batch size of 256 on 8 GPUs, a momentum of 0.9, and
-a weight decay of 0.0001 [...] for 90 epochs from the scratch with an initial learning rate of 0.1
-which is divided by 10 every 30 epochs. Single center crop evaluation is performed on 224×224
-patches where each image is first resized so that the shorter side is 256." The crop is the usual
-random resized one.
+Random resized 224×224 crops and mirroring; evaluation on the middle 224×224 of images whose shorter
+side is 256. SGD with momentum 0.9 and weight decay 1e-4, batches of 256, 90 epochs; the rate is 0.1
+and falls to a tenth every 30 epochs.
 
     python -m train.classify --config=train/recipes/imagenet.py --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/imagenet_srm

@@ -1,8 +1,7 @@
 r"""Stylized-ImageNet as in the paper (Lee et al. 2019, section 4.2, Table 3).
 
-"We train ResNet-50 based networks on Stylized-ImageNet from scratch following the same training
-policy as the ImageNet experiment, and report the validation accuracy on Stylized-ImageNet and the
-original ImageNet." Splits `val` and `imagenet_val`.
+The ImageNet recipe on the stylized images, evaluated on these (split `val`) and on the originals
+(`imagenet_val`).
 
     python -m train.classify --config=train/recipes/stylized_imagenet.py \
         --config.data.options.data_dir=STYLIZED --config.data.options.imagenet_dir=IMAGENET \
