@@ -23,7 +23,6 @@ from srm_keras.training.build import (
     make_optimizer,
     make_schedule,
 )
-from srm_keras.training.callbacks import EvaluatedWeights, RunLog, SavedWeights, StateKeeper
 from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
 from srm_keras.training.distribution import (
     Distribution,
@@ -37,7 +36,10 @@ from srm_keras.training.inputs import Inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import resolve
 from srm_keras.training.report import write_report
+from srm_keras.training.run_log import RunLog
+from srm_keras.training.saved_weights import EvaluatedWeights, SavedWeights
 from srm_keras.training.state import TrainingState
+from srm_keras.training.state_keeper import StateKeeper
 from srm_keras.training.stopping import StopRequest
 
 Context = Callable[[], AbstractContextManager]
@@ -277,8 +279,8 @@ def _finish(session: _Session) -> dict[str, Any]:
         "seconds": session.log.seconds,
     }
     _draw_gates(session)
-    write_json(folder / run_folder.RESULT, result)
-    write_report(folder)
+    write_report(folder, result)
+    write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
     return result
 
 

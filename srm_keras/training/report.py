@@ -10,14 +10,13 @@ from srm_keras.files import read_json, write_text
 from srm_keras.training import run_folder
 
 
-def write_report(folder: str | os.PathLike) -> None:
-    """Writes a self-contained page about the finished run in `folder`, into it.
+def write_report(folder: str | os.PathLike, result: Mapping[str, Any]) -> None:
+    """Writes a self-contained page about the run in `folder` and its result, into it.
 
     `gates.png` is shown where the folder has one.
     """
     run = Path(folder)
     recipe = read_json(run / run_folder.RECIPE)
-    result = read_json(run / run_folder.RESULT)
     sections = [
         html.section("What was trained", html.table(("", ""), _facts(recipe, result).items())),
         html.section("Final numbers", html.table(*_scores(result), "numbers")),

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from unittest import mock
 
-from srm_keras.training import callbacks
+from srm_keras.training import state_keeper
 from tests.support.tiny_training import tiny_recipe, train_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def main(workdir, strategy, policy, steps, updates=None, delay=None):
 
 
 def die_after(updates, delay):
-    keep = callbacks.StateKeeper.on_train_batch_end
+    keep = state_keeper.StateKeeper.on_train_batch_end
     done = 0
 
     def counted(keeper, batch, logs=None):
@@ -101,7 +101,7 @@ def die_after(updates, delay):
             threading.Timer(delay, os.kill, kill).start()
         keep(keeper, batch, logs)
 
-    return mock.patch.object(callbacks.StateKeeper, "on_train_batch_end", counted)
+    return mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", counted)
 
 
 if __name__ == "__main__":

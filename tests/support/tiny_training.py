@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from srm_keras.layers import SRM
-from srm_keras.training import callbacks, default_recipe, loop, train
+from srm_keras.training import default_recipe, loop, state_keeper, train
 
 STEPS, EVAL_EVERY = 8, 4
 
@@ -58,14 +58,14 @@ def _death(step):
     if step is None:
         yield
         return
-    keep = callbacks.StateKeeper.on_train_batch_end
+    keep = state_keeper.StateKeeper.on_train_batch_end
 
     def die(keeper, batch, logs=None):
         keep(keeper, batch, logs)
         if keeper.step == step:
             raise Killed
 
-    with mock.patch.object(callbacks.StateKeeper, "on_train_batch_end", die):
+    with mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", die):
         try:
             yield
         except Killed:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from srm_keras.files import read_json
-from srm_keras.training import Interrupted, callbacks, loop
+from srm_keras.training import Interrupted, loop, state_keeper
 from srm_keras.training.curves import read_metrics
 from tests.support import fault_injection
 from tests.support.tiny_training import (
@@ -97,7 +97,7 @@ def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
-    keep = callbacks.StateKeeper.on_train_batch_end
+    keep = state_keeper.StateKeeper.on_train_batch_end
 
     def signalled(keeper, batch, logs=None):
         if keeper.step == 5 - 1:
@@ -106,7 +106,7 @@ def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
 
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.StateKeeper, "on_train_batch_end", signalled)
+        patch.setattr(state_keeper.StateKeeper, "on_train_batch_end", signalled)
         with pytest.raises(Interrupted, match=rf"{number.name} after step 5, which is saved") as at:
             train_tiny(tiny_recipe(checkpoint_every=0), tmp_path)
     assert (at.value.step, at.value.signal) == (5, number)

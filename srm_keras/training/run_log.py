@@ -1,0 +1,108 @@
+"""The rows of a run: tables, curves and events that grow at every evaluation."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras.optimizers.schedules import LearningRateSchedule
+
+from srm_keras.files import write_csv
+from srm_keras.training import run_folder
+from srm_keras.training.curves import plot_run
+from srm_keras.training.events import EventLog
+
+MEASURED = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+TIMES = ("epoch", "step", "seconds", "images_per_second")
+
+Row = dict[str, float]
+
+
+class RunLog(keras.callbacks.Callback):
+    """Rewrites `metrics.csv`, `timing.csv`, `curves.png` and TensorBoard's events every epoch.
+
+    `metrics.csv` and `curves.png` hold nothing that differs between a run that was killed and one
+    that was not; times are in `timing.csv`. `lr` is the rate of the epoch's last update.
+
+    Args:
+        folder: The run folder, or None where another worker writes it.
+        steps_per_epoch: Updates between two evaluations.
+        batch_size: Images an update.
+        schedule: The learning rate of every update.
+        title: Of the picture.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        steps_per_epoch: int,
+        batch_size: int,
+        schedule: LearningRateSchedule,
+        title: str,
+    ):
+        super().__init__()
+        self.folder = folder
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.schedule = schedule
+        self.title = title
+        self.rows: list[Row] = []
+        self.timing: list[Row] = []
+        self._events: EventLog | None = None
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run up to its last evaluation, in all its processes."""
+        return self.timing[-1]["seconds"] if self.timing else 0.0
+
+    def progress(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the log."""
+        return {"rows": self.rows, "timing": self.timing}
+
+    def begin(self, progress: dict[str, Any] | None) -> None:
+        """Starts the log, or goes on from what a checkpoint kept; later rows are dropped."""
+        if progress is not None:
+            self.rows, self.timing = list(progress["rows"]), list(progress["timing"])
+        self._began = time.monotonic() - self.seconds
+        if self.folder is not None:
+            self._events = EventLog(self.folder / run_folder.EVENTS, self.rows)
+            self._write_tables(self.folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the row."""
+        step = (epoch + 1) * self.steps_per_epoch
+        row = {
+            "epoch": epoch + 1,
+            "step": step,
+            "lr": _digits(self.schedule(step - 1)),
+            **{name: _digits(logs[name]) for name in MEASURED},
+        }
+        self._add_timing(row)
+        self.rows.append(row)
+        if self.folder is not None and self._events is not None:
+            self._write_tables(self.folder)
+            plot_run(self.rows, self.folder / run_folder.CURVES, self.title)
+            self._events.add(row)
+
+    def _write_tables(self, folder: Path) -> None:
+        write_csv(folder / run_folder.METRICS, self.rows, ("epoch", "step", "lr", *MEASURED))
+        write_csv(folder / run_folder.TIMING, self.timing, TIMES)
+
+    def _add_timing(self, row: Row) -> None:
+        seconds = time.monotonic() - self._began
+        images = self.steps_per_epoch * self.batch_size
+        self.timing.append(
+            {
+                "epoch": row["epoch"],
+                "step": row["step"],
+                "seconds": round(seconds, 2),
+                "images_per_second": round(images / (seconds - self.seconds), 1),
+            }
+        )
+
+
+def _digits(value) -> float:
+    """The seven digits that a float32 holds."""
+    return float(f"{float(value):.7g}")

@@ -1,0 +1,104 @@
+"""Exact checkpoints, and the ends that a run may come to before its last step."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from srm_keras.training.checkpoints import Checkpoint
+from srm_keras.training.state import TrainingState, not_finite
+from srm_keras.training.stopping import Interrupted, StopRequest
+
+_ADVICE = (
+    "The last finite checkpoint is kept; a smaller `learning_rate.base`, a longer warm-up or "
+    "`optimizer.clip_norm` may help."
+)
+
+
+class StateKeeper(keras.callbacks.Callback):
+    """Restores the training state, saves it, and stops the run when it must stop.
+
+    The last in the list of callbacks: what it saves includes what the others did.
+
+    Args:
+        state: The training state.
+        steps_per_epoch: Updates between two evaluations.
+        every: Updates between two checkpoints; 0: only at evaluations.
+        save: Called with a `Checkpoint`; None where another worker saves.
+        progress: What to keep beside the arrays.
+        stop: Whether the run shall stop, and the signal that asked for it.
+        any_worker: Whether a flag is set on any worker.
+        resumed: The checkpoint to go on from, or None.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        steps_per_epoch: int,
+        every: int,
+        save: Callable[[Checkpoint], None] | None,
+        progress: Callable[[], dict[str, Any]],
+        stop: StopRequest,
+        any_worker: Callable[[bool], bool],
+        resumed: Checkpoint | None,
+    ):
+        super().__init__()
+        self.state = state
+        self.steps_per_epoch = steps_per_epoch
+        self.every = every
+        self.save = save
+        self.progress = progress
+        self.stop = stop
+        self.any_worker = any_worker
+        self.resumed = resumed
+        self.step = self._epoch_began = 0 if resumed is None else resumed.step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Puts the state back, once: `fit` has built all variables and reset the metrics."""
+        self._epoch_began = self.step
+        if self.resumed is None:
+            return
+        self._synchronized()
+        self.state.write(self.resumed.arrays)
+        if self.resumed.step % self.steps_per_epoch:
+            self.state.write_metrics(self.resumed.arrays)
+        self.resumed = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops on a loss that is not finite; saves if it is time to, or the run shall stop."""
+        self.step = self._epoch_began + batch + 1
+        self._check_loss(logs["loss"])
+        if self.step % self.steps_per_epoch == 0:
+            return  # the evaluation comes first
+        stopping = self.any_worker(self.stop.signal is not None)
+        if stopping or (self.every and self.step % self.every == 0):
+            self._save()
+        if stopping:
+            raise Interrupted(self.step, self.stop.signal)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves, and stops if the run was asked to during the evaluation."""
+        self._save()
+        if self.any_worker(self.stop.signal is not None):
+            raise Interrupted(self.step, self.stop.signal)
+
+    def _save(self) -> None:
+        self._synchronized()
+        arrays = self.state.read()
+        if not_finite(arrays):
+            raise FloatingPointError(
+                f"Weights became infinite or NaN at or before step {self.step}. {_ADVICE}"
+            )
+        if self.save is not None:
+            self.save(Checkpoint(self.step, self.progress(), arrays))
+
+    def _check_loss(self, loss: Any) -> None:
+        if not math.isfinite(float(loss)):
+            raise FloatingPointError(
+                f"The loss became {float(loss)} at step {self.step}. {_ADVICE}"
+            )
+
+    def _synchronized(self) -> keras.Model:
+        """The model; asking for it makes Keras write JAX's state back to the variables."""
+        return self.model
