@@ -136,3 +136,39 @@ def test_cfc_and_srm_batch_norm_take_no_l2():
     for variable in model.trainable_variables:
         kept = 1.0 if variable.path in paths else 0.5
         np.testing.assert_allclose(variable.numpy(), kept * before[variable.path], rtol=1e-6)
+
+
+@SETTINGS
+def test_averages_begin_with_the_first_updated_weight(momentum, nesterov):
+    weight, gradients = problem()
+    variable = keras.Variable(weight, name="weight")
+    sgd = optimizer(momentum, nesterov, ema_decay=0.8)
+    average = None
+    for gradient, expected in zip(
+        gradients, numpy_sgd(weight, gradients, momentum, nesterov, 0.05), strict=True
+    ):
+        sgd.apply([gradient], [variable])
+        average = expected if average is None else 0.8 * average + 0.2 * expected
+        np.testing.assert_allclose(sgd.averages[0].numpy(), average, rtol=2e-6, atol=2e-6)
+
+
+def test_clipping_and_l2_are_those_of_torch():
+    """Torch clips the gradient's global norm, and its optimizer then adds the L2 term."""
+    torch = pytest.importorskip("torch")
+    weight, gradients = problem()
+    ours = [keras.Variable(weight, name="a"), keras.Variable(weight[0], name="b")]
+    theirs = [torch.nn.Parameter(torch.tensor(v.numpy()).float()) for v in ours]
+    sgd = SGDWithL2(0.1, 0.9, l2=0.05, global_clipnorm=1.5)
+    torch_sgd = torch.optim.SGD(theirs, lr=0.1, momentum=0.9, weight_decay=0.05)
+    for gradient in gradients:
+        both = [gradient, 0.1 * gradient[1]]
+        for parameter, value in zip(theirs, both, strict=True):
+            parameter.grad = torch.tensor(value, dtype=torch.float32)
+        norm = torch.nn.utils.clip_grad_norm_(theirs, 1.5)
+        assert norm > 1.5
+        torch_sgd.step()
+        sgd.apply(both, ours)
+        for variable, parameter in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(
+                variable.numpy(), parameter.detach().numpy(), rtol=2e-6, atol=2e-6
+            )

@@ -76,23 +76,25 @@ def test_two_workers_that_are_killed_go_on_bit_identical(tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(tmp_path):
-    """MixUp and label smoothing (one-hot labels), clipping, folds, local batch norm."""
-    fields = {
+MORE = {
+    "one-hot labels, clipping, folds": {
         "data.augmentation": {"mixup": 0.2, "cutmix": 1.0},
         "label_smoothing": 0.1,
         "optimizer.clip_norm": 1.0,
         "data.folds": 3,
-        "synchronized_batch_norm": False,
-        "steps": 6,
-        "eval_every": 3,
-        "checkpoint_every": 2,
-    }
+    },
+    "two updates an execution": {"steps_per_execution": 2, "checkpoint_every": 2},
+}
+
+
+@pytest.mark.parametrize("fields", MORE.values(), ids=MORE)
+def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(fields, tmp_path):
     train_tiny(tiny_recipe(**fields), tmp_path / "whole")
-    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=5)
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=6)
     train_tiny(tiny_recipe(**fields), tmp_path / "dead")
     assert_same_run(tmp_path / "whole", tmp_path / "dead")
-    assert "held_out" in read_json(tmp_path / "dead" / "result.json")["last"]["splits"]
+    splits = read_json(tmp_path / "dead" / "result.json")["last"]["splits"]
+    assert ("held_out" in splits) == ("data.folds" in fields)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.models import CifarResNet
+from srm_keras.training import default_recipe
+from srm_keras.training.build import compiled_twin, make_accuracy, make_optimizer, make_schedule
+
+
+@pytest.fixture(scope="module")
+def network():
+    return CifarResNet(8, "basic", recalibration="srm", input_shape=(8, 8, 3))
+
+
+def recipe(**fields):
+    made = default_recipe()
+    made.update_from_flattened_dict(fields)
+    return made
+
+
+def rates(*steps, **fields):
+    schedule = make_schedule(recipe(**fields))
+    return [float(schedule(step)) for step in steps]
+
+
+def test_the_rate_scales_with_the_batch_on_request():
+    fields = {"batch_size": 64, "learning_rate.base": 0.1}
+    assert rates(0, **fields) == pytest.approx([0.1])
+    fields["learning_rate.reference_batch_size"] = 256
+    assert rates(0, **fields) == pytest.approx([0.025])
+    assert rates(0, **fields, **{"learning_rate.schedule": "cosine"}) == pytest.approx([0.025])
+
+
+def test_the_papers_schedule():
+    fields = {"steps": 64_000, "learning_rate.base": 0.2}
+    fields["learning_rate.milestones"] = (32_000, 48_000)
+    steps = (0, 31_999, 32_000, 47_999, 48_000, 63_999)
+    expected = [0.2, 0.2, 0.02, 0.02, 0.002, 0.002]
+    assert rates(*steps, **fields) == pytest.approx(expected)
+
+
+def test_srm_takes_l2_on_request_alone(network):
+    exempt = make_optimizer(recipe(), network, 0.1).l2_exclude
+    assert exempt
+    assert all("recalibration" in path for path in exempt)
+    asked = recipe(**{"optimizer.decay_recalibration": True})
+    assert make_optimizer(asked, network, 0.1).l2_exclude == ()
+
+
+def test_options_of_the_optimizer_arrive(network):
+    fields = {"optimizer.clip_norm": 2.5, "optimizer.ema_decay": 0.99}
+    optimizer = make_optimizer(recipe(**fields), network, 0.1)
+    assert (optimizer.global_clipnorm, optimizer.ema_decay) == (2.5, 0.99)
+    assert make_optimizer(recipe(), network, 0.1).global_clipnorm is None
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_the_smoothed_cross_entropy(network, smoothing):
+    made = recipe(label_smoothing=smoothing)
+    optimizer = make_optimizer(made, network, 0.1)
+    learner = compiled_twin(network, made, optimizer, make_accuracy(smoothing > 0))
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    labels = np.array([1, 0, 7, 3])
+    logs = np.log(keras.ops.convert_to_numpy(network(images)).astype("float64"))
+    targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
+    given = np.eye(10, dtype="float32")[labels] if smoothing else labels
+    measured = learner.evaluate(images, given, verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(-(targets * logs).sum(axis=1).mean(), rel=1e-5)
+    assert measured["accuracy"] == np.mean(logs.argmax(axis=1) == labels)
