@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srm_keras import data
-from srm_keras.training import Run
+from srm_keras.training import Run, validation_examples
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Some examples of a run's first evaluation split.
+    """Some examples of the split that a run is validated on.
 
     Attributes:
         split: name of the split.
@@ -30,11 +29,10 @@ def evaluation_samples(run: Run, count: int) -> Samples:
 
     Sources list their images class by class, so the first ones would be of one class.
     """
-    split = run.recipe.data.eval_splits[0]
-    options = run.recipe.data.options.to_dict()
-    dataset, info = data.load(run.recipe.data.name, split, **options)
-    chosen = dataset.shard(max(info.num_examples // count, 1), 0).take(count)
-    pairs = list(chosen.as_numpy_iterator())
+    split, examples = validation_examples(run.recipe)
+    step = max(len(examples) // count, 1)
+    chosen = examples.subset(range(0, len(examples), step)[:count])
+    pairs = list(chosen.dataset().as_numpy_iterator())
     images = [image for image, _ in pairs]
     inputs = np.stack([run.preprocessing.evaluation(image).numpy() for image in images])
     return Samples(split, images, inputs, np.array([label for _, label in pairs]))

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the cross-validation, and prints its tables."""
     from pathlib import Path
 
-    from srm_keras.training.cross_validation import cross_validate
+    from srm_keras.training import cross_validate
 
     with command_line.one_line_errors():
         specs = {name: None if name == "none" else name for name in RECALIBRATIONS.value}

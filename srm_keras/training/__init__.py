@@ -1,7 +1,9 @@
 """Training: a recipe in, a run folder out."""
 
 from srm_keras.training.compare import compare_runs
+from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.curves import plot_run, plot_runs, read_metrics
+from srm_keras.training.inputs import validation_examples
 from srm_keras.training.loop import train
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve
@@ -17,6 +19,7 @@ __all__ = [
     "WarmUp",
     "compare_runs",
     "cosine_decay",
+    "cross_validate",
     "default_recipe",
     "is_smoke",
     "load_run",
@@ -25,4 +28,5 @@ __all__ = [
     "read_metrics",
     "resolve",
     "train",
+    "validation_examples",
 ]

@@ -127,6 +127,14 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
     return Inputs(recipe, examples, evals, preprocessing, augmentation)
 
 
+def validation_examples(recipe: config_dict.ConfigDict) -> tuple[str, Examples]:
+    """Name and examples of the split that a resolved recipe is validated on: see `load_inputs`."""
+    if recipe.data.folds:
+        return HELD_OUT, _fold(recipe, _load(recipe, recipe.data.train_split))[1]
+    split = recipe.data.eval_splits[0]
+    return split, _load(recipe, split)
+
+
 def _load(recipe: config_dict.ConfigDict, split: str) -> Examples:
     with naming("data"):
         return data.load_examples(recipe.data.name, split, **recipe.data.options)

@@ -44,3 +44,14 @@ def test_inputs_are_what_evaluation_feeds_the_network(run):
 
 def test_there_may_be_fewer_examples_than_asked_for(run):
     assert len(evaluation_samples(run, 1000).images) == EXAMPLES
+
+
+def test_of_a_fold_the_samples_are_the_held_out_ones(run):
+    recipe = run.recipe.copy_and_resolve_references()
+    recipe.data.options.train_examples = 40
+    recipe.data.folds, recipe.data.fold, recipe.data.fold_by = 2, 1, "group"
+    examples = data.load_examples("texture_shapes", "train", **recipe.data.options)
+    _, held_out = data.k_folds(examples, 2, "group")[1]
+    samples = evaluation_samples(dataclasses.replace(run, recipe=recipe), 1000)
+    assert samples.split == "held_out"
+    np.testing.assert_array_equal(np.stack(samples.images), examples.images[held_out])
