@@ -1,4 +1,4 @@
-"""Set-up shared by all tests: quiet TensorFlow, float64 on JAX, one seed a test."""
+"""Set-up shared by all tests: quiet TensorFlow on two devices, float64 on JAX, one seed a test."""
 
 import os
 
@@ -15,6 +15,15 @@ if BACKEND == "jax":
     import jax
 
     jax.config.update("jax_enable_x64", True)
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    # For the strategies that need two devices; TensorFlow takes it only before its first operation.
+    # Two replicas that wait for each other on a pool of two threads can stall for minutes.
+    tf.config.threading.set_inter_op_parallelism_threads(8)
+    (_CPU,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 # The first example of a shape compiles kernels; a deadline would fail on that alone.
 settings.register_profile("default", deadline=None, max_examples=25, derandomize=True)

@@ -81,6 +81,7 @@ def main(workdir, strategy, policy, steps, updates=None, delay=None):
     if strategy == "mirrored":
         import tensorflow as tf
 
+        tf.config.threading.set_inter_op_parallelism_threads(8)
         (cpu,) = tf.config.list_physical_devices("CPU")
         devices = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, devices)

@@ -1,17 +1,9 @@
-"""Two logical CPU devices, for the strategies that need two.
-
-TensorFlow takes this only before it is used for the first time, so it is asked for when pytest
-loads this file, which is before it runs any test.
-"""
+"""Fixtures of the distribution tests; the two CPU devices are those of tests/conftest.py."""
 
 import keras
 import pytest
-import tensorflow as tf
 
 from srm_keras.training.distribution import tensorflow_strategies
-
-(CPU,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.fixture
