@@ -39,6 +39,7 @@ def test_complexity_prints_and_writes(tmp_path):
     assert f"{read['total']['operations']:,}" in result.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_benchmark_layers(tmp_path):
     result = run("tools.benchmark", "layers", "--quick", f"--out={tmp_path}")
     assert result.returncode == 0, result.stderr

@@ -37,6 +37,7 @@ def test_errors_are_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_sigterm_ends_in_a_message_and_the_same_command_goes_on(tmp_path):
     folder = tmp_path / "run"
     arguments = [RECIPE, f"--workdir={folder}", "--config.steps=60", "--config.eval_every=30"]
