@@ -22,6 +22,8 @@ SHAPE = (3, 9, 7, 12)
 FORMATS = ("channels_last", "channels_first")
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=spec_id)
 every_format = pytest.mark.parametrize("data_format", FORMATS)
+# Elsewhere than on TensorFlow, op by op far slower, the float64 reference is met in both formats.
+formats = pytest.mark.parametrize("data_format", FORMATS[: 2 if BACKEND == "tensorflow" else 1])
 
 
 def built(spec, shape=SHAPE, data_format="channels_last", seed=1, dtype=None) -> Recalibration:
@@ -43,7 +45,7 @@ def test_output_equals_the_float64_reference(spec, data_format):
 
 
 @every_spec
-@every_format
+@formats
 def test_gates_have_the_documented_shape_and_the_output_is_their_product(spec, data_format):
     layer = built(spec, data_format=data_format)
     x = to_format(feature_map(SHAPE), data_format)
@@ -58,7 +60,7 @@ def test_gates_have_the_documented_shape_and_the_output_is_their_product(spec, d
 
 
 @every_spec
-@every_format
+@formats
 def test_every_weight_and_the_input_get_a_finite_nonzero_gradient(spec, data_format):
     layer = built(spec, data_format=data_format)
     x = to_format(feature_map(SHAPE), data_format)
@@ -90,7 +92,7 @@ def test_config_round_trip(spec):
 
 
 @pytest.mark.parametrize("spec", NAMES)
-@every_format
+@formats
 def test_keras_file_round_trip(spec, data_format, tmp_path):
     layer = built(spec, data_format=data_format)
     x = to_format(feature_map(SHAPE), data_format)
@@ -104,7 +106,7 @@ def test_keras_file_round_trip(spec, data_format, tmp_path):
 @pytest.mark.parametrize(
     "spec", [spec for spec in SPECS if not needs_static_size(spec)], ids=spec_id
 )
-@every_format
+@formats
 def test_unknown_batch_height_and_width(spec, data_format):
     channels = SHAPE[-1]
     shape = (None, None, None, channels)
