@@ -55,7 +55,8 @@ def test_a_process_that_is_killed_goes_on_bit_identical(tmp_path):
     ("strategy", "policy"), [("one_device", "mixed_float16"), ("mirrored", "float32")]
 )
 def test_twenty_kills_at_random_moments_change_nothing(strategy, policy, tmp_path):
-    options = {"steps": 48, "strategy": strategy, "policy": policy}
+    # More steps than twenty processes can do before they die.
+    options = {"steps": 160, "strategy": strategy, "policy": policy}
     assert not fault_injection.run(tmp_path / "whole", **options)
     killed, rng = tmp_path / "killed", np.random.default_rng(len(strategy))
     kills = 0
