@@ -56,12 +56,12 @@ def test_a_process_that_is_killed_goes_on_bit_identical(tmp_path):
 )
 def test_twenty_kills_at_random_moments_change_nothing(strategy, policy, tmp_path):
     # More steps than twenty processes can do before they die.
-    options = {"steps": 160, "strategy": strategy, "policy": policy}
+    options = {"steps": 240, "strategy": strategy, "policy": policy}
     assert not fault_injection.run(tmp_path / "whole", **options)
     killed, rng = tmp_path / "killed", np.random.default_rng(len(strategy))
     kills = 0
     while not (killed / "result.json").exists():
-        death = (int(rng.integers(1, 7)), float(rng.uniform(0, 0.15))) if kills < 20 else None
+        death = (int(rng.integers(1, 7)), float(rng.uniform(0, 0.03))) if kills < 20 else None
         kills += fault_injection.run(killed, **options, death=death)
     assert kills == 20
     assert_same_run(tmp_path / "whole", killed)

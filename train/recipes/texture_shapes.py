@@ -8,7 +8,8 @@ way saw as many images and ended at 0.53.)
     python -m train.classify --config=train/recipes/texture_shapes.py \
         --config.recalibration=srm --workdir=runs/texture_shapes_srm
 
-Two minutes on 2 CPU cores; with SRM and seed 0: 0.871 on `test`, 0.860 on `test_unseen_style`.
+Two minutes on 2 CPU cores. Seed 0, one run each: with SRM 0.848 on `test` and 0.838 on
+`test_unseen_style`; without a module 0.851 and 0.855.
 """
 
 from ml_collections import ConfigDict
