@@ -58,14 +58,17 @@ class RunLog(keras.callbacks.Callback):
         return self.timing[-1]["seconds"] if self.timing else 0.0
 
     def progress(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the log."""
-        return {"rows": self.rows, "timing": self.timing}
+        """What a checkpoint keeps of the log: copies, as it is written while the log grows."""
+        spent = time.monotonic() - self._began
+        return {"rows": list(self.rows), "timing": list(self.timing), "seconds": spent}
 
     def begin(self, progress: dict[str, Any] | None) -> None:
         """Starts the log, or goes on from what a checkpoint kept; later rows are dropped."""
+        spent = 0.0
         if progress is not None:
             self.rows, self.timing = list(progress["rows"]), list(progress["timing"])
-        self._began = time.monotonic() - self.seconds
+            spent = progress["seconds"]
+        self._began = time.monotonic() - spent
         if self.folder is not None:
             self._events = EventLog(self.folder / run_folder.EVENTS, self.rows)
             self._write_tables(self.folder)
