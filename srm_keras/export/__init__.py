@@ -1,6 +1,7 @@
 """Trained networks as files that other runtimes execute."""
 
 from srm_keras.export.checked import ExportError
+from srm_keras.export.deploy import deploy
 from srm_keras.export.folding import FoldingPlan, fold, folding_plan
 from srm_keras.export.report import ExportReport
 from srm_keras.export.saved_model import to_saved_model
@@ -10,6 +11,7 @@ __all__ = [
     "ExportError",
     "ExportReport",
     "FoldingPlan",
+    "deploy",
     "fold",
     "folding_plan",
     "to_saved_model",
