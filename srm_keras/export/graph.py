@@ -30,47 +30,44 @@ class Graph:
     Attributes:
         calls: for each layer its calls within the model, in order; inputs have none.
         uses: how often each layer's output is taken, by a call or as an output of the model.
+        readers: for each layer the names of the layers that take its output.
     """
 
     calls: dict[str, list[Call]]
     uses: Counter[str]
+    readers: dict[str, list[str]]
 
 
 def read_graph(model: keras.Model) -> Graph:
-    """Return the graph of ``model``.
+    """Return the graph of ``model``, a plain functional model as ``flatten`` makes it.
 
     Raises:
-        ValueError: the model is not functional (Sequential, subclassed), or contains a model.
+        ValueError: a layer has no configuration.
     """
-    config = _functional_config(model)
+    try:
+        config = model.get_config()
+    except NotImplementedError as error:
+        raise no_configuration(model.name, error) from None
     calls = {
         layer["name"]: [_call(node) for node in layer["inbound_nodes"]]
         for layer in config["layers"]
     }
-    uses = Counter(name for made in calls.values() for call in made for name in call.inputs)
+    readers: dict[str, list[str]] = {name: [] for name in calls}
+    for reader, made in calls.items():
+        for name in (name for call in made for name in call.inputs):
+            readers[name].append(reader)
+    uses = Counter({name: len(names) for name, names in readers.items()})
     uses.update(_output_names(config["output_layers"]))
-    return Graph(calls, uses)
+    return Graph(calls, uses, readers)
 
 
-def _functional_config(model: keras.Model) -> dict[str, Any]:
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a functional keras.Model. Received: model={model!r}")
-    try:
-        config = model.get_config()
-    except NotImplementedError:
-        config = {}
-    if "output_layers" not in config:
-        raise ValueError(
-            "`model` must be a functional keras.Model, whose layers and their connections can be "
-            f"read. Received: {model.name!r}, a {type(model).__name__}"
-        )
-    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    if nested:
-        raise ValueError(
-            "`model` must not contain other models; build it flat, on `input_tensor`. "
-            f"Received: {model.name!r}, which contains {', '.join(map(repr, nested))}"
-        )
-    return config
+def no_configuration(name: str, error: Exception) -> ValueError:
+    """The error to raise where a layer cannot be made from its configuration."""
+    paragraph = " ".join(str(error).strip().split("\n\n")[0].split())
+    return ValueError(
+        "`model` must have layers that can be made from their configuration (get_config, "
+        f"from_config). Received: {name!r}, where Keras says: {paragraph}"
+    )
 
 
 def _call(node: Mapping[str, Any]) -> Call:
