@@ -15,7 +15,7 @@ ALLOWED = {
     "models": {"layers"},
     "data": {"layers", "models"},
     "analysis": {"layers", "models", "data"},
-    "export": {"layers", "models"},
+    "export": {"layers", "models", "data"},
     "training": {"layers", "models", "data", "analysis"},
     "interop": {"layers", "models"},
 }

@@ -1,7 +1,8 @@
 """The way of every export: check the arguments, fold, write, compare, and only then publish."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import keras
 import numpy as np
 
 from srm_keras.export import report
-from srm_keras.export.folding import fold, folding_plan
-from srm_keras.export.latency import median_latencies
-from srm_keras.export.parity import Parity, compare
+from srm_keras.export.deploy import deploy, in_float32
+from srm_keras.export.folding import folding_plan
+from srm_keras.export.foreign import first_line
+from srm_keras.export.latency import latencies
+from srm_keras.export.parity import Bound, Parity, compare
 from srm_keras.export.runners import Runner, keras_runner
 from srm_keras.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.validation import boolean
@@ -31,11 +34,18 @@ class Format:
         name: for reports.
         write: writes a network to a path.
         load: makes the file at a path runnable.
+        bound: what its outputs are held to.
+        details: what a report says of this kind of file, JSON values by name.
+        logits: makes the logits of the file at a path readable, where its outputs are too coarse
+            to compute them from; returns None where they are not.
     """
 
     name: str
     write: Callable[[keras.Model, Path], Any]
     load: Callable[[Path], Runner]
+    bound: Bound = field(default=Bound(max_error=TOLERANCE))
+    details: Callable[[Path], dict[str, Any]] = lambda path: {}
+    logits: Callable[[Path], Runner | None] = lambda path: None
 
 
 def export(
@@ -43,22 +53,34 @@ def export(
     path: Path,
     samples: np.ndarray,
     file_format: Format,
-    folded: bool,
-    tolerance: float,
+    fold: bool,
 ) -> report.ExportReport:
-    """Write ``model`` to ``path`` if what was written computes the same, and report on it."""
-    check_tolerance(tolerance)
+    """Write ``model`` to ``path`` if what was written computes the same, and report on it.
+
+    With ``fold`` what is written is ``deploy(model)``, else ``model`` as it is. What it is compared
+    with is ``model`` computing in float32, as every exported file does.
+    """
+    check_bound(file_format.bound)
     check_model(model)
     samples = check_samples(samples, model)
     report.read_reports(path.parent)
-    kept = folding_plan(model).kept if boolean("fold", folded) else {}
-    network = fold(model) if folded else model
+    kept = folding_plan(model).kept if boolean("fold", fold) else {}
+    reference = in_float32(model)
+    network = deploy(model) if fold else reference
     with temporary_sibling(path) as temporary:
         file_format.write(network, temporary)
-        runners = {"keras": keras_runner(model), "file": file_format.load(temporary)}
-        parity = compare(runners["keras"], runners["file"], samples)
-        check_parity(parity, tolerance, path)
-        latency = median_latencies(runners, samples[:1])
+        runners = {"keras": keras_runner(reference)}
+        try:
+            runners["file"] = file_format.load(temporary)
+            logits = file_format.logits(temporary)
+            parity = compare(runners["keras"], runners["file"], samples, logits)
+        except RuntimeError as error:
+            raise ExportError(
+                f"{path.name} was not written: it cannot be run ({first_line(error)})."
+            ) from error
+        check_parity(parity, file_format.bound, path)
+        latency = latencies(runners, samples[:1])
+        details = file_format.details(temporary)
         replace(temporary, path)
     result = report.ExportReport(
         file=path.name,
@@ -69,10 +91,11 @@ def export(
         size_bytes=size_in_bytes(path),
         parameters=network.count_params(),
         keras_parameters=model.count_params(),
-        folded=folded,
+        folded=fold,
         batch_norm_kept=kept,
         parity=parity,
-        tolerance=tolerance,
+        bound=file_format.bound,
+        details=details,
         latency_ms=latency,
         environment=report.environment(),
     )
@@ -80,23 +103,39 @@ def export(
     return result
 
 
-def check_parity(parity: Parity, tolerance: float, path: Path) -> None:
+def check_parity(parity: Parity, bound: Bound, path: Path) -> None:
     """Raise ``ExportError`` where the outputs differ by more than the bound."""
-    if not parity.within(tolerance):
+    if parity.within(bound):
+        return
+    tolerance = bound.max_error
+    if tolerance is not None and not parity.within(Bound(max_error=tolerance)):
         raise ExportError(
             f"{path.name} was not written: its outputs differ from the Keras model's by up to "
             f"{parity.max_error:.3g} on {parity.samples} samples, more than the "
-            f"{parity.bound(tolerance):.3g} that tolerance={tolerance:g} allows."
+            f"{parity.allowed_error(tolerance):.3g} that tolerance={tolerance:g} allows."
         )
+    raise ExportError(
+        f"{path.name} was not written: its logits have a signal-to-noise ratio of "
+        f"{parity.snr_db:.1f} dB on {parity.samples} samples, less than "
+        f"min_snr_db={bound.min_snr_db:g}."
+    )
 
 
-def check_tolerance(tolerance: float) -> None:
-    """Raise ``ValueError`` unless ``tolerance`` is a number of at least 0."""
-    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not number or not tolerance >= 0:
+def check_bound(bound: Bound) -> None:
+    """Raise ``ValueError`` unless the limits are numbers, the tolerance at least 0."""
+    if bound.max_error is not None and not (_is_number(bound.max_error) and bound.max_error >= 0):
         raise ValueError(
-            f"`tolerance` must be a number of at least 0. Received: tolerance={tolerance!r}"
+            f"`tolerance` must be a number of at least 0. Received: tolerance={bound.max_error!r}"
         )
+    if bound.min_snr_db is not None and not _is_number(bound.min_snr_db):
+        raise ValueError(
+            f"`min_snr_db` must be a number. Received: min_snr_db={bound.min_snr_db!r}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and not math.isnan(value)
 
 
 def check_model(model: keras.Model) -> None:
@@ -118,7 +157,7 @@ def check_model(model: keras.Model) -> None:
         )
 
 
-def check_samples(samples: np.ndarray, model: keras.Model) -> np.ndarray:
+def check_samples(samples: np.ndarray, model: keras.Model, name: str = "samples") -> np.ndarray:
     """Return ``samples`` in the dtype of the model's input, or raise ``ValueError``."""
     expected = (None, *model.inputs[0].shape[1:])
     samples = np.asarray(samples)
@@ -127,9 +166,9 @@ def check_samples(samples: np.ndarray, model: keras.Model) -> np.ndarray:
     )
     if samples.dtype.kind != "f" or not fits or not len(samples):
         raise ValueError(
-            f"`samples` must be a non-empty floating array of shape {expected}, prepared as for "
+            f"`{name}` must be a non-empty floating array of shape {expected}, prepared as for "
             f"training. Received: {samples.dtype} of shape {samples.shape}"
         )
     if not np.isfinite(samples).all():
-        raise ValueError("`samples` must be finite. Received: an array with NaN or infinity")
+        raise ValueError(f"`{name}` must be finite. Received: an array with NaN or infinity")
     return samples.astype(model.inputs[0].dtype)

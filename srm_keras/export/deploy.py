@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from srm_keras.export.deploy_forms import FORMS
+from srm_keras.export.flatten import flatten
 from srm_keras.export.folding import fold
 from srm_keras.export.graph import read_graph
 from srm_keras.layers import SRM, GatherExcite, Recalibration
@@ -47,6 +48,23 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
         return _expand(folded, {layer.name: layer for layer in formed}, gates)
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """Return ``model`` if it computes in float32, else a copy of it that does.
+
+    In mixed precision weights are float32 already, so the copy is the more exact one.
+
+    Raises:
+        ValueError: a copy is needed and ``model`` is not functional.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    flat = flatten(model)
+    with _float32():
+        clone = keras.models.clone_model(flat, clone_function=_in_float32)
+    clone.set_weights(flat.get_weights())
+    return clone
+
+
 def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
     if type(layer) not in FORMS or layer.data_format != "channels_last":
         return False
@@ -69,22 +87,31 @@ def _expand(model: keras.Model, formed: dict[str, Recalibration], with_gates: bo
     def call(layer, *args, **kwargs):
         if layer.name not in formed:
             return layer(*args, **kwargs)
-        source = formed[layer.name]
-        output, gates[layer.name] = FORMS[type(source)](source, args[0])
+        output, gates[layer.name] = _form(formed[layer.name], args[0].shape)(args[0])
         return output
 
     clone = keras.models.clone_model(model, clone_function=_in_float32, call_function=call)
-    if with_gates:
-        clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
     for layer in model.layers:
         if layer.name not in formed:
             clone.get_layer(layer.name).set_weights(layer.get_weights())
-    clone.trainable = False
-    return clone
+    if with_gates:
+        clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
+    flat = flatten(clone)
+    flat.trainable = False
+    return flat
+
+
+def _form(layer: Recalibration, shape: tuple[int | None, ...]) -> keras.Model:
+    """The deploy form as a model of its own, in which no name can meet another of the network."""
+    x = keras.Input(batch_shape=shape)
+    return keras.Model(x, FORMS[type(layer)](layer, x), name=f"{layer.name}_form")
 
 
 def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    config = layer.get_config()
+    if "dtype" in config:  # An operation of keras.ops has none.
+        config["dtype"] = "float32"
+    return type(layer).from_config(config)
 
 
 def _check_gates(model: keras.Model, formed: list[Recalibration]) -> None:

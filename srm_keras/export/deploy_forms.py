@@ -69,11 +69,11 @@ def eca(layer: ECA, x):
     """``σ(conv_k(mean))`` with the channels laid out along the width."""
     name, channels = layer.name, x.shape[-1]
     mean = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
-    row = layers.Reshape((1, channels, 1), name=f"{name}_row")(mean)
+    row = ops.reshape(mean, (-1, 1, channels, 1))
     (kernel,) = layer.conv.get_weights()
     conv = layers.Conv2D(1, (1, len(kernel)), padding="same", use_bias=False, name=f"{name}_conv")
     z = _with_weights(conv, [kernel[None]])(row)
-    return _gated(x, layers.Reshape((1, 1, channels), name=f"{name}_column")(z), name)
+    return _gated(x, ops.reshape(z, (-1, 1, 1, channels)), name)
 
 
 def cbam(layer: CBAM, x):
@@ -142,7 +142,8 @@ def _convolved(layer: GatherExcite, x):
     if not layer.pointwise:
         return x
     x = layers.ReLU(name=f"{name}_relu")(x)
-    return _pointwise_pair(*(conv.get_weights() for conv in layer.pointwise), name)(x)
+    reduce, expand = (conv.get_weights() for conv in layer.pointwise)
+    return _pointwise_pair(reduce, expand, name)(x)
 
 
 def _enlarged(layer: GatherExcite, gates, x):

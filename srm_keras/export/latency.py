@@ -1,8 +1,8 @@
 """How long one image takes."""
 
-import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +12,25 @@ WARM_UP = 3
 REPETITIONS = 20
 
 
-def median_latencies(runners: Mapping[str, Runner], batch: np.ndarray) -> dict[str, float]:
-    """Return the median time of one call on ``batch`` in milliseconds, for each runner.
+@dataclass(frozen=True)
+class Latency:
+    """Times of one call in milliseconds.
+
+    Attributes:
+        median: of all repetitions.
+        lower: the lower quartile.
+        upper: the upper quartile.
+    """
+
+    median: float
+    lower: float
+    upper: float
+
+
+def latencies(
+    runners: Mapping[str, Runner], batch: np.ndarray, repetitions: int = REPETITIONS
+) -> dict[str, Latency]:
+    """Return the time of one call on ``batch`` for each runner.
 
     The runners take turns, so that whatever else the machine does meets all of them alike.
     """
@@ -21,9 +38,14 @@ def median_latencies(runners: Mapping[str, Runner], batch: np.ndarray) -> dict[s
         for _ in range(WARM_UP):
             runner(batch)
     times: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         for name, runner in runners.items():
             start = time.perf_counter()
             runner(batch)
             times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: _latency(values) for name, values in times.items()}
+
+
+def _latency(times: list[float]) -> Latency:
+    lower, median, upper = np.quantile(times, [0.25, 0.5, 0.75])
+    return Latency(float(median), float(lower), float(upper))

@@ -8,8 +8,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from srm_keras.export.parity import Parity
+from srm_keras.export.latency import Latency
+from srm_keras.export.parity import Bound, Parity
 from srm_keras.files import write_text
+from srm_keras.tables import markdown_table
 
 JSON = "report.json"
 MARKDOWN = "report.md"
@@ -22,7 +24,7 @@ class ExportReport:
 
     Attributes:
         file: name of the file or folder.
-        format: ``"SavedModel"`` or ``"TFLite float32"``.
+        format: such as ``"SavedModel"`` or ``"TFLite int8"``.
         model: name of the Keras model.
         input_shape: with None for the batch and whatever else is dynamic.
         output_shape: likewise.
@@ -32,9 +34,11 @@ class ExportReport:
         folded: whether batch norm was merged into the layers before it.
         batch_norm_kept: for each batch norm left in the file, why it could not be merged.
         parity: differences of the outputs on the samples.
-        tolerance: that the export was held to; see ``Parity.bound``.
-        latency_ms: median time of one image in milliseconds, ``{"keras": …, "file": …}``, the two
-            run in turn. TFLite has one thread; Keras and SavedModel have TensorFlow's.
+        bound: what the export was held to.
+        details: what else is known of this kind of file. TFLite: ``operators``, how many of each
+            kind, and ``partitions``, the number of pieces in which LiteRT executes them.
+        latency_ms: time of one image, ``{"keras": …, "file": …}``, the two run in turn. TFLite and
+            ONNX have one thread; Keras and SavedModel have TensorFlow's.
         environment: versions and platform.
     """
 
@@ -49,15 +53,17 @@ class ExportReport:
     folded: bool
     batch_norm_kept: dict[str, str]
     parity: Parity
-    tolerance: float
-    latency_ms: dict[str, float]
+    bound: Bound
+    details: dict[str, Any]
+    latency_ms: dict[str, Latency]
     environment: dict[str, Any]
 
     def __str__(self) -> str:
-        size, _, max_error, mean_error, agreement, latency, keras_latency = _row(self.to_dict())[2:]
+        row = dict(zip(COLUMNS, _row(self.to_dict()), strict=True))
         return (
-            f"{self.file}: {self.format}, {size}, max error {max_error}, mean {mean_error}, top-1 "
-            f"agreement {agreement}, {latency} an image (Keras {keras_latency})"
+            f"{row['file']}: {row['format']}, {row['size']}, max error {row['max error']}, "
+            f"{row['signal-to-noise']}, top-1 agreement {row['top-1 agreement']}, "
+            f"{row['latency']} an image (Keras {row['Keras latency']})"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,15 +116,20 @@ COLUMNS = (
     "format",
     "size",
     "parameters",
+    "operators",
+    "pieces",
     "max error",
     "mean error",
+    "signal-to-noise",
     "top-1 agreement",
     "latency",
     "Keras latency",
 )
 NOTE = (
-    "Errors are absolute differences from the outputs of the Keras model on real samples. Latency "
-    "is the median of one image, file and Keras model run in turn; TFLite has one thread."
+    "Errors are absolute differences from the outputs of the Keras model on real samples; the "
+    "signal-to-noise ratio is that of the logits. Latency is the median of one image (quartiles in "
+    "report.json), file and Keras model run in turn; TFLite and ONNX have one thread. Pieces: in "
+    "how many parts LiteRT executes the graph."
 )
 
 
@@ -128,32 +139,30 @@ def table(reports: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _row(report: dict[str, Any]) -> tuple[str, ...]:
-    parity, latency = report["parity"], report["latency_ms"]
+    parity, latency, details = (report[key] for key in ("parity", "latency_ms", "details"))
     agreement = parity["top1_agreement"]
+    operators = sum(details.get("operators", {}).values())
     return (
         report["file"],
         report["format"],
         f"{report['size_bytes'] / 1e6:.2f} MB",
         f"{report['parameters']:,}",
+        str(operators or "–"),
+        str(details.get("partitions", "–")),
         f"{parity['max_error']:.1e}",
         f"{parity['mean_error']:.1e}",
+        f"{parity['snr_db']:.1f} dB",
         "–" if agreement is None else f"{100 * agreement:.1f} % of {parity['samples']:,}",
-        f"{latency['file']:.2f} ms",
-        f"{latency['keras']:.2f} ms",
+        f"{latency['file']['median']:.2f} ms",
+        f"{latency['keras']['median']:.2f} ms",
     )
 
 
 def to_markdown(reports: list[dict[str, Any]]) -> str:
     """A table of the reports, and below it what does not fit into a column."""
-    lines = ["# Exported files", "", _markdown_row(COLUMNS), _markdown_row(["---"] * len(COLUMNS))]
-    lines += [_markdown_row(row) for row in table(reports)]
-    lines += ["", NOTE, ""]
+    lines = ["# Exported files", "", markdown_table(COLUMNS, table(reports)), "", NOTE, ""]
     lines += [_sentence(report) for report in reports]
     return "\n".join(lines) + "\n"
-
-
-def _markdown_row(cells) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _sentence(report: dict[str, Any]) -> str:
@@ -170,7 +179,13 @@ def _sentence(report: dict[str, Any]) -> str:
     )
     return (
         f"- `{report['file']}`: `{report['model']}`, {shapes}, {folding}{kept}; "
-        f"{report['keras_parameters']:,} parameters before; tolerance {report['tolerance']:g}; "
+        f"{report['keras_parameters']:,} parameters before; {_limits(report['bound'])}; "
         f"{packages}; {report['environment']['platform']}, "
         f"{report['environment']['processors']} processors."
     )
+
+
+def _limits(bound: dict[str, float | None]) -> str:
+    texts = {"max_error": "tolerance {:g}", "min_snr_db": "at least {:g} dB"}
+    limits = [text.format(bound[key]) for key, text in texts.items() if bound[key] is not None]
+    return ", ".join(limits) or "no bound"

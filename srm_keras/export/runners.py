@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,6 +45,9 @@ def saved_model_runner(path: str | os.PathLike) -> Runner:
 class TFLiteRunner:
     """A TFLite file with one input and one output, run by LiteRT with its XNNPACK kernels.
 
+    Takes and returns real numbers: where the file's input or output are integers, they are
+    quantized and dequantized here with the scale and zero point that the file names.
+
     Args:
         path: of the file.
         threads: of the interpreter.
@@ -56,11 +60,44 @@ class TFLiteRunner:
         self.shape: tuple[int, ...] = ()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Run a batch of any size; a change of shape allocates the tensors anew."""
+        """Run a batch of any size: at once, or image by image where the file fixes the batch."""
+        batch = self.input["shape_signature"][0]
+        if batch in (-1, len(images)):
+            return self._run(images)
+        if batch != 1:
+            raise ValueError(
+                f"`images` must be a batch of {batch}, which the file was made for. "
+                f"Received: {len(images)} images"
+            )
+        return np.concatenate([self._run(image[np.newaxis]) for image in images])
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        self.invoke(images)
+        return dequantized(self.interpreter.get_tensor(self.output["index"]), self.output)
+
+    def invoke(self, images: np.ndarray) -> None:
+        """Run a batch; a change of shape allocates the tensors anew."""
         if images.shape != self.shape:
             self.interpreter.resize_tensor_input(self.input["index"], images.shape)
             self.interpreter.allocate_tensors()
             self.shape = images.shape
-        self.interpreter.set_tensor(self.input["index"], images)
+        self.interpreter.set_tensor(self.input["index"], quantized(images, self.input))
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output["index"])
+
+
+def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Real numbers as a TFLite tensor of these details holds them: ``value / scale + zero``."""
+    dtype = details["dtype"]
+    if not np.issubdtype(dtype, np.integer):
+        return values.astype(dtype)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Real numbers that a TFLite tensor of these details stands for."""
+    if not np.issubdtype(values.dtype, np.integer):
+        return values
+    scale, zero_point = details["quantization"]
+    return (values.astype("float32") - zero_point) * np.float32(scale)

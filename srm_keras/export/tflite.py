@@ -1,38 +1,57 @@
-"""TFLite, the format of LiteRT on phones and small machines."""
+"""TFLite, the format of LiteRT on phones, small machines and in browsers."""
 
 import os
-import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from srm_keras.export.checked import TOLERANCE, Format, export
+from srm_keras.data import Preprocessing
+from srm_keras.export.checked import TOLERANCE, Format, check_model, check_samples, export
+from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
-from srm_keras.export.saved_model import write_saved_model
+from srm_keras.export.tflite_conversion import Conversion
+from srm_keras.export.tflite_graph import tflite_details
+from srm_keras.export.tflite_logits import tflite_logits
+from srm_keras.export.tflite_metadata import add_metadata
 
-
-def write_tflite(model: keras.Model, path: str | os.PathLike) -> None:
-    """Write ``model`` in float32 with a dynamic batch."""
-    with tempfile.TemporaryDirectory() as folder:
-        # By way of a SavedModel: converting a traced function directly has produced NaN.
-        write_saved_model(model, folder)
-        converted = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-    Path(path).write_bytes(converted)
+# The smallest signal-to-noise ratio of the logits that a format passes for good with, in dB.
+MIN_SNR_DB = {"float16": 40.0, "dynamic": 25.0, "int8": 20.0, "int16x8": 25.0}
 
 
 def to_tflite(
     model: keras.Model,
     path: str | os.PathLike,
     samples: np.ndarray,
+    format: str = "float32",
+    representative: np.ndarray | None = None,
+    integer_io: bool = False,
+    batch_size: int | None = None,
     fold: bool = True,
     tolerance: float = TOLERANCE,
+    min_snr_db: float | None = None,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
 ) -> ExportReport:
-    """Export ``model`` as a float32 TFLite file that computes the same, with a report beside it.
+    """Export ``model`` as a TFLite file that computes the same, with a report beside it.
 
-    The batch is dynamic: resize the input (``resize_tensor_input``) to run more than one image.
+    ========== ===================== ============================ =======================
+    format     weights               activations                  held to
+    ========== ===================== ============================ =======================
+    float32    float32               float32                      ``tolerance``
+    float16    float16               float32                      40 dB
+    dynamic    int8, per channel     float32, int8 inside of      25 dB
+                                     products
+    int8       int8, per channel     int8                         20 dB
+    int16x8    int8, per channel     int16                        25 dB
+    ========== ===================== ============================ =======================
+
+    The decibels are the signal-to-noise ratio of the logits on ``samples`` (``Parity.snr_db``).
+    In the two integer formats every operator computes in integers; only the conversion of the float
+    input and output at the ends does not, and with ``integer_io`` there is none.
 
     The file is published only after its outputs were compared with those of ``model``. A file at
     ``path`` is replaced then, and left alone where the export fails.
@@ -42,29 +61,52 @@ def to_tflite(
         path: the file to write, ``….tflite``. ``report.json`` and ``report.md`` beside it hold the
             reports on all exports to the same place.
         samples: real inputs, prepared as for training: floating, of the input's shape.
-        fold: whether to merge batch norm into the layers before it (``srm_keras.export.fold``).
-        tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
-            relative to the largest output beyond.
+        format: one of the above.
+        representative: inputs like ``samples``, at best of the training split and a hundred or
+            more, from which the integer formats take the range of every tensor; by default
+            ``samples``.
+        integer_io: whether an integer format also takes and returns integers, int8 or int16, whose
+            scale and zero point the file names.
+        batch_size: a fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
+        fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
+        tolerance: of float32, largest difference from the outputs of ``model``: absolute for
+            outputs up to 1, relative to the largest output beyond.
+        min_snr_db: what the other formats are held to instead of the above, in dB.
+        preprocessing: how images are made into inputs; goes into the file as metadata.
+        classes: names of the classes; go into the file as metadata (``labels.txt``).
 
     Raises:
-        ValueError: an argument is not one of the above, or a layer does not compute in
-            float32; nothing was written.
-        ExportError: the outputs differ by more than ``tolerance``; nothing was written.
+        ValueError: an argument is not one of the above; nothing was written.
+        ExportError: the converter has no such form of an operator, or the outputs differ by more
+            than the bound; nothing was written.
     """
     path = Path(path)
     if path.suffix != ".tflite" or path.is_dir():
         raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
-    check_float32(model)
-    file_format = Format("TFLite float32", write_tflite, TFLiteRunner)
-    return export(model, path, samples, file_format, fold, tolerance)
+    conversion = Conversion(format, integer_io, batch_size, representative)
+    check_model(model)
+    if conversion.integer:
+        images = samples if representative is None else representative
+        images = check_samples(images, model, "samples" if images is samples else "representative")
+        conversion = replace(conversion, representative=images)
+
+    def write(network: keras.Model, file: Path) -> None:
+        file.write_bytes(conversion.convert(network))
+        if preprocessing is not None or classes is not None:
+            add_metadata(file, preprocessing, classes, model.name)
+
+    file_format = Format(
+        name=conversion.name,
+        write=write,
+        load=TFLiteRunner,
+        bound=_bound(format, tolerance, min_snr_db),
+        details=tflite_details,
+        logits=tflite_logits,
+    )
+    return export(model, path, samples, file_format, fold)
 
 
-def check_float32(model: keras.Model) -> None:
-    """Raise ``ValueError`` where a layer of ``model`` computes in another dtype than float32."""
-    for layer in getattr(model, "layers", ()):
-        if layer.compute_dtype != "float32":
-            raise ValueError(
-                "`model` must compute in float32: build it under the policy 'float32' and load the "
-                f"weights. Received: {model.name!r}, whose layer {layer.name!r} computes in "
-                f"{layer.compute_dtype}"
-            )
+def _bound(format: str, tolerance: float, min_snr_db: float | None) -> Bound:
+    if format == "float32":
+        return Bound(max_error=tolerance)
+    return Bound(min_snr_db=MIN_SNR_DB[format] if min_snr_db is None else min_snr_db)

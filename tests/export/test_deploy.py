@@ -1,9 +1,12 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from srm_keras.export import deploy
-from srm_keras.layers import Recalibration, recalibration
+from srm_keras.layers import SRM, recalibration
 from tests.support.specs import EVERY_SPEC, needs_static_size, spec_id
 from tests.support.weights import feature_map, randomize
 
@@ -52,3 +55,86 @@ def test_unknown_sizes_stay_unknown(spec):
     for shape in ((2, 9, 5, 3), (1, 4, 8, 3)):
         x = feature_map(shape, seed=3)
         np.testing.assert_allclose(deployed(x), model(x, training=False), rtol=0, atol=2e-6)
+
+
+def test_names_of_a_network_and_of_deploy_forms_do_not_meet():
+    """Operations within a form are called ``add``, ``rsqrt``, …, as layers of users are."""
+    inputs = keras.Input((8, 8, 4), name="add")
+    x = recalibration("srm", name="rsqrt")(inputs)
+    x = recalibration("cbam", name="mean")(x)
+    x = keras.layers.ReLU(name="rsqrt_gates")(recalibration("srm", name="multiply")(x))
+    model = keras.Model(inputs, x)
+    randomize(model, seed=1)
+    deployed = deploy(model, gates=True)
+    names = [layer.name for layer in deployed.layers]
+    assert len(set(names)) == len(names)
+    assert {"add", "rsqrt_gates"} <= set(names)
+    images = feature_map((2, 8, 8, 4))
+    assert len(deployed.outputs) == 4
+    np.testing.assert_allclose(deployed(images)[0], model(images), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("spec", ["srm", {"name": "cbam", "reduction": 4}], ids=spec_id)
+def test_a_deployed_network_is_saved_and_loaded_by_keras_alone(spec, tmp_path):
+    deployed = deploy(network(spec))
+    deployed.save(tmp_path / "model.keras")
+    images = feature_map((2, 7, 7, 3))
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys; sys.modules['srm_keras'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.saving.load_model(sys.argv[1] + '/model.keras')\n"
+        "np.save(sys.argv[1] + '/outputs.npy', model(np.load(sys.argv[1] + '/images.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "outputs.npy"), deployed(images), rtol=0, atol=1e-6
+    )
+
+
+def test_a_mixed_precision_network_is_deployed_in_float32():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = network("srm", side=8)
+        deployed = deploy(model)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {layer.compute_dtype for layer in deployed.layers} == {"float32"}
+    exact = network("srm", side=8)
+    images = feature_map((2, 8, 8, 3))
+    np.testing.assert_allclose(deployed(images), exact(images), rtol=0, atol=2e-6)
+
+
+class Halved(SRM):
+    """A module of somebody else, which the deploy forms do not know."""
+
+    def gates(self, inputs, training=None):
+        return 0.5 * super().gates(inputs, training=training)
+
+
+@pytest.mark.parametrize("case", ["unknown class", "channels_first", "called twice"])
+def test_what_has_no_form_stays_as_it_is(case):
+    inputs = keras.Input((6, 8, 5))
+    options = {"data_format": "channels_first"} if case == "channels_first" else {}
+    layer = (Halved if case == "unknown class" else SRM)(name="module", **options)
+    x = layer(inputs)
+    x = layer(x) if case == "called twice" else x
+    model = keras.Model(inputs, x)
+    randomize(model, seed=1)
+    images = feature_map((2, 6, 8, 5))
+    deployed = deploy(model)
+    assert isinstance(deployed.get_layer("module"), SRM)
+    np.testing.assert_allclose(deployed(images), model(images), rtol=0, atol=2e-6)
+    with pytest.raises(ValueError, match=r"`gates` must be False .*'module'"):
+        deploy(model, gates=True)
+
+
+def test_the_model_is_left_alone():
+    model = network("srm")
+    before = model.get_weights()
+    deployed = deploy(model)
+    deployed.set_weights([np.zeros_like(weight) for weight in deployed.get_weights()])
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert model.trainable

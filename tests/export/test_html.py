@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from srm_keras.export.html import Prediction, write_html
-from srm_keras.export.parity import Parity
+from srm_keras.export.latency import Latency
+from srm_keras.export.parity import Bound, Parity
 from srm_keras.export.report import ExportReport
 
 
@@ -51,9 +52,10 @@ def page(tmp_path, images):
         keras_parameters=301_000,
         folded=True,
         batch_norm_kept={},
-        parity=Parity(128, 4.2e-7, 3e-8, 0.9, 0.996),
-        tolerance=1e-5,
-        latency_ms={"keras": 3.21, "file": 0.65},
+        parity=Parity(128, 4.2e-7, 3e-8, 0.9, 0.996, 124.8),
+        bound=Bound(max_error=1e-5),
+        details={"operators": {"CONV_2D": 9, "ADD": 3}, "partitions": 1},
+        latency_ms={"keras": Latency(3.21, 3.0, 3.5), "file": Latency(0.65, 0.6, 0.7)},
         environment={},
     )
     Image.new("RGB", (4, 3), "red").save(tmp_path / "curves.png")
