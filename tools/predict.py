@@ -1,0 +1,89 @@
+r"""Says what a trained network sees in image files.
+
+    python -m tools.predict --model=runs/my_run photo.jpg more_photos/
+    python -m tools.predict --model=exports/model.tflite --top=3 --out=predictions.csv photos/
+
+--model is a run folder of train.classify, a .keras file, a SavedModel, a .tflite or an .onnx file.
+Preprocessing and class names come from there, or from preprocessing.json and classes.json beside
+it. Folders are searched for JPEG and PNG files at any depth. A file that cannot be decoded is told
+in one line, the others are classified, and the exit status is 1.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+MODEL = flags.DEFINE_string("model", None, "The network; see above.")
+TOP = flags.DEFINE_integer("top", 5, "How many classes to tell for each image.", lower_bound=1)
+OUT = flags.DEFINE_string("out", None, "File for all predictions, *.csv or *.json.")
+PREPROCESSING = flags.DEFINE_string(
+    "preprocessing", None, "A preprocessing.json, for a network that comes without."
+)
+CLASSES = flags.DEFINE_string(
+    "classes", None, "Class names, a JSON list or text with one name a line, likewise."
+)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Classify the images that the arguments name."""
+    try:
+        broken = _predict(argv[1:])
+    except (ValueError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    if broken:
+        sys.exit(f"error: {broken} {'image' if broken == 1 else 'images'} could not be read")
+
+
+def _predict(paths: Sequence[str]) -> int:
+    """Classify the images and return how many were broken."""
+    if not MODEL.value:
+        raise ValueError("`--model` is required.")
+    out = _out_file()
+    from srm_keras.data.progress import with_progress
+    from srm_keras.export.predictions import image_files, predict_files, write_predictions
+    from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
+
+    files = image_files(paths)
+    predictor = load_predictor(
+        MODEL.value,
+        read_preprocessing(PREPROCESSING.value) if PREPROCESSING.value else None,
+        read_classes(CLASSES.value) if CLASSES.value else None,
+    )
+    if predictor.classes is None:
+        print("The network has no class names; classes are numbers.", file=sys.stderr)
+    done = []
+    predictions = predict_files(predictor, files, TOP.value, BATCH_SIZE.value)
+    try:
+        for prediction in with_progress(predictions, len(files), "classified", "images"):
+            done.append(prediction)
+            _tell(prediction)
+    finally:
+        if out and done:
+            write_predictions(out, done)
+    return sum(bool(prediction.error) for prediction in done)
+
+
+def _out_file():
+    """The file to write, checked before any work is done."""
+    if not OUT.value:
+        return None
+    from srm_keras.files import writable_file
+
+    out = writable_file("out", OUT.value)
+    if out.suffix not in (".csv", ".json"):
+        raise ValueError(f"`--out` must be a file *.csv or *.json. Received: --out={OUT.value}")
+    return out
+
+
+def _tell(prediction) -> None:
+    if prediction.error:
+        print(f"{prediction.path}: {prediction.error}", file=sys.stderr, flush=True)
+        return
+    guesses = "  ".join(f"{guess.class_name} {guess.score:.3f}" for guess in prediction.guesses)
+    print(f"{prediction.path}  {guesses}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
