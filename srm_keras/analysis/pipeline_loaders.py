@@ -13,6 +13,7 @@ from PIL import Image
 
 from srm_keras import data
 from srm_keras.data import image_ops
+from srm_keras.data.image_folder.decode import DCT_METHOD
 
 Step = Callable[[], Any]
 
@@ -35,7 +36,8 @@ def limit_step(examples: data.Examples, count: int) -> Step:
     windows = [_window(Path(path), k) for k, path in enumerate(paths)]
 
     def load(path: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_and_crop_jpeg(tf.io.read_file(path), window, channels=3)
+        content = tf.io.read_file(path)
+        image = tf.io.decode_and_crop_jpeg(content, window, channels=3, dct_method=DCT_METHOD)
         return tf.image.resize(image, (SIZE, SIZE), antialias=True)
 
     stream = tf.data.Dataset.from_tensor_slices((list(map(os.fsencode, paths)), windows))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from srm_keras.data.image_folder.decode import decode
+from srm_keras.data.image_folder.decode import DCT_METHOD, decode
 
 _TRIES = 10
 
@@ -117,7 +117,7 @@ def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor])
 
     def of_jpeg() -> tf.Tensor:
         bounds = bounds_of(tf.io.extract_jpeg_shape(content)[:2])
-        return tf.io.decode_and_crop_jpeg(content, bounds, channels=3)
+        return tf.io.decode_and_crop_jpeg(content, bounds, channels=3, dct_method=DCT_METHOD)
 
     def of_other() -> tf.Tensor:
         image = decode(content)

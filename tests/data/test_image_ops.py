@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from srm_keras.data import DatasetInfo, Examples, Preprocessing, batches, image_ops
+from srm_keras.data.image_folder.decode import decode
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 RNG = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def test_a_file_gives_the_window_of_the_whole_image(kind, tmp_path):
     path = tmp_path / f"image.{kind}"
     Image.fromarray(picture(90, 120)).save(path, quality=95)
     content = tf.io.read_file(str(path))
-    whole = tf.io.decode_image(content, channels=3).numpy()
+    whole = decode(content).numpy()
     preprocessing = Preprocessing(32, crop_scale=SCALE, flip=True)
     sums = []
     for k in range(12):

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+# The exact one of libjpeg's inverse cosine transforms, as browsers, phones and Pillow use it.
+# TensorFlow's own default is off by 1 grey level on average, enough to change predictions.
+DCT_METHOD = "INTEGER_ACCURATE"
+
+
 def decode(content: "tf.Tensor") -> "tf.Tensor":
-    """Decodes a JPEG or PNG file to RGB.
+    """Decodes a JPEG or PNG file to RGB, a JPEG to the very pixels that Pillow makes of it.
 
     Grey values are repeated, palettes looked up, CMYK converted, alpha dropped, and of 16 bits
     the upper 8 kept. An EXIF orientation is ignored: pixels come as they are stored.
@@ -27,7 +32,11 @@ def decode(content: "tf.Tensor") -> "tf.Tensor":
     """
     import tensorflow as tf
 
-    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    image = tf.cond(
+        tf.io.is_jpeg(content),
+        lambda: tf.io.decode_jpeg(content, channels=3, dct_method=DCT_METHOD),
+        lambda: tf.io.decode_image(content, channels=3, expand_animations=False),
+    )
     return tf.ensure_shape(image, (None, None, 3))
 
 
