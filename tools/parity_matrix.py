@@ -1,0 +1,83 @@
+r"""Compares every exported file in every runtime with its Keras model.
+
+    python -m tools.parity_matrix --out=docs/results
+    python -m tools.parity_matrix --out=runs/parity --quick
+    python -m tools.parity_matrix --out=runs/parity --networks=resnet18 --modules=none,srm
+
+Modules by networks by formats by runtimes: SavedModel in a process without Keras, LiteRT, ONNX
+Runtime, OpenVINO, and LiteRT.js in headless Chromium. Writes parity.json, parity.csv and parity.md
+to --out after each cell. A matrix that was interrupted goes on where it was; cells that failed are
+tried again. Exits with 1 if a cell failed, or a float32 one is off by more than 1e-5 of the largest
+output. docs/export.md says what is needed for which runtime.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags, logging
+
+OUT = flags.DEFINE_string("out", None, "Folder for parity.json, parity.csv and parity.md.")
+QUICK = flags.DEFINE_bool("quick", False, "One small network, without and with SRM.")
+NETWORKS = flags.DEFINE_list(
+    "networks", None, "By default cifar_resnet56_bottleneck,resnet18,resnet50."
+)
+MODULES = flags.DEFINE_list("modules", None, "By default none,srm,se,ge,eca,cbam.")
+SAMPLES = flags.DEFINE_integer("samples", 32, "Number of images.", lower_bound=1)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Compute the matrix that the flags ask for."""
+    try:
+        failed = _matrix(argv)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    if failed:
+        sys.exit(f"error: {failed} cells failed; parity.md says why.")
+
+
+def _matrix(argv: Sequence[str]) -> int:
+    if len(argv) > 1:
+        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    if not OUT.value:
+        raise ValueError("`--out` is required.")
+    from srm_keras.export import matrix_networks
+    from srm_keras.export.matrix import parity_matrix
+
+    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
+    networks = matrix_networks.QUICK if QUICK.value else matrix_networks.FULL
+    modules = ("none", "srm") if QUICK.value else matrix_networks.MODULES
+    cells = parity_matrix(
+        OUT.value,
+        NETWORKS.value or networks,
+        MODULES.value or modules,
+        _columns(),
+        SAMPLES.value,
+        on_cell=_print,
+    )
+    print(f"Wrote parity.json, parity.csv and parity.md to {OUT.value}")
+    return sum(cell["error"] is not None for cell in cells)
+
+
+def _columns():
+    """The columns that this machine can compute; says what is missing for the others."""
+    from srm_keras.export.matrix_runtimes import COLUMNS
+
+    columns = []
+    for column in COLUMNS:
+        missing = column.missing()
+        if missing:
+            print(f"left out: {column.format}, {column.runtime}: needs {missing}", file=sys.stderr)
+        else:
+            columns.append(column)
+    return columns
+
+
+def _print(done: int, total: int, cell: dict) -> None:
+    from srm_keras.export.matrix_report import cell_text
+
+    names = ", ".join(cell[name] for name in ("network", "module", "format", "runtime"))
+    print(f"{done}/{total} {names}: {cell['error'] or cell_text(cell)}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

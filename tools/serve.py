@@ -1,0 +1,38 @@
+r"""Serves an exported SavedModel over HTTP; needs `pip install "srm-keras[serving]"`.
+
+    python -m tools.serve --saved_model=exports/texture_shapes_srm/saved_model --port=8501
+
+Takes the requests of TensorFlow Serving's REST interface at /v1/models/NAME:predict, and answers
+GET /v1/models/NAME with 200 as soon as it is ready. Ctrl+C stops it. docs/serving.md shows the
+requests.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of the SavedModel.")
+NAME = flags.DEFINE_string("name", "model", "Name of the model in the address.")
+HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
+PORT = flags.DEFINE_integer("port", 8501, "Port to listen on.", lower_bound=1, upper_bound=65535)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Serve the SavedModel that the flags name."""
+    if len(argv) > 1:
+        sys.exit(f"error: Arguments must be flags. Received: {' '.join(argv[1:])}")
+    if not SAVED_MODEL.value:
+        sys.exit("error: `--saved_model` is required.")
+    try:
+        from srm_keras.export.serving_server import serve
+    except ModuleNotFoundError as error:
+        sys.exit(f'error: {error.name} is missing: pip install "srm-keras[serving]"')
+    try:
+        serve(SAVED_MODEL.value, NAME.value, HOST.value, PORT.value)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)
