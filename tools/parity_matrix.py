@@ -40,15 +40,15 @@ def _matrix(argv: Sequence[str]) -> int:
         raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
     if not OUT.value:
         raise ValueError("`--out` is required.")
-    from srm_keras.export import matrix_networks
-    from srm_keras.export.matrix import parity_matrix
+    from srm_keras.export.matrix import networks
+    from srm_keras.export.matrix.matrix import parity_matrix
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    networks = matrix_networks.QUICK if QUICK.value else matrix_networks.FULL
-    modules = ("none", "srm") if QUICK.value else matrix_networks.MODULES
+    chosen = networks.QUICK if QUICK.value else networks.FULL
+    modules = ("none", "srm") if QUICK.value else networks.MODULES
     cells = parity_matrix(
         OUT.value,
-        NETWORKS.value or networks,
+        NETWORKS.value or chosen,
         MODULES.value or modules,
         _columns(),
         SAMPLES.value,
@@ -60,7 +60,7 @@ def _matrix(argv: Sequence[str]) -> int:
 
 def _columns():
     """The columns that this machine can compute; says what is missing for the others."""
-    from srm_keras.export.matrix_runtimes import COLUMNS
+    from srm_keras.export.matrix.runtimes import COLUMNS
 
     columns = []
     for column in COLUMNS:
@@ -73,7 +73,7 @@ def _columns():
 
 
 def _print(done: int, total: int, cell: dict) -> None:
-    from srm_keras.export.matrix_report import cell_text
+    from srm_keras.export.matrix.report import cell_text
 
     names = ", ".join(cell[name] for name in ("network", "module", "format", "runtime"))
     print(f"{done}/{total} {names}: {cell['error'] or cell_text(cell)}", flush=True)

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
     if not SAVED_MODEL.value:
         sys.exit("error: `--saved_model` is required.")
     try:
-        from srm_keras.export.serving_server import serve
+        from srm_keras.export.serving.server import serve
     except ModuleNotFoundError as error:
         sys.exit(f'error: {error.name} is missing: pip install "srm-keras[serving]"')
     try:

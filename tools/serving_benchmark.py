@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> None:
 
 def _benchmark() -> None:
     from srm_keras.export.report import environment
-    from srm_keras.export.serving_benchmark import measure, to_markdown
-    from srm_keras.export.serving_requests import check_saved_model
+    from srm_keras.export.serving.benchmark import measure, to_markdown
+    from srm_keras.export.serving.requests import check_saved_model
     from srm_keras.files import write_json, write_text
 
     for path in SAVED_MODELS.value:

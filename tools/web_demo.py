@@ -30,7 +30,7 @@ IMAGES = (".jpg", ".jpeg", ".png")
 def main(argv: Sequence[str]) -> None:
     """Export the run that the flags name and copy it to the page."""
     from srm_keras.export import ExportError
-    from srm_keras.export.browser import BrowserError
+    from srm_keras.export.web.browser import BrowserError
 
     try:
         _export(argv)
@@ -43,8 +43,8 @@ def _export(argv: Sequence[str]) -> None:
         raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
     if not RUN.value:
         raise ValueError("`--run` is required.")
-    from srm_keras.export.browser import WEB_DEMO
-    from srm_keras.export.web import to_web, web_folder
+    from srm_keras.export.web.browser import WEB_DEMO
+    from srm_keras.export.web.exporter import to_web, web_folder
     from srm_keras.files import write_atomically
     from srm_keras.training import load_run
     from tools.run_samples import evaluation_samples
@@ -63,7 +63,7 @@ def _export(argv: Sequence[str]) -> None:
 
 def _comparison(run) -> Callable[[Path], None]:
     """What --compare asks for, checked before anything is exported."""
-    from srm_keras.export.web_comparison import check_comparable, compare_with_page
+    from srm_keras.export.web.comparison import check_comparable, compare_with_page
 
     if not COMPARE.value:
         return lambda folder: None

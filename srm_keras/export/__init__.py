@@ -3,17 +3,24 @@
 from srm_keras.export.checked import ExportError
 from srm_keras.export.deploy import deploy
 from srm_keras.export.folding import FoldingPlan, fold, folding_plan
+from srm_keras.export.onnx.exporter import to_onnx
+from srm_keras.export.predictor import Predictor, load_predictor
 from srm_keras.export.report import ExportReport
-from srm_keras.export.saved_model import to_saved_model
-from srm_keras.export.tflite import to_tflite
+from srm_keras.export.serving.saved_model import to_saved_model
+from srm_keras.export.tflite.exporter import to_tflite
+from srm_keras.export.web.exporter import to_web
 
 __all__ = [
     "ExportError",
     "ExportReport",
     "FoldingPlan",
+    "Predictor",
     "deploy",
     "fold",
     "folding_plan",
+    "load_predictor",
+    "to_onnx",
     "to_saved_model",
     "to_tflite",
+    "to_web",
 ]

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from srm_keras.export.deploy_forms import FORMS
-from srm_keras.export.flatten import flatten
 from srm_keras.export.folding import fold
-from srm_keras.export.graph import read_graph
+from srm_keras.export.folding.flatten import flatten
+from srm_keras.export.folding.graph import read_graph
 from srm_keras.layers import SRM, GatherExcite, Recalibration
 
 

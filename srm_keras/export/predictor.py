@@ -13,9 +13,9 @@ import numpy as np
 import srm_keras.layers  # noqa: F401  for networks saved with them
 from srm_keras.data import Preprocessing
 from srm_keras.export.foreign import first_line, require
-from srm_keras.export.onnx_runner import onnx_runner
+from srm_keras.export.onnx.onnx_runtime import onnx_runner
 from srm_keras.export.runners import Runner, TFLiteRunner, keras_runner, saved_model_runner
-from srm_keras.export.tflite_metadata import names_in, read_metadata
+from srm_keras.export.tflite.metadata import names_in, read_metadata
 from srm_keras.files import read_json
 
 PREPROCESSING = "preprocessing.json"

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
-from srm_keras.export.saved_model import to_saved_model
-from srm_keras.export.tflite_metadata import add_metadata
+from srm_keras.export.serving.saved_model import to_saved_model
+from srm_keras.export.tflite.metadata import add_metadata
 from srm_keras.layers import SRM
 from tests.support.weights import feature_map, randomize
 
@@ -65,7 +65,7 @@ def write_companions(folder):
 def onnx_file(model, files):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    from srm_keras.export.onnx import to_onnx
+    from srm_keras.export.onnx.exporter import to_onnx
 
     samples = feature_map((2, 8, 8, 3))
     options = {"preprocessing": PREPROCESSING, "classes": CLASSES}

@@ -1,0 +1,1 @@
+"""The parity matrix: modules × networks × formats × runtimes."""

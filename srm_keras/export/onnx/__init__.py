@@ -1,0 +1,1 @@
+"""ONNX, and the runtimes that read it."""

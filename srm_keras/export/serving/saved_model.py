@@ -1,0 +1,144 @@
+"""SavedModel, the format of TensorFlow Serving and of every TensorFlow program without Keras."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srm_keras.data import Preprocessing
+from srm_keras.export.checked import TOLERANCE, Format, check_model, check_parity, export
+from srm_keras.export.parity import Bound
+from srm_keras.export.report import ExportReport
+from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
+from srm_keras.export.serving.signatures import (
+    check_classes,
+    check_preprocessing,
+    serving_signatures,
+    signature_parities,
+)
+from srm_keras.files import write_json
+
+PREPROCESSING = "preprocessing.json"
+CLASSES = "classes.json"
+
+
+def to_saved_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    samples: np.ndarray,
+    fold: bool = True,
+    tolerance: float = TOLERANCE,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+) -> ExportReport:
+    """Export ``model`` as a SavedModel that computes the same, with a report beside it.
+
+    It needs TensorFlow and no Keras: ``tf.saved_model.load(path).signatures[name](image=images)``.
+    Signatures, all for batches of any size:
+
+    - ``serving_default`` takes float images, prepared as for training, by the name of the input of
+      ``model`` (``image`` in the networks of this package), and returns ``output_0``. Height and
+      width are free where they are in ``model``.
+    - ``serve_uint8``, with ``preprocessing``, takes raw images ``image``, uint8 (N, H, W, channels)
+      of any H and W.
+    - ``serve_jpeg``, with ``preprocessing``, takes ``image_bytes``, (N,) strings, each a whole JPEG
+      or PNG file of a size of its own. A broken one is an ``InvalidArgumentError`` that names its
+      position.
+
+    The latter two prepare images as ``Preprocessing.evaluation`` does, refuse those without a pixel
+    and those more than 50 times as long as they are wide or the reverse, and with ``classes`` also
+    return ``class_name``, the name of the largest score, (N,) strings. ``preprocessing.json`` and
+    ``classes.json`` lie in the SavedModel's folder ``assets``.
+
+    The folder is published only after the outputs of all signatures were compared with those of
+    ``model``. A SavedModel that lies at ``path`` is replaced then, and left alone where the export
+    fails.
+
+    Args:
+        model: a functional model with one input and one output; not changed.
+        path: the folder to write. ``report.json`` and ``report.md`` beside it hold the reports on
+            all exports to the same place.
+        samples: real inputs, prepared as for training: floating, of the input's shape.
+        fold: whether to merge batch norm into the layers before it (``srm_keras.export.fold``).
+        tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
+            relative to the largest output beyond.
+        preprocessing: how images were prepared for training; None: float images only.
+        classes: names of the classes, one for each score; None: scores only.
+
+    Raises:
+        ValueError: an argument is not one of the above; nothing was written.
+        ExportError: the outputs differ by more than ``tolerance``; nothing was written.
+    """
+    path = Path(path)
+    check_saved_model_path(path)
+    check_model(model)
+    check_preprocessing(preprocessing, model)
+    check_classes(classes, model)
+
+    def write(network: keras.Model, temporary: Path) -> None:
+        write_saved_model(network, temporary, preprocessing, classes)
+
+    def details(temporary: Path) -> dict[str, Any]:
+        if preprocessing is None:
+            return {}
+        parities = signature_parities(temporary, model, np.asarray(samples), preprocessing)
+        for name, parity in parities.items():
+            check_parity(parity, bound, path.with_name(f"{path.name} ({name})"))
+        return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
+
+    bound = Bound(max_error=tolerance)
+    file_format = Format("SavedModel", write, saved_model_runner, bound, details)
+    return export(model, path, samples, file_format, fold)
+
+
+def write_saved_model(
+    network: keras.Model,
+    path: str | os.PathLike,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+) -> None:
+    """Write the inference of ``network``, its signatures and assets; see ``to_saved_model``."""
+    spec = signature(network)
+    signatures = {
+        SIGNATURE: tf.function(
+            lambda images: network(images, training=False), input_signature=[spec], autograph=False
+        )
+    }
+    if preprocessing is not None:
+        signatures |= serving_signatures(network, preprocessing, classes)
+    module = tf.Module()
+    module.weights = network.variables  # What is saved beside the functions that use it.
+    with tempfile.TemporaryDirectory() as folder:
+        module.assets = _assets(Path(folder), preprocessing, classes)
+        tf.saved_model.save(module, os.fspath(path), signatures=signatures)
+
+
+def check_saved_model_path(path: Path) -> None:
+    """Raise ``ValueError`` unless ``path`` is free or holds a SavedModel."""
+    if path.is_file() or (
+        path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file()
+    ):
+        raise ValueError(
+            "`path` must be a new or empty folder, or a SavedModel to replace. "
+            f"Received: path={str(path)!r}"
+        )
+
+
+def _assets(
+    folder: Path, preprocessing: Preprocessing | None, classes: Sequence[str] | None
+) -> list[Any]:
+    """The files that a SavedModel carries, written to ``folder`` to be copied from there."""
+    contents = {
+        PREPROCESSING: preprocessing and preprocessing.to_dict(),
+        CLASSES: classes and list(classes),
+    }
+    present = {name: content for name, content in contents.items() if content is not None}
+    for name, content in present.items():
+        write_json(folder / name, content)
+    return [tf.saved_model.Asset(os.fspath(folder / name)) for name in present]

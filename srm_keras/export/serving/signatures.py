@@ -1,0 +1,140 @@
+"""Signatures of a SavedModel that take images as they come, and their parity."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srm_keras.data import Preprocessing
+from srm_keras.data.image_folder.decode import decode
+from srm_keras.export.parity import Parity, compare
+from srm_keras.export.runners import keras_runner
+from srm_keras.export.serving.graph import prepared_arrays, prepared_files
+
+UINT8 = "serve_uint8"
+JPEG = "serve_jpeg"
+OUTPUT = "output_0"
+CLASS_NAME = "class_name"
+
+
+def serving_signatures(
+    network: keras.Model, preprocessing: Preprocessing, classes: Sequence[str] | None
+) -> dict[str, Any]:
+    """The signatures ``serve_uint8`` and ``serve_jpeg`` as functions to be saved.
+
+    Both return ``output_0``, what ``network`` returns, and with ``classes`` also ``class_name``,
+    the name of the largest score of each image.
+    """
+
+    def outputs(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = network(tf.cast(images, network.inputs[0].dtype), training=False)
+        named = {OUTPUT: scores}
+        if classes is not None:
+            named[CLASS_NAME] = tf.gather(tf.constant(list(classes)), tf.argmax(scores, axis=1))
+        return named
+
+    def serve_uint8(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return outputs(prepared_arrays(image, preprocessing))
+
+    def serve_jpeg(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return outputs(prepared_files(image_bytes, preprocessing))
+
+    arrays = tf.TensorSpec((None, None, None, preprocessing.channels), tf.uint8, name="image")
+    files = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    return {
+        UINT8: tf.function(serve_uint8, input_signature=[arrays], autograph=False),
+        JPEG: tf.function(serve_jpeg, input_signature=[files], autograph=False),
+    }
+
+
+def check_preprocessing(preprocessing: Any, model: keras.Model) -> None:
+    """Raise ``ValueError`` unless this is None or makes what ``model`` reads."""
+    if preprocessing is None:
+        return
+    if not isinstance(preprocessing, Preprocessing):
+        raise ValueError(
+            "`preprocessing` must be a srm_keras.data.Preprocessing or None. "
+            f"Received: preprocessing={preprocessing!r}"
+        )
+    size = preprocessing.image_size
+    made, read = (None, size, size, preprocessing.channels), model.inputs[0].shape
+    if not tf.TensorShape(read).is_compatible_with(made):
+        raise ValueError(
+            f"`preprocessing` must make what the model reads, {tuple(read)}. "
+            f"Received: one that makes {made}"
+        )
+
+
+def check_classes(classes: Any, model: keras.Model) -> None:
+    """Raise ``ValueError`` unless this is None or holds one name for each score of ``model``."""
+    if classes is None:
+        return
+    names = isinstance(classes, Sequence) and not isinstance(classes, str)
+    if not names or not all(isinstance(name, str) and name for name in classes):
+        raise ValueError(
+            f"`classes` must be a list of names or None. Received: classes={classes!r}"
+        )
+    if tuple(model.outputs[0].shape) != (None, len(classes)):
+        raise ValueError(
+            "`classes` must hold one name for each score of the model, whose output is "
+            f"{tuple(model.outputs[0].shape)}. Received: {len(classes)} names"
+        )
+
+
+def signature_parities(
+    path: Path, model: keras.Model, samples: np.ndarray, preprocessing: Preprocessing
+) -> dict[str, Parity]:
+    """Compare ``serve_uint8`` and ``serve_jpeg`` with preprocessing and ``model``.
+
+    Args:
+        path: the SavedModel.
+        model: the Keras model.
+        samples: as for training; they are turned back into raw images, which for ``serve_jpeg``
+            are encoded as JPEG and PNG in turn and in two widths.
+        preprocessing: of both.
+    """
+    loaded = tf.saved_model.load(path)
+    run = keras_runner(model)
+    raw = raw_images(samples, preprocessing)
+    files = np.array([_encoded(image, place) for place, image in enumerate(raw)], dtype=object)
+
+    def of_arrays(images: np.ndarray) -> np.ndarray:
+        return loaded.signatures[UINT8](image=tf.constant(images))[OUTPUT].numpy()
+
+    def of_files(contents: np.ndarray) -> np.ndarray:
+        outputs = loaded.signatures[JPEG](image_bytes=tf.constant(contents.tolist()))
+        return outputs[OUTPUT].numpy()
+
+    def reference_of_arrays(images: np.ndarray) -> np.ndarray:
+        return run(preprocessing.evaluation(tf.constant(images)).numpy())
+
+    def reference_of_files(contents: np.ndarray) -> np.ndarray:
+        return run(np.stack([_prepared(content, preprocessing) for content in contents]))
+
+    return {
+        UINT8: compare(reference_of_arrays, of_arrays, raw),
+        JPEG: compare(reference_of_files, of_files, files),
+    }
+
+
+def raw_images(samples: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """The uint8 images nearest to those that standardize to ``samples``."""
+    scale, offset = preprocessing.scale_and_offset()
+    return np.clip(np.rint((samples - np.array(offset)) / scale), 0, 255).astype("uint8")
+
+
+def _encoded(image: np.ndarray, position: int) -> bytes:
+    """One image as a file: of even positions whole as JPEG, of odd ones in part as PNG."""
+    if position % 2:
+        return tf.io.encode_png(image[:, : max(3 * image.shape[1] // 4, 1)]).numpy()
+    return tf.io.encode_jpeg(image).numpy()
+
+
+def _prepared(content: bytes, preprocessing: Preprocessing) -> np.ndarray:
+    image = decode(tf.constant(content))
+    if preprocessing.channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    return preprocessing.evaluation(image).numpy()

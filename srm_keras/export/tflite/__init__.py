@@ -1,0 +1,1 @@
+"""TFLite, the format of LiteRT."""

@@ -1,0 +1,112 @@
+"""TFLite, the format of LiteRT on phones, small machines and in browsers."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from srm_keras.data import Preprocessing
+from srm_keras.export.checked import TOLERANCE, Format, check_model, check_samples, export
+from srm_keras.export.parity import Bound
+from srm_keras.export.report import ExportReport
+from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.export.tflite.logits import tflite_logits
+from srm_keras.export.tflite.metadata import add_metadata
+
+# The smallest signal-to-noise ratio of the logits that a format passes for good with, in dB.
+MIN_SNR_DB = {"float16": 40.0, "dynamic": 25.0, "int8": 20.0, "int16x8": 25.0}
+
+
+def to_tflite(
+    model: keras.Model,
+    path: str | os.PathLike,
+    samples: np.ndarray,
+    format: str = "float32",
+    representative: np.ndarray | None = None,
+    integer_io: bool = False,
+    batch_size: int | None = None,
+    fold: bool = True,
+    tolerance: float = TOLERANCE,
+    min_snr_db: float | None = None,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+) -> ExportReport:
+    """Export ``model`` as a TFLite file that computes the same, with a report beside it.
+
+    ========== ===================== ============================ =======================
+    format     weights               activations                  held to
+    ========== ===================== ============================ =======================
+    float32    float32               float32                      ``tolerance``
+    float16    float16               float32                      40 dB
+    dynamic    int8, per channel     float32, int8 inside of      25 dB
+                                     products
+    int8       int8, per channel     int8                         20 dB
+    int16x8    int8, per channel     int16                        25 dB
+    ========== ===================== ============================ =======================
+
+    The decibels are the signal-to-noise ratio of the logits on ``samples`` (``Parity.snr_db``).
+    In the two integer formats every operator computes in integers; only the conversion of the float
+    input and output at the ends does not, and with ``integer_io`` there is none.
+
+    The file is published only after its outputs were compared with those of ``model``. A file at
+    ``path`` is replaced then, and left alone where the export fails.
+
+    Args:
+        model: a functional model with one input and one output; not changed.
+        path: the file to write, ``….tflite``. ``report.json`` and ``report.md`` beside it hold the
+            reports on all exports to the same place.
+        samples: real inputs, prepared as for training: floating, of the input's shape.
+        format: one of the above.
+        representative: inputs like ``samples``, at best of the training split and a hundred or
+            more, from which the integer formats take the range of every tensor; by default
+            ``samples``.
+        integer_io: whether an integer format also takes and returns integers, int8 or int16, whose
+            scale and zero point the file names.
+        batch_size: a fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
+        fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
+        tolerance: of float32, largest difference from the outputs of ``model``: absolute for
+            outputs up to 1, relative to the largest output beyond.
+        min_snr_db: what the other formats are held to instead of the above, in dB.
+        preprocessing: how images are made into inputs; goes into the file as metadata.
+        classes: names of the classes; go into the file as metadata (``labels.txt``).
+
+    Raises:
+        ValueError: an argument is not one of the above; nothing was written.
+        ExportError: the converter has no such form of an operator, or the outputs differ by more
+            than the bound; nothing was written.
+    """
+    path = Path(path)
+    if path.suffix != ".tflite" or path.is_dir():
+        raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
+    conversion = Conversion(format, integer_io, batch_size, representative)
+    check_model(model)
+    if conversion.integer:
+        images = samples if representative is None else representative
+        images = check_samples(images, model, "samples" if images is samples else "representative")
+        conversion = replace(conversion, representative=images)
+
+    def write(network: keras.Model, file: Path) -> None:
+        file.write_bytes(conversion.convert(network))
+        if preprocessing is not None or classes is not None:
+            add_metadata(file, preprocessing, classes, model.name)
+
+    file_format = Format(
+        name=conversion.name,
+        write=write,
+        load=TFLiteRunner,
+        bound=_bound(format, tolerance, min_snr_db),
+        details=tflite_details,
+        logits=tflite_logits,
+    )
+    return export(model, path, samples, file_format, fold)
+
+
+def _bound(format: str, tolerance: float, min_snr_db: float | None) -> Bound:
+    if format == "float32":
+        return Bound(max_error=tolerance)
+    return Bound(min_snr_db=MIN_SNR_DB[format] if min_snr_db is None else min_snr_db)

@@ -1,0 +1,1 @@
+"""What the web page in docs/web_demo runs, and a browser to run it in."""

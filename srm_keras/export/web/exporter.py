@@ -1,0 +1,215 @@
+"""A network for the web page in docs/web_demo: what LiteRT.js runs, and what the page must know."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from srm_keras.data.preprocessing import Preprocessing
+from srm_keras.export.checked import (
+    TOLERANCE,
+    ExportError,
+    Format,
+    check_model,
+    check_samples,
+    export,
+)
+from srm_keras.export.deploy import deploy, in_float32
+from srm_keras.export.folding.flatten import flatten
+from srm_keras.export.parity import BATCH_SIZE, Bound
+from srm_keras.export.report import ExportReport
+from srm_keras.export.runners import SIGNATURE
+from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.files import read_json, write_json
+from srm_keras.layers import Recalibration
+
+MODEL = "model.tflite"
+DESCRIPTION = "model.json"
+PREDICTIONS = "predictions"
+
+GATE_TOLERANCE = 1e-4
+
+
+def to_web(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    samples: np.ndarray,
+    preprocessing: Preprocessing,
+    classes: Sequence[str],
+) -> ExportReport:
+    """Export ``model`` for the web page, with the gates of every block among its outputs.
+
+    Writes ``model.tflite`` (float32, one image at a time, which is what LiteRT.js runs; outputs
+    ``predictions`` and ``<block>_gates``) and ``model.json`` (classes, preprocessing, the blocks in
+    network order). Both are compared with ``model`` on all samples before they are published: the
+    predictions to 10⁻⁵, as in the other formats, and the gates to 10⁻⁴ of what
+    ``Recalibration.gates`` returns there. A folder written earlier is replaced only then.
+
+    Args:
+        model: a functional classifier with one input, (image_size, image_size, channels); not
+            changed. Without recalibration layers there are predictions only.
+        folder: the folder to write; ``report.json`` and ``report.md`` beside it get an entry.
+        samples: real images, prepared as for training: float (N, H, W, C).
+        preprocessing: what the page does with an image before the network reads it.
+        classes: a name for each output of ``model``.
+
+    Raises:
+        ValueError: an argument is not one of the above, or a recalibration layer has no deploy form
+            (``deploy``); nothing was written.
+        ExportError: predictions or gates are not those of ``model``; nothing was written.
+    """
+    check_model(model)
+    samples = check_samples(samples, model)
+    _check_shape(model, preprocessing)
+    _check_classes(model, classes)
+    page = _Page(in_float32(flatten(model)), samples, preprocessing, tuple(classes))
+    file_format = Format("web page", page.write, WebRunner, Bound(max_error=TOLERANCE), _details)
+    return export(model, web_folder(folder), samples, file_format, fold=True)
+
+
+class WebRunner:
+    """What ``to_web`` wrote, run by LiteRT in Python.
+
+    Args:
+        folder: with ``model.tflite``.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.interpreter = Interpreter(model_path=os.fspath(Path(folder) / MODEL), num_threads=1)
+        self.signature = self.interpreter.get_signature_runner(SIGNATURE)
+        (self.input,) = self.signature.get_input_details()
+
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """All outputs by name, for images (N, H, W, C)."""
+        answers = [self.signature(**{self.input: image[np.newaxis]}) for image in images]
+        return {name: np.concatenate([one[name] for one in answers]) for name in answers[0]}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The predictions alone."""
+        return self.outputs(images)[PREDICTIONS]
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What goes into the folder: the arguments of ``to_web``, the model flat and in float32."""
+
+    model: keras.Model
+    samples: np.ndarray
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+
+    def write(self, _: keras.Model, folder: Path) -> None:
+        """Write the model in deploy form; raise ``ExportError`` if its gates are not the same."""
+        modules = [layer for layer in self.model.layers if isinstance(layer, Recalibration)]
+        names = [PREDICTIONS, *map(_output, modules)]
+        with_gates = deploy(self.model, gates=True)
+        outputs = dict(zip(names, with_gates.outputs, strict=True))
+        folder.mkdir()
+        one_image = Conversion("float32", batch_size=1)
+        file = one_image.convert(keras.Model(with_gates.input, outputs, name=self.model.name))
+        (folder / MODEL).write_bytes(file)
+        runner = WebRunner(folder)
+        error = self._gate_error(runner, modules)
+        write_json(folder / DESCRIPTION, self._description(runner, modules, error))
+
+    def _gate_error(self, runner: WebRunner, modules: list[Recalibration]) -> float:
+        """The largest difference of a gate; ``ExportError`` where that is too much."""
+        largest = 0.0
+        for images, gates in _gates(self.model, modules, self.samples):
+            outputs = runner.outputs(images)
+            for module, expected in zip(modules, gates, strict=True):
+                error = float(np.abs(outputs[_output(module)] - expected).max())
+                if not error <= GATE_TOLERANCE:
+                    raise ExportError(
+                        f"The web page was not written: gates of {module.name!r} differ from the "
+                        f"Keras model's by up to {error:.3g}, more than {GATE_TOLERANCE:g}."
+                    )
+                largest = max(largest, error)
+        return largest
+
+    def _description(
+        self, runner: WebRunner, modules: list[Recalibration], gate_error: float
+    ) -> dict[str, Any]:
+        outputs = runner.outputs(self.samples[:BATCH_SIZE])
+        return {
+            "model": self.model.name,
+            "input": {"name": runner.input, "shape": [1, *self.samples.shape[1:]]},
+            "preprocessing": self.preprocessing.to_dict(),
+            "classes": list(self.classes),
+            "scores": "probabilities" if _are_probabilities(outputs[PREDICTIONS]) else "logits",
+            "gates": [
+                {
+                    "name": module.name.removesuffix("_recalibration"),
+                    "output": _output(module),
+                    "shape": [1, *outputs[_output(module)].shape[1:]],
+                    "module": type(module).__name__,
+                }
+                for module in modules
+            ],
+            "gates_max_error": gate_error,
+        }
+
+
+def _output(module: Recalibration) -> str:
+    """What the gates of ``module`` are called in the file."""
+    return f"{module.name}_gates"
+
+
+def _gates(
+    model: keras.Model, modules: list[Recalibration], samples: np.ndarray
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Batches of ``samples``, each with what the modules of the Keras model compute for it."""
+    if not modules:
+        return
+    features = keras.Model(model.input, {module.name: module.input for module in modules})
+    for start in range(0, len(samples), BATCH_SIZE):
+        images = samples[start : start + BATCH_SIZE]
+        inputs = features(images, training=False)
+        gates = [module.gates(inputs[module.name], training=False) for module in modules]
+        yield images, [keras.ops.convert_to_numpy(one) for one in gates]
+
+
+def _are_probabilities(scores: np.ndarray) -> bool:
+    return bool(scores.min() >= 0 and np.allclose(scores.sum(axis=-1), 1, rtol=0, atol=1e-4))
+
+
+def _details(folder: Path) -> dict[str, Any]:
+    description = read_json(folder / DESCRIPTION)
+    return {"blocks": len(description["gates"]), "gates_max_error": description["gates_max_error"]}
+
+
+def _check_shape(model: keras.Model, preprocessing: Preprocessing) -> None:
+    side, channels = preprocessing.image_size, preprocessing.channels
+    shape = tuple(model.input_shape[1:])
+    if shape != (side, side, channels):
+        raise ValueError(
+            f"`preprocessing` must give what the network reads, {shape}. Received: "
+            f"image_size={side} and channels={channels}"
+        )
+
+
+def _check_classes(model: keras.Model, classes: Sequence[str]) -> None:
+    shape = tuple(model.output_shape)
+    names = not isinstance(classes, str) and all(isinstance(name, str) for name in classes)
+    if len(shape) != 2 or not names or len(classes) != shape[1]:
+        raise ValueError(
+            f"`classes` must hold a name for each score of the network, whose output is {shape}. "
+            f"Received: {len(classes)} {'names' if names else 'values that are not all texts'}"
+        )
+
+
+def web_folder(folder: str | os.PathLike) -> Path:
+    """Return ``folder`` if a web export may be written there or replaced, else raise ValueError."""
+    path = Path(folder)
+    ours = path.is_dir() and {file.name for file in path.iterdir()} <= {MODEL, DESCRIPTION}
+    if path.exists() and not ours:
+        raise ValueError(
+            f"`folder` must be new or empty, or hold {MODEL} and {DESCRIPTION} of an earlier "
+            f"export. Received: folder={str(path)!r}"
+        )
+    return path

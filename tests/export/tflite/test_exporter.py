@@ -1,0 +1,246 @@
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from srm_keras.data import Preprocessing
+from srm_keras.export import ExportError, to_tflite
+from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.layers import recalibration
+from tests.support.specs import spec_id
+from tests.support.weights import feature_map, randomize
+
+LOSSY = ["float16", "dynamic", "int8", "int16x8"]
+# Not so few hidden units that all may be dead, which XNNPACK refuses (see below).
+MODULES = [
+    None,
+    "srm",
+    {"name": "se", "reduction": 2},
+    "ge",
+    "eca",
+    {"name": "cbam", "reduction": 2},
+]
+ENOUGH = {"float16": 50, "dynamic": 25, "int8": 15, "int16x8": 25}
+
+
+def network(module="srm", softmax=True):
+    """One residual unit behind a convolution: what takes time is converting operators."""
+    inputs = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.Conv2D(16, 3, activation="relu", name="stem")(inputs)
+    y = keras.layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv")(x)
+    y = keras.layers.BatchNormalization(name="bn")(y)
+    if module is not None:
+        y = recalibration(module, name="recalibration")(y)
+    x = keras.layers.ReLU(name="out")(keras.layers.Add(name="add")([x, y]))
+    x = keras.layers.Dense(10, name="logits")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    x = keras.layers.Softmax(name="predictions")(x) if softmax else x
+    model = keras.Model(inputs, x)
+    randomize(model, seed=1)
+    return model
+
+
+SAMPLES = feature_map((40, 16, 16, 3), seed=2)
+
+
+def run_plainly(path, images):
+    """What a user without this package would write; integers are converted by hand."""
+    interpreter = Interpreter(str(path))
+    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    results = []
+    for image in images:
+        interpreter.resize_tensor_input(given["index"], (1, *image.shape))
+        interpreter.allocate_tensors()
+        scale, zero = given["quantization"]
+        if given["dtype"] != np.float32:
+            limits = np.iinfo(given["dtype"])
+            image = np.clip(np.round(image / scale + zero), limits.min, limits.max)
+        interpreter.set_tensor(given["index"], image[None].astype(given["dtype"]))
+        interpreter.invoke()
+        output = interpreter.get_tensor(taken["index"])[0].astype("float64")
+        scale, zero = taken["quantization"]
+        results.append((output - zero) * scale if scale else output)
+    return np.array(results)
+
+
+def decibels(expected, actual):
+    expected = expected - expected.mean(axis=1, keepdims=True)
+    actual = actual - actual.mean(axis=1, keepdims=True)
+    return 10 * np.log10((expected**2).sum() / ((expected - actual) ** 2).sum())
+
+
+def tensor_types(path):
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    names = {code: name for name, code in vars(schema.TensorType).items()}
+    return [names[tensor.type] for tensor in model.subgraphs[0].tensors]
+
+
+@pytest.mark.parametrize(
+    ("module", "form"),
+    [
+        pytest.param(
+            module,
+            form,
+            marks=[] if module == "srm" or form == "int8" else pytest.mark.slow,
+            id=f"{spec_id(module)}-{form}",
+        )
+        for module in MODULES
+        for form in LOSSY
+    ],
+)
+def test_every_format_of_every_module_computes_nearly_the_same(module, form, tmp_path):
+    model = network(module, softmax=False)
+    path = tmp_path / "model.tflite"
+    report = to_tflite(model, path, SAMPLES, form, min_snr_db=ENOUGH[form])
+    expected = np.asarray(model(SAMPLES, training=False), "float64")
+    measured = decibels(expected, run_plainly(path, SAMPLES))
+    assert measured >= ENOUGH[form]
+    assert report.parity.snr_db == pytest.approx(measured, abs=0.5)
+
+
+def test_files_are_as_small_as_their_weights(tmp_path):
+    """Parameters of the classifier outweigh the description of the graph."""
+    inputs = keras.Input((16, 16, 3), name="image")
+    outputs = keras.layers.Dense(100)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    sizes = {
+        form: to_tflite(model, tmp_path / f"{form}.tflite", SAMPLES, form).size_bytes
+        for form in ("float32", "float16", "int8")
+    }
+    parameters = model.count_params()
+    for form, width in (("float32", 4), ("float16", 2), ("int8", 1)):
+        assert width * parameters < sizes[form] < 1.1 * width * parameters + 5_000
+
+
+@pytest.mark.parametrize(
+    ("form", "integer"), [("int8", "INT8"), ("int16x8", "INT16")], ids=["int8", "int16x8"]
+)
+def test_integer_formats_compute_in_integers_alone(form, integer, tmp_path):
+    files = {io: tmp_path / f"{io}.tflite" for io in (False, True)}
+    reports = {
+        io: to_tflite(network(), path, SAMPLES, form, integer_io=io, min_snr_db=10)
+        for io, path in files.items()
+    }
+    float_tensors = {io: tensor_types(path).count("FLOAT32") for io, path in files.items()}
+    assert float_tensors == {False: 2, True: 0}
+    assert integer in tensor_types(files[True])
+    assert {"QUANTIZE", "DEQUANTIZE"} <= set(reports[False].details["operators"])
+    assert "DEQUANTIZE" not in reports[True].details["operators"]
+    # The same network: what the ends do is rounding to the same scale.
+    np.testing.assert_allclose(
+        run_plainly(files[True], SAMPLES[:5]), run_plainly(files[False], SAMPLES[:5]), atol=1e-6
+    )
+
+
+def test_the_ratio_of_probabilities_is_that_of_the_logits_behind_them(tmp_path):
+    with_softmax = to_tflite(network(), tmp_path / "a.tflite", SAMPLES, "int8", min_snr_db=10)
+    without = to_tflite(
+        network(softmax=False), tmp_path / "b.tflite", SAMPLES, "int8", min_snr_db=10
+    )
+    assert with_softmax.parity.snr_db == pytest.approx(without.parity.snr_db, abs=1.5)
+    assert with_softmax.parity.max_output <= 1 < without.parity.max_output
+
+
+def test_a_network_that_is_not_near_enough_is_not_written(tmp_path):
+    with pytest.raises(ExportError, match=r"ratio of \d+\.\d dB on 40 .*less than min_snr_db=80"):
+        to_tflite(network(), tmp_path / "model.tflite", SAMPLES, "int8", min_snr_db=80)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ranges_are_those_of_the_representative_images(tmp_path):
+    """Ranges of images a tenth as large cut the samples off."""
+    path = tmp_path / "model.tflite"
+    good = to_tflite(network(), path, SAMPLES, "int8", SAMPLES[::2], min_snr_db=0)
+    bad = to_tflite(network(), path, SAMPLES, "int8", SAMPLES / 10, min_snr_db=-100)
+    assert good.parity.snr_db > bad.parity.snr_db + 5
+    (image,) = Interpreter(str(path)).get_input_details()
+    assert image["shape_signature"].tolist() == [-1, 16, 16, 3]
+
+
+def test_the_batch_can_be_fixed(tmp_path):
+    path = tmp_path / "model.tflite"
+    report = to_tflite(network(), path, SAMPLES[:5], batch_size=1)
+    assert report.format == "TFLite float32, batch 1"
+    (image,) = Interpreter(str(path)).get_input_details()
+    assert image["shape_signature"].tolist() == [1, 16, 16, 3]
+    with pytest.raises(ValueError, match=r"`images` must be a batch of 3.*: 1 images"):
+        to_tflite(network(), tmp_path / "three.tflite", SAMPLES[:3], batch_size=3)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=spec_id)
+def test_a_deployed_graph_stays_whole(module, tmp_path):
+    report = to_tflite(network(module), tmp_path / "model.tflite", SAMPLES[:2])
+    assert report.details["partitions"] == 1
+    assert report.details["operators"]["CONV_2D"] >= 2
+
+
+def test_without_deploy_form_the_graph_of_srm_falls_apart(tmp_path):
+    report = to_tflite(network(), tmp_path / "model.tflite", SAMPLES[:2], fold=False)
+    assert report.details["partitions"] > 5
+
+
+def test_pieces_are_counted_as_litert_executes_them(tmp_path):
+    """XNNPACK has no cumulative sum: two of them and the pieces before, between and after."""
+    inputs = keras.Input((4, 4, 2))
+    x = keras.ops.cumsum(keras.layers.ReLU()(inputs), axis=1)
+    x = keras.layers.Conv2D(3, 1)(keras.layers.Conv2D(3, 1)(x))
+    x = keras.layers.ReLU()(keras.layers.Conv2D(2, 1)(keras.ops.cumsum(x, axis=1)))
+    path = tmp_path / "model.tflite"
+    to_tflite(keras.Model(inputs, x), path, feature_map((2, 4, 4, 2)))
+    details = tflite_details(path)
+    assert details["operators"]["CUMSUM"] == 2
+    assert details["partitions"] == 5
+
+
+def test_labels_and_preprocessing_travel_with_the_file(tmp_path):
+    from srm_keras.export.tflite.metadata import read_metadata
+
+    preprocessing, classes = Preprocessing(16, resize=20), tuple("abcdefghij")
+    path = tmp_path / "model.tflite"
+    to_tflite(network(), path, SAMPLES[:3], "float16", preprocessing=preprocessing, classes=classes)
+    assert read_metadata(path) == (preprocessing, classes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "int4"}, "`format` must be one of .*'int16x8'.* Received: format='int4'"),
+        ({"integer_io": True}, "`integer_io` needs the format 'int8' or 'int16x8'"),
+        ({"integer_io": 1, "format": "int8"}, "`integer_io` must be True or False"),
+        ({"representative": SAMPLES}, "`representative` needs the format"),
+        ({"representative": SAMPLES[:, :3], "format": "int8"}, "`representative` must be a non-em"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer"),
+        ({"min_snr_db": "20", "format": "int8"}, "`min_snr_db` must be a number"),
+    ],
+)
+def test_wrong_arguments_are_refused(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        to_tflite(network(), tmp_path / "model.tflite", SAMPLES, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_integer_inputs_saturate_and_do_not_wrap_around(tmp_path):
+    path = tmp_path / "model.tflite"
+    to_tflite(network(), path, SAMPLES, "int8", integer_io=True, min_snr_db=10)
+    bright = np.full((1, 16, 16, 3), 1e6, "float32")
+    largest = np.full((1, 16, 16, 3), 100.0, "float32")
+    runner = TFLiteRunner(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(runner(bright), runner(largest))
+
+
+def test_a_file_that_litert_does_not_run_is_not_written(tmp_path):
+    """The one hidden unit of an SE is all but dead: XNNPACK refuses a scale that small."""
+    model = network("se")
+    features = keras.Model(model.input, model.get_layer("bn").output).predict(SAMPLES, verbose=0)
+    reduce = model.get_layer("recalibration").mlp.reduce
+    kernel = np.asarray(reduce.kernel)
+    largest = (features.mean(axis=(1, 2)) @ kernel).max()
+    reduce.set_weights([kernel, np.array([1e-5 - largest])])
+    with pytest.raises(ExportError, match=r"model.tflite was not written: it cannot be run \("):
+        to_tflite(model, tmp_path / "model.tflite", SAMPLES, "int8", min_snr_db=0)
+    assert list(tmp_path.iterdir()) == []
