@@ -3,6 +3,7 @@ r"""Times things on this machine.
     python -m tools.benchmark layers --out=runs/benchmark
     python -m tools.benchmark layers --quick
     python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
+    python -m tools.benchmark exported --out=runs/benchmark
 
 `layers` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes
@@ -11,15 +12,22 @@ layers.json and layers.md. docs/complexity.md says how it measures.
 `pipeline` measures how many images a second the ImageNet training pipeline delivers, beside the
 limit that decoding and resizing set and beside plain Keras and PyTorch loaders, and writes
 pipeline.json and pipeline.md. docs/data.md says how it measures.
+
+`exported` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56 without
+and with modules, in the form that the exporters write, as the folded layers, and in int8; it writes
+benchmark_exported.json and benchmark_exported.md, which says how it measures. Leave the machine
+alone meanwhile.
 """
 
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for the JSON and Markdown files.")
-ROUNDS = flags.DEFINE_integer("rounds", 20, "Measured rounds.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer(
+    "rounds", None, "Measured rounds. By default 20; of exported 30.", lower_bound=1
+)
 QUICK = flags.DEFINE_bool("quick", False, "A tiny size, three rounds: to see that it works.")
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "pipeline: folder of class folders of JPEG files. Default: made-up ones."
@@ -32,7 +40,7 @@ def layers() -> None:
 
     benchmark_layers(
         QUICK_SHAPES if QUICK.value else SHAPES,
-        rounds=min(ROUNDS.value, 3) if QUICK.value else ROUNDS.value,
+        rounds=_rounds(20),
         out=OUT.value,
         on_case=lambda case, rows: print(case_text(case, rows), end="\n\n", flush=True),
     )
@@ -47,14 +55,38 @@ def pipeline() -> None:
         DATA_DIR.value,
         images=32 if QUICK.value else 1024,
         batch_size=16 if QUICK.value else 64,
-        rounds=min(ROUNDS.value, 3) if QUICK.value else ROUNDS.value,
+        rounds=_rounds(20),
         out=OUT.value,
     )
     print(rows_markdown(report["rows"]))
     print(f"Wrote pipeline.json and pipeline.md to {OUT.value}")
 
 
-BENCHMARKS = {"layers": layers, "pipeline": pipeline}
+def exported() -> None:
+    """Time exported networks."""
+    from srm_keras.analysis.benchmark import environment
+    from srm_keras.export.benchmark.benchmark import benchmark_exported
+    from srm_keras.export.benchmark.files import NETWORKS, QUICK as TINY
+    from srm_keras.export.benchmark.report import rows_text
+
+    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
+    benchmark_exported(
+        TINY if QUICK.value else NETWORKS,
+        rounds=_rounds(30),
+        out=OUT.value,
+        environment=environment(),
+        on_file=lambda network, file: print(f"wrote {network.name}, {file}", file=sys.stderr),
+        on_network=lambda network, rows: print(rows_text(rows), end="\n\n", flush=True),
+    )
+    print(f"Wrote benchmark_exported.json and benchmark_exported.md to {OUT.value}")
+
+
+def _rounds(default: int) -> int:
+    rounds = ROUNDS.value or default
+    return min(rounds, 3) if QUICK.value else rounds
+
+
+BENCHMARKS = {"layers": layers, "pipeline": pipeline, "exported": exported}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -35,8 +35,9 @@ def demo(recipe, workdir: Path) -> None:
     samples = evaluation_samples(run, PARITY_SAMPLES)
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     reports = []
+    described = {"preprocessing": run.preprocessing, "classes": list(run.classes)}
     for export, name in ((to_saved_model, "saved_model"), (to_tflite, "model.tflite")):
-        reports.append(export(run.model, workdir / name, samples.inputs))
+        reports.append(export(run.model, workdir / name, samples.inputs, **described))
         print(reports[-1], flush=True)
 
     write_html(

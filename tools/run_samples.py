@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srm_keras.training import Run, validation_examples
+from srm_keras.data import Examples
+from srm_keras.training import Run, training_examples, validation_examples
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,21 @@ class Samples:
 
 
 def evaluation_samples(run: Run, count: int) -> Samples:
-    """Return about ``count`` examples from all over the split, or all of them if there are fewer.
-
-    Sources list their images class by class, so the first ones would be of one class.
-    """
+    """Return about ``count`` examples from all over the split, or all if there are fewer."""
     split, examples = validation_examples(run.recipe)
+    return _samples(run, split, examples, count)
+
+
+def representative_inputs(run: Run, count: int) -> np.ndarray:
+    """Return about ``count`` prepared images from all over what the run was trained on.
+
+    They are prepared as for evaluation, float32 (N, image_size, image_size, channels).
+    """
+    return _samples(run, "train", training_examples(run.recipe), count).inputs
+
+
+def _samples(run: Run, split: str, examples: Examples, count: int) -> Samples:
+    """Examples at even distances: sources list their images class by class."""
     step = max(len(examples) // count, 1)
     chosen = examples.subset(range(0, len(examples), step)[:count])
     pairs = list(chosen.dataset().as_numpy_iterator())

@@ -3,7 +3,7 @@
 from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.curves import plot_run, plot_runs, read_metrics
-from srm_keras.training.inputs import validation_examples
+from srm_keras.training.inputs import training_examples, validation_examples
 from srm_keras.training.loop import train
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve
@@ -28,5 +28,6 @@ __all__ = [
     "read_metrics",
     "resolve",
     "train",
+    "training_examples",
     "validation_examples",
 ]

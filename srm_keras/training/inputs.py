@@ -135,6 +135,12 @@ def validation_examples(recipe: config_dict.ConfigDict) -> tuple[str, Examples]:
     return split, _load(recipe, split)
 
 
+def training_examples(recipe: config_dict.ConfigDict) -> Examples:
+    """The examples that a resolved recipe trains on: see `load_inputs`."""
+    examples = _load(recipe, recipe.data.train_split)
+    return _fold(recipe, examples)[0] if recipe.data.folds else examples
+
+
 def _load(recipe: config_dict.ConfigDict, split: str) -> Examples:
     with naming("data"):
         return data.load_examples(recipe.data.name, split, **recipe.data.options)

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from srm_keras import data
 from srm_keras.training import Run, default_recipe
-from tools.run_samples import evaluation_samples
+from tools.run_samples import evaluation_samples, representative_inputs
 
 EXAMPLES = 60
 
@@ -55,3 +55,20 @@ def test_of_a_fold_the_samples_are_the_held_out_ones(run):
     samples = evaluation_samples(dataclasses.replace(run, recipe=recipe), 1000)
     assert samples.split == "held_out"
     np.testing.assert_array_equal(np.stack(samples.images), examples.images[held_out])
+
+
+def test_representative_images_are_training_images_prepared_for_evaluation(run):
+    expected = data.load_examples("texture_shapes", "train", **run.recipe.data.options)
+    inputs = representative_inputs(run, 5)
+    for prepared, image in zip(inputs, expected.images[::2], strict=True):
+        np.testing.assert_array_equal(prepared, run.preprocessing.evaluation(image))
+
+
+def test_of_a_fold_the_representative_images_are_not_the_held_out_ones(run):
+    recipe = run.recipe.copy_and_resolve_references()
+    recipe.data.folds, recipe.data.fold, recipe.data.fold_by = 2, 1, "group"
+    examples = data.load_examples("texture_shapes", "train", **recipe.data.options)
+    trained_on, _ = data.k_folds(examples, 2, "group")[1]
+    inputs = representative_inputs(dataclasses.replace(run, recipe=recipe), 1000)
+    expected = [run.preprocessing.evaluation(examples.images[k]) for k in trained_on]
+    np.testing.assert_array_equal(inputs, np.stack(expected))

@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -49,14 +50,63 @@ def test_the_demo_leaves_a_network_two_files_and_a_page(demo_folder):
     assert not [path for path in demo_folder.iterdir() if path.name.startswith(".")]
 
 
-def test_a_run_is_exported(demo_folder, tmp_path):
+EXACT = {"saved_model", "model.tflite", "model.onnx", "web"}
+LOSSY = {
+    "model_float16.tflite",
+    "model_dynamic.tflite",
+    "model_int8.tflite",
+    "model_int8_io.tflite",
+    "model_int16x8.tflite",
+}
+
+
+def test_a_run_is_exported_to_every_format(demo_folder, tmp_path):
+    for package in ("tf2onnx", "onnxruntime"):
+        pytest.importorskip(package)
     out = tmp_path / "out"
-    done = python("-m", "tools.export", f"--run={demo_folder}", f"--out={out}", "--samples=16")
+    done = python(
+        "-m",
+        "tools.export",
+        f"--run={demo_folder}",
+        f"--out={out}",
+        "--samples=16",
+        "--representative=20",
+        "--min_snr_db=10",
+    )
     assert done.returncode == 0, done.stderr
     names = {path.name for path in out.iterdir()}
-    assert names == {"saved_model", "model.tflite", "report.json", "report.md"}
-    reports = json.loads((out / "report.json").read_text())["exports"]
-    assert {report["parity"]["samples"] for report in reports} == {16}
+    assert names == {*EXACT, *LOSSY, "report.json", "report.md"}
+    reports = {
+        report["file"]: report
+        for report in json.loads((out / "report.json").read_text())["exports"]
+    }
+    assert set(reports) == EXACT | LOSSY
+    assert {report["parity"]["samples"] for report in reports.values()} == {16}
+    for name in EXACT:
+        assert reports[name]["parity"]["max_error"] <= 1e-5
+    for name in LOSSY:
+        assert 10 <= reports[name]["parity"]["snr_db"] < 100
+        labels = zipfile.ZipFile(out / name).read("labels.txt").decode().split()
+        assert labels == json.loads((demo_folder / "classes.json").read_text())
+    saved = reports["saved_model"]["details"]["signatures"]
+    assert set(saved) == {"serve_uint8", "serve_jpeg"}
+
+
+def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_folder, tmp_path):
+    out = tmp_path / "out"
+    done = python(
+        "-m",
+        "tools.export",
+        f"--run={demo_folder}",
+        f"--out={out}",
+        "--formats=float16,float32",
+        "--samples=16",
+        "--min_snr_db=200",
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: model_float16.tflite was not written: its logits have")
+    assert {path.name for path in out.iterdir()} == {"model.tflite", "report.json", "report.md"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +115,11 @@ def test_a_run_is_exported(demo_folder, tmp_path):
         ([], "error: `--run` is required."),
         (["--run=nowhere"], "Received: workdir='nowhere', which lacks best.keras"),
         (["--run={demo}", "extra"], "error: Arguments must be flags. Received: extra"),
-        (["--run={demo}", "--out={out}", "--tolerance=0"], "error: saved_model was not written"),
+        (
+            ["--run={demo}", "--out={out}", "--tolerance=0", "--formats=saved_model"],
+            "error: saved_model was not written",
+        ),
+        (["--run={demo}", "--formats=int4"], "error: `formats` must be one of"),
     ],
 )
 def test_errors_are_one_line(arguments, message, demo_folder, tmp_path):

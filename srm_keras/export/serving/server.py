@@ -37,8 +37,7 @@ def serve(saved_model: str | os.PathLike, name: str, host: str, port: int) -> No
     check_saved_model(saved_model)
     check_address(host, port)
     app = application(SavedModelService(saved_model), name)
-    limits = {"limit_concurrency": MAX_CONNECTIONS, "access_log": False}
-    uvicorn.run(app, host=host, port=port, **limits)
+    uvicorn.run(app, host=host, port=port, limit_concurrency=MAX_CONNECTIONS, access_log=False)
 
 
 def check_address(host: str, port: int) -> None:

@@ -1,0 +1,1 @@
+"""What one image costs in exported files, beside each other."""

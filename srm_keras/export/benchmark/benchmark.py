@@ -1,0 +1,125 @@
+"""What recalibration modules add to the time of one image in exported networks."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from srm_keras.export.benchmark.files import NETWORKS, File, Network, random_images, write_files
+from srm_keras.export.benchmark.report import report_markdown
+from srm_keras.export.benchmark.timing import Spread, Times, paired_times, round_ratios
+from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.files import writable_file, write_json, write_text
+from srm_keras.validation import positive_int
+
+Row = dict[str, Any]
+WARM_UP = 3
+NAME = "benchmark_exported"
+
+
+def benchmark_exported(
+    networks: Sequence[Network] = NETWORKS,
+    rounds: int = 30,
+    out: str | os.PathLike | None = None,
+    environment: Mapping[str, Any] | None = None,
+    on_file: Callable[[Network, File], object] = lambda network, file: None,
+    on_network: Callable[[Network, list[Row]], object] = lambda network, rows: None,
+) -> dict[str, Any]:
+    """Time one image in every file of every network, in LiteRT with one thread.
+
+    The files of a network lie ready before the first is timed. Then each runs once a round, in
+    random order, on the wall's clock and on that of the thread (``timing``). What a module costs
+    is the median over the rounds of its time over that of the network without one.
+
+    Args:
+        networks: what to time.
+        rounds: measured times of each file.
+        out: a folder for ``benchmark_exported.json`` and ``.md``, both rewritten after each
+            network.
+        environment: what is known of the machine, for the report.
+        on_file: called after each file is written.
+        on_network: called after each network with its rows.
+
+    Returns:
+        What the JSON file holds: ``environment``, ``settings`` and ``rows``. A row has ``network``,
+        ``module``, ``form``, ``format``, ``size_bytes``, ``operators`` and ``pieces``; ``wall_ms``,
+        ``cpu_ms``, ``wall_ratio`` and ``cpu_ratio``, each with ``median``, ``lower`` and ``upper``
+        quartile; the times of all rounds; and the machine's ``load`` average before and after.
+
+    Raises:
+        ValueError: the Keras backend is not TensorFlow, or ``rounds`` or ``out`` is not one of the
+            above.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "The benchmark needs the TensorFlow backend of Keras. "
+            f"Received: {keras.config.backend()!r}"
+        )
+    positive_int("rounds", rounds)
+    ends = (".json", ".md") if out else ()
+    files = [writable_file("out", Path(out or "", NAME + end)) for end in ends]
+    report: dict[str, Any] = {
+        "environment": dict(environment or {}),
+        "settings": {"rounds": rounds, "warmup": WARM_UP, "threads": 1, "batch_size": 1},
+        "rows": [],
+    }
+    for network in networks:
+        rows = _time(network, rounds, partial(on_file, network))
+        report["rows"] += rows
+        if files:
+            write_json(files[0], report)
+            write_text(files[1], report_markdown(report))
+        on_network(network, rows)
+    return report
+
+
+def _time(network: Network, rounds: int, on_file: Callable[[File], object]) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_files(network, Path(folder), on_file)
+        image = random_images(network)[:1]
+        steps = {str(file): partial(TFLiteRunner(path), image) for file, path in paths.items()}
+        load = [os.getloadavg()[0]]
+        times = paired_times(steps, rounds, WARM_UP)
+        load.append(os.getloadavg()[0])
+        return [
+            {
+                "network": network.name,
+                "side": network.side,
+                **asdict(file),
+                "size_bytes": path.stat().st_size,
+                **_details(path),
+                **_numbers(times, file),
+                "load": load,
+            }
+            for file, path in paths.items()
+        ]
+
+
+def _details(path: Path) -> dict[str, int]:
+    details = tflite_details(path)
+    return {"operators": sum(details["operators"].values()), "pieces": details["partitions"]}
+
+
+def _numbers(times: Mapping[str, Times], file: File) -> dict[str, Any]:
+    own = times[str(file)]
+    ratios = round_ratios(times, str(file), str(file.plain))
+    spreads = {
+        "wall_ms": own.wall,
+        "cpu_ms": own.cpu,
+        "wall_ratio": ratios.wall,
+        "cpu_ratio": ratios.cpu,
+    }
+    return {
+        **{name: asdict(Spread.of(values)) for name, values in spreads.items()},
+        "rounds": {"wall_ms": _rounded(own.wall), "cpu_ms": _rounded(own.cpu)},
+    }
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 3) for value in values]

@@ -1,0 +1,128 @@
+"""The files that are timed: networks with modules, in forms and formats."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from srm_keras.export.deploy import deploy
+from srm_keras.export.folding import fold
+from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.models import CifarResNet, ResNet18, ResNet50
+
+PLAIN = "none"
+DEPLOYED, LAYERS = "deploy form", "folded layers"
+FORMS: dict[str, Callable[[keras.Model], keras.Model]] = {DEPLOYED: deploy, LAYERS: fold}
+IMAGES = 8
+
+
+@dataclass(frozen=True)
+class File:
+    """What a TFLite file holds.
+
+    Attributes:
+        module: name of a recalibration module, or ``"none"``.
+        form: a key of ``FORMS``.
+        format: of ``srm_keras.export.to_tflite``.
+    """
+
+    module: str
+    form: str = DEPLOYED
+    format: str = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.module}, {self.form}, {self.format}"
+
+    @property
+    def plain(self) -> "File":
+        """The file without module that this one is compared with."""
+        return File(PLAIN, DEPLOYED, self.format)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and the files of it that are timed beside each other.
+
+    Attributes:
+        name: for the report.
+        build: the builder; takes ``recalibration`` and ``input_shape``.
+        side: of the images in pixels.
+        files: what is timed; with each file its ``plain`` one.
+    """
+
+    name: str
+    build: Callable[..., keras.Model]
+    side: int
+    files: tuple[File, ...]
+
+
+def _files(deployed: tuple[str, ...], layers: tuple[str, ...]) -> tuple[File, ...]:
+    return (
+        *(File(module) for module in deployed),
+        *(File(module, LAYERS) for module in layers),
+        *(File(module, DEPLOYED, "int8") for module in (PLAIN, "se", "srm")),
+    )
+
+
+_ALL = _files((PLAIN, "srm", "se", "ge", "eca", "cbam"), ("srm", "se", "eca"))
+_MAIN = _files((PLAIN, "srm", "se"), ("srm", "se"))
+
+NETWORKS = (
+    Network("ResNet-50", ResNet50, 224, _ALL),
+    Network("ResNet-18", ResNet18, 224, _MAIN),
+    Network("CifarResNet-56 (bottleneck)", partial(CifarResNet, 56), 32, _MAIN),
+)
+QUICK = (Network("CifarResNet-8 (basic)", partial(CifarResNet, 8, block="basic"), 16, _MAIN),)
+
+
+def write_files(
+    network: Network, folder: Path, on_file: Callable[[File], object] = lambda file: None
+) -> dict[File, Path]:
+    """Write the files of a network, batch 1, with weights as they are initialized.
+
+    Weights that start at zero are random instead: a module whose gates are constant has tensors
+    without range, for which XNNPACK has no integer kernels.
+
+    Args:
+        network: what to write.
+        folder: where to, a folder that exists.
+        on_file: called after each file.
+    """
+    paths: dict[File, Path] = {}
+    for module in dict.fromkeys(file.module for file in network.files):
+        keras.backend.clear_session()
+        model = _model(network, module)
+        for file in network.files:
+            if file.module == module:
+                paths[file] = folder / f"{len(paths)}.tflite"
+                paths[file].write_bytes(_convert(model, file, random_images(network)))
+                on_file(file)
+    return {file: paths[file] for file in network.files}
+
+
+def random_images(network: Network) -> np.ndarray:
+    """Images of normally distributed numbers, float32 (8, side, side, 3)."""
+    shape = (IMAGES, network.side, network.side, 3)
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def _model(network: Network, module: str) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = network.build(
+        recalibration=None if module == PLAIN else module,
+        input_shape=(network.side, network.side, 3),
+    )
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        if not variable.numpy().any():
+            variable.assign(rng.normal(0.0, 0.1, variable.shape))
+    return model
+
+
+def _convert(model: keras.Model, file: File, images: np.ndarray) -> bytes:
+    representative = None if file.format == "float32" else images
+    conversion = Conversion(file.format, batch_size=1, representative=representative)
+    return conversion.convert(FORMS[file.form](model))

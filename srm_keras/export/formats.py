@@ -1,0 +1,136 @@
+"""Every format that a network is exported to, by name, and all of them into one folder."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from srm_keras.data import Preprocessing
+from srm_keras.export.checked import TOLERANCE, ExportError
+from srm_keras.export.foreign import require
+from srm_keras.export.onnx.exporter import to_onnx
+from srm_keras.export.report import ExportReport
+from srm_keras.export.serving.saved_model import to_saved_model
+from srm_keras.export.tflite.exporter import to_tflite
+from srm_keras.export.web.exporter import to_web
+from srm_keras.validation import one_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Attributes:
+        model: a functional classifier with one input.
+        samples: real images, prepared as for training, on which every file is compared.
+        representative: images like them, of the training split, from which the integer formats
+            take the range of every tensor.
+        preprocessing: how images are prepared.
+        classes: a name for each output.
+        tolerance: what the formats that compute in float32 are held to.
+        min_snr_db: what the others are held to, in dB; None for the bound of each format.
+    """
+
+    model: keras.Model
+    samples: np.ndarray
+    representative: np.ndarray
+    preprocessing: Preprocessing
+    classes: Sequence[str]
+    tolerance: float = TOLERANCE
+    min_snr_db: float | None = None
+
+    def described(self) -> dict[str, Any]:
+        """The arguments by which a file learns of labels and preprocessing."""
+        return {"preprocessing": self.preprocessing, "classes": list(self.classes)}
+
+    def float32(self) -> dict[str, Any]:
+        """``described()``, and the bound of what computes in float32."""
+        return {**self.described(), "tolerance": self.tolerance}
+
+
+def _saved_model(source: Source, path: Path) -> ExportReport:
+    return to_saved_model(source.model, path, source.samples, **source.float32())
+
+
+def _tflite(source: Source, path: Path, **options: Any) -> ExportReport:
+    bound = {"tolerance": source.tolerance, "min_snr_db": source.min_snr_db}
+    return to_tflite(source.model, path, source.samples, **options, **bound, **source.described())
+
+
+def _integer(source: Source, path: Path, **options: Any) -> ExportReport:
+    return _tflite(source, path, representative=source.representative, **options)
+
+
+def _onnx(source: Source, path: Path) -> ExportReport:
+    return to_onnx(source.model, path, source.samples, **source.float32())
+
+
+def _web(source: Source, path: Path) -> ExportReport:
+    return to_web(source.model, path, source.samples, **source.described())
+
+
+PACKAGES = {"onnx": ("tf2onnx", "onnxruntime")}
+
+# The file or folder of each format, and what writes it.
+FORMATS: dict[str, tuple[str, Callable[[Source, Path], ExportReport]]] = {
+    "saved_model": ("saved_model", _saved_model),
+    "float32": ("model.tflite", _tflite),
+    "float16": ("model_float16.tflite", partial(_tflite, format="float16")),
+    "dynamic": ("model_dynamic.tflite", partial(_tflite, format="dynamic")),
+    "int8": ("model_int8.tflite", partial(_integer, format="int8")),
+    "int8_io": ("model_int8_io.tflite", partial(_integer, format="int8", integer_io=True)),
+    "int16x8": ("model_int16x8.tflite", partial(_integer, format="int16x8")),
+    "onnx": ("model.onnx", _onnx),
+    "web": ("web", _web),
+}
+
+
+def export_formats(
+    source: Source,
+    folder: str | os.PathLike,
+    formats: Iterable[str] = tuple(FORMATS),
+    on_report: Callable[[ExportReport], None] = lambda report: None,
+) -> dict[str, str]:
+    """Export to every one of ``formats``; one that fails does not keep the others from it.
+
+    Args:
+        source: what is exported.
+        folder: for the files, one a format, and ``report.json`` and ``report.md`` on all of them.
+        formats: keys of ``FORMATS``.
+        on_report: called with the report on each file that was written.
+
+    Returns:
+        For each format that failed, why; no such file was written.
+
+    Raises:
+        ValueError: ``formats`` has an unknown name, or an argument fits no format; nothing of this
+            format was written.
+        ImportError: a package that a format needs is not installed; nothing was written.
+    """
+    names = [one_of("formats", name, FORMATS) for name in formats]
+    for name in names:
+        for package in PACKAGES.get(name, ()):
+            require(package)
+    failures = {}
+    for name in names:
+        file, export = FORMATS[name]
+        try:
+            on_report(export(source, Path(folder) / file))
+        except ExportError as error:
+            failures[name] = str(error)
+    return failures
+
+
+def available_formats() -> list[str]:
+    """The formats whose packages are installed."""
+    return [
+        name
+        for name in FORMATS
+        if all(importlib.util.find_spec(package) for package in PACKAGES.get(name, ()))
+    ]
