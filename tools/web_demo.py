@@ -74,8 +74,7 @@ def _comparison(run) -> Callable[[Path], None]:
     def compare(folder: Path) -> None:
         print(f"Answering {len(files)} images in headless Chromium …", flush=True)
         arguments = (run.model, folder, files, run.preprocessing, run.classes, folder.parent)
-        for decoder, comparison in compare_with_page(*arguments).items():
-            print(f"JPEG decoded {decoder}: {comparison}")
+        print(compare_with_page(*arguments))
 
     return compare
 

@@ -150,7 +150,15 @@ def _enlarged(layer: GatherExcite, gates, x):
     """Nearest-neighbour interpolation to the size of ``x``."""
     if any(side % layer.extent for side in x.shape[1:3]):
         return layer.interpolate(gates, like=x)
-    return layers.UpSampling2D(layer.extent, name=f"{layer.name}_gates")(gates)
+    height, width = x.shape[1:3]
+    enlarge = layers.Resizing(
+        height,
+        width,
+        interpolation="nearest",
+        data_format="channels_last",
+        name=f"{layer.name}_gates",
+    )
+    return enlarge(gates)
 
 
 def _gated(x, z, name: str):

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -9,8 +7,9 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.export import ExportError, to_saved_model, to_tflite
-from srm_keras.layers import list_recalibrations
+from srm_keras.layers import list_recalibrations, recalibration
 from srm_keras.models import CifarResNet
+from tests.support.specs import spec_id
 from tests.support.weights import feature_map, randomize
 
 MODULES = [None, *list_recalibrations()]
@@ -40,27 +39,6 @@ def test_exported_files_compute_what_the_network_computes(export_once, module):
             actual = run(path, exported.samples[:batch])
             assert actual.shape == (batch, 10)
             np.testing.assert_allclose(actual, expected[:batch], rtol=0, atol=1e-5)
-
-
-RUN_WITHOUT_KERAS = """
-import sys
-sys.modules["keras"] = sys.modules["srm_keras"] = None  # importing them fails
-import numpy as np
-import tensorflow as tf
-folder, images, outputs = sys.argv[1:]
-function = tf.saved_model.load(folder).signatures["serving_default"]
-np.save(outputs, function(image=tf.constant(np.load(images)))["output_0"])
-assert sys.modules["keras"] is None and sys.modules["srm_keras"] is None
-"""
-
-
-def test_a_saved_model_needs_no_keras(export_once, tmp_path):
-    exported = export_once("srm")
-    np.save(tmp_path / "images.npy", exported.samples)
-    files = [exported.saved_model, tmp_path / "images.npy", tmp_path / "outputs.npy"]
-    subprocess.run([sys.executable, "-c", RUN_WITHOUT_KERAS, *map(str, files)], check=True)
-    expected = exported.model(exported.samples, training=False)
-    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, rtol=0, atol=1e-5)
 
 
 def test_reports_hold_what_was_measured(export_once):
@@ -166,10 +144,22 @@ def test_unmerged_batch_norm_is_reported(tmp_path):
     assert "kept `bn`: its input 'image'" in (tmp_path / "report.md").read_text()
 
 
-def test_height_and_width_may_be_unknown(tmp_path):
+@pytest.mark.parametrize(
+    "module",
+    [
+        None,
+        "srm",
+        {"name": "ge", "extent": 2},
+        {"name": "ge", "extent": 4, "params": "theta_minus"},
+    ],
+    ids=spec_id,
+)
+def test_height_and_width_may_be_unknown(module, tmp_path):
     inputs = keras.Input((None, None, 3), name="image")
     x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    x = recalibration(module, name="module")(x) if module else x
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    randomize(model)
     to_tflite(model, tmp_path / "model.tflite", SAMPLES)
     to_saved_model(model, tmp_path / "saved_model", SAMPLES)
     images = feature_map((2, 11, 5, 3))

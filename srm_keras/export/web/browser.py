@@ -14,7 +14,7 @@ import numpy as np
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.files import read_json, write_json
 
-WEB_DEMO = Path(__file__).parents[2] / "docs" / "web_demo"
+WEB_DEMO = Path(__file__).parents[3] / "docs" / "web_demo"
 INSTALL = "cd docs/web_demo && npm ci --ignore-scripts"
 TIMEOUT = 600  # Seconds; a thousand small images take a few.
 

@@ -20,8 +20,6 @@ from srm_keras.export.web.browser import (
 from srm_keras.export.web.exporter import MODEL, PREDICTIONS
 from srm_keras.files import write_csv, write_json
 
-DECODERS = ("as_in_training", "accurate")
-
 
 @dataclass(frozen=True)
 class WebComparison:
@@ -49,13 +47,11 @@ def compare_with_page(
     preprocessing: Preprocessing,
     classes: Sequence[str],
     out: str | os.PathLike,
-) -> dict[str, WebComparison]:
+) -> WebComparison:
     """Run image files through the page in headless Chromium, and through TensorFlow and Keras.
 
-    Unlike the parity of ``to_web``, this includes decoding and resizing. TensorFlow decodes twice:
-    ``as_in_training``, where JPEG's cosine transform is libjpeg's fast one, and ``accurate``, with
-    the exact integer transform that browsers use. Writes ``web_comparison.csv``, a row for each
-    file, and ``web_comparison.json``.
+    Unlike the parity of ``to_web``, this includes decoding and resizing. Writes
+    ``web_comparison.csv``, a row for each file, and ``web_comparison.json``.
 
     Args:
         model: the Keras model that was exported.
@@ -65,9 +61,6 @@ def compare_with_page(
         classes: their names.
         out: folder for the two files.
 
-    Returns:
-        A comparison for each of the two decoders.
-
     Raises:
         ValueError: there are no files, or the network reads grey images.
         BrowserError: Chromium is missing or failed.
@@ -75,21 +68,19 @@ def compare_with_page(
     check_comparable(preprocessing, files)
     page = run_files_in_browser(Path(folder) / MODEL, files, preprocessing)
     scores = page.outputs[PREDICTIONS]
-    best = {"page": scores.argmax(axis=-1)}
-    result = {}
-    for decoder in DECODERS:
-        inputs = np.stack([_prepared(file, decoder, preprocessing) for file in files])
-        expected = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
-        best[decoder] = expected.argmax(axis=-1)
-        levels = 255 * np.abs(page.prepared - inputs) * preprocessing.std
-        result[decoder] = WebComparison(
-            images=len(files),
-            top1_agreement=float(np.mean(best[decoder] == best["page"])),
-            max_score_error=float(np.abs(scores - expected).max()),
-            mean_pixel_error=float(levels.mean()),
-            max_pixel_error=float(levels.max()),
-        )
-    _write(Path(out), files, {name: [classes[i] for i in best[name]] for name in best}, result)
+    inputs = np.stack([_prepared(file, preprocessing) for file in files])
+    expected = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
+    levels = 255 * np.abs(page.prepared - inputs) * preprocessing.std
+    best = {"page": scores.argmax(axis=-1), "keras": expected.argmax(axis=-1)}
+    result = WebComparison(
+        images=len(files),
+        top1_agreement=float(np.mean(best["page"] == best["keras"])),
+        max_score_error=float(np.abs(scores - expected).max()),
+        mean_pixel_error=float(levels.mean()),
+        max_pixel_error=float(levels.max()),
+    )
+    names = {name: [classes[i] for i in indices] for name, indices in best.items()}
+    _write(Path(out), files, names, result)
     return result
 
 
@@ -107,24 +98,19 @@ def check_comparable(preprocessing: Preprocessing, files: Sequence[Path]) -> Non
         raise BrowserError(f"To compare with the page, this is missing: {missing}")
 
 
-def _prepared(file: Path, decoder: str, preprocessing: Preprocessing) -> np.ndarray:
-    content = tf.constant(file.read_bytes())
-    if decoder == "accurate" and tf.io.is_jpeg(content):
-        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
-    else:
-        image = decode(content)
-    return preprocessing.evaluation(image).numpy()
+def _prepared(file: Path, preprocessing: Preprocessing) -> np.ndarray:
+    return preprocessing.evaluation(decode(tf.constant(file.read_bytes()))).numpy()
 
 
 def _write(
     out: Path,
     files: Sequence[Path],
     best: Mapping[str, Sequence[str]],
-    result: Mapping[str, WebComparison],
+    result: WebComparison,
 ) -> None:
     rows = [
         {"file": file.name, **{name: best[name][i] for name in best}}
         for i, file in enumerate(files)
     ]
     write_csv(out / "web_comparison.csv", rows)
-    write_json(out / "web_comparison.json", {name: asdict(one) for name, one in result.items()})
+    write_json(out / "web_comparison.json", asdict(result))
