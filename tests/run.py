@@ -1,7 +1,7 @@
 """Run the default suite: all of it on TensorFlow, the rest's share on each other backend.
 
-A process a backend, one after the other. Prints which backends were not tested because they are
-not installed, and fails if any suite fails.
+A process a backend, one after the other. Prints which backends and optional packages were not tested
+because they are not installed, and fails if any suite fails.
 """
 
 import importlib.util
@@ -11,6 +11,7 @@ import sys
 
 BACKENDS = ("tensorflow", "jax", "torch")
 WORKERS = "2"
+OPTIONAL = {"onnx": ("tf2onnx", "onnxruntime", "openvino"), "serving": ("starlette", "uvicorn")}
 
 
 def run(backend: str, arguments: list[str]) -> int:
@@ -36,6 +37,10 @@ def main(arguments: list[str]) -> int:
         print(f"{backend}: {'passed' if code == 0 else f'FAILED (pytest exit code {code})'}")
     for backend in missing:
         print(f"{backend}: NOT TESTED, not installed (pip install '.[{backend}]')")
+    for extra, packages in OPTIONAL.items():
+        absent = [name for name in packages if importlib.util.find_spec(name) is None]
+        if absent:
+            print(f"{', '.join(absent)}: NOT TESTED, not installed (pip install '.[{extra}]')")
     return 1 if missing == list(BACKENDS) or any(codes.values()) else 0
 
 
