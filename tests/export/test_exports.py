@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_saved_model, to_tflite
 from srm_keras.layers import list_recalibrations, recalibration
 from srm_keras.models import CifarResNet
@@ -257,7 +258,7 @@ def test_mixed_precision_networks_are_exported_in_float32(export, fold, tmp_path
     assert np.abs(mixed(samples) - np.asarray(exact(samples))).max() > 1e-5
 
     path = tmp_path / FILES[export]
-    report = export(mixed, path, samples, fold=fold)
+    report = export(mixed, path, samples, fold=fold, preprocessing=Preprocessing(16))
 
     assert report.parity.max_error <= 1e-5
     run = run_tflite if export is to_tflite else run_saved_model

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.data.image_folder.decode import decode
+from srm_keras.export.deploy import in_float32
 from srm_keras.export.parity import Parity, compare
 from srm_keras.export.runners import keras_runner
 from srm_keras.export.serving.graph import prepared_arrays, prepared_files
@@ -97,7 +98,7 @@ def signature_parities(
         preprocessing: of both.
     """
     loaded = tf.saved_model.load(path)
-    run = keras_runner(model)
+    run = keras_runner(in_float32(model))
     raw = raw_images(samples, preprocessing)
     files = np.array([_encoded(image, place) for place, image in enumerate(raw)], dtype=object)
 
