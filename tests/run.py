@@ -1,7 +1,7 @@
 """Run the default suite: all of it on TensorFlow, the rest's share on each other backend.
 
-A process a backend, one after the other. Prints which backends and optional packages were not tested
-because they are not installed, and fails if any suite fails.
+A process a backend, one after the other. Prints which backends and optional packages were not
+tested because they are not installed, and fails if any suite fails.
 """
 
 import importlib.util

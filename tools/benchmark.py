@@ -13,10 +13,10 @@ layers.json and layers.md. docs/complexity.md says how it measures.
 limit that decoding and resizing set and beside plain Keras and PyTorch loaders, and writes
 pipeline.json and pipeline.md. docs/data.md says how it measures.
 
-`exported` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56 without
-and with modules, in the form that the exporters write, as the folded layers, and in int8; it writes
-benchmark_exported.json and benchmark_exported.md, which says how it measures. Leave the machine
-alone meanwhile.
+`exported` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56
+without and with modules, in the form that the exporters write, as the folded layers, and in int8;
+it writes benchmark_exported.json and benchmark_exported.md, which says how it measures. Leave the
+machine alone meanwhile.
 """
 
 import sys
@@ -66,7 +66,8 @@ def exported() -> None:
     """Time exported networks."""
     from srm_keras.analysis.benchmark import environment
     from srm_keras.export.benchmark.benchmark import benchmark_exported
-    from srm_keras.export.benchmark.files import NETWORKS, QUICK as TINY
+    from srm_keras.export.benchmark.files import NETWORKS
+    from srm_keras.export.benchmark.files import QUICK as TINY
     from srm_keras.export.benchmark.report import rows_text
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.

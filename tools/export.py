@@ -29,7 +29,7 @@ SAMPLES = flags.DEFINE_integer(
 )
 REPRESENTATIVE = flags.DEFINE_integer(
     "representative",
-    256,
+    1000,
     "Number of training images from which integer formats take the range of every tensor.",
     lower_bound=1,
 )

@@ -26,13 +26,13 @@ class Samples:
 
 
 def evaluation_samples(run: Run, count: int) -> Samples:
-    """Return about ``count`` examples from all over the split, or all if there are fewer."""
+    """Return ``count`` examples from all over the split, or all if there are fewer."""
     split, examples = validation_examples(run.recipe)
     return _samples(run, split, examples, count)
 
 
 def representative_inputs(run: Run, count: int) -> np.ndarray:
-    """Return about ``count`` prepared images from all over what the run was trained on.
+    """Return ``count`` prepared images from all over what the run was trained on.
 
     They are prepared as for evaluation, float32 (N, image_size, image_size, channels).
     """
@@ -41,8 +41,8 @@ def representative_inputs(run: Run, count: int) -> np.ndarray:
 
 def _samples(run: Run, split: str, examples: Examples, count: int) -> Samples:
     """Examples at even distances: sources list their images class by class."""
-    step = max(len(examples) // count, 1)
-    chosen = examples.subset(range(0, len(examples), step)[:count])
+    count = min(count, len(examples))
+    chosen = examples.subset([k * len(examples) // count for k in range(count)])
     pairs = list(chosen.dataset().as_numpy_iterator())
     images = [image for image, _ in pairs]
     inputs = np.stack([run.preprocessing.evaluation(image).numpy() for image in images])

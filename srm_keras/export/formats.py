@@ -59,8 +59,8 @@ def _saved_model(source: Source, path: Path) -> ExportReport:
 
 
 def _tflite(source: Source, path: Path, **options: Any) -> ExportReport:
-    bound = {"tolerance": source.tolerance, "min_snr_db": source.min_snr_db}
-    return to_tflite(source.model, path, source.samples, **options, **bound, **source.described())
+    options |= {**source.float32(), "min_snr_db": source.min_snr_db}
+    return to_tflite(source.model, path, source.samples, **options)
 
 
 def _integer(source: Source, path: Path, **options: Any) -> ExportReport:

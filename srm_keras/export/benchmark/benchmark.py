@@ -122,4 +122,4 @@ def _numbers(times: Mapping[str, Times], file: File) -> dict[str, Any]:
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    return [round(value, 3) for value in values]
+    return [round(value, 4) for value in values]

@@ -8,15 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from srm_keras.export.deploy import deploy
-from srm_keras.export.folding import fold
+from srm_keras.export.compared_forms import DEPLOYED, FORMS, LAYERS
+from srm_keras.export.random_statistics import take_statistics
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.models import CifarResNet, ResNet18, ResNet50
 
 PLAIN = "none"
-DEPLOYED, LAYERS = "deploy form", "folded layers"
-FORMS: dict[str, Callable[[keras.Model], keras.Model]] = {DEPLOYED: deploy, LAYERS: fold}
-IMAGES = 8
+IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,9 @@ def write_files(
 ) -> dict[File, Path]:
     """Write the files of a network, batch 1, with weights as they are initialized.
 
-    Weights that start at zero are random instead: a module whose gates are constant has tensors
-    without range, for which XNNPACK has no integer kernels.
+    Kernels and biases that start at zero are random and positive instead, and batch norms have the
+    statistics of random images: XNNPACK has no integer kernels for tensors without range, as of
+    gates that are constant or hidden units that are all dead.
 
     Args:
         network: what to write.
@@ -104,7 +103,7 @@ def write_files(
 
 
 def random_images(network: Network) -> np.ndarray:
-    """Images of normally distributed numbers, float32 (8, side, side, 3)."""
+    """Images of normally distributed numbers, float32 (4, side, side, 3)."""
     shape = (IMAGES, network.side, network.side, 3)
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
@@ -117,8 +116,9 @@ def _model(network: Network, module: str) -> keras.Model:
     )
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
-        if not variable.numpy().any():
-            variable.assign(rng.normal(0.0, 0.1, variable.shape))
+        if variable.name != "beta" and not variable.numpy().any():
+            variable.assign(rng.uniform(0.1, 0.3, variable.shape))
+    take_statistics(model, random_images(network))
     return model
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from srm_keras.export.benchmark.files import DEPLOYED
+from srm_keras.export.compared_forms import DEPLOYED
 from srm_keras.tables import markdown_table, text_table
 
 Row = dict[str, Any]
@@ -27,8 +27,8 @@ round every file of a network runs once, all in one process and in an order that
 plain" is the median over the rounds of a file's time over that of the network without a module, in
 the same format and the same round, with quartiles; so it is not quite the ratio of the two medians.
 CPU: the same by the clock of the computing thread, which stands while others have the processor.
-Pieces: in how many parts LiteRT executes the graph. "Folded layers" are the modules as `fold` leaves
-them, "deploy form" is what the exporters write. Weights and images are random."""
+Pieces: in how many parts LiteRT executes the graph. "Folded layers" are the modules as `fold`
+leaves them, "deploy form" is what the exporters write. Weights and images are random."""
 
 
 def rows_text(rows: Sequence[Row]) -> str:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from srm_keras.data import Preprocessing, texture_shapes
-from srm_keras.layers.batch_norm import MOMENTUM
+from srm_keras.export.random_statistics import take_statistics
 from srm_keras.models import CifarResNet, ResNet18, ResNet50
 
 CLASSES = 10
@@ -98,7 +98,7 @@ def random_network(network: str, module: str, train: np.ndarray, seed: int) -> k
         if layer.name.endswith(settings.branch_end):
             layer.gamma.assign(DAMPING * layer.gamma)
     train = train[:STATISTICS_IMAGES]
-    _take_statistics(model, train)
+    take_statistics(model, train)
     classifier = model.get_layer("logits")
     classifier.bias.assign(classifier.bias - keras.ops.mean(model(train, training=False), axis=0))
     return model
@@ -113,11 +113,3 @@ def _random_value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -
         return np.zeros(shape)
     fan_in = max(int(np.prod(shape[:-1])), 1)
     return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
-
-
-def _take_statistics(model: keras.Model, train: np.ndarray) -> None:
-    """Set moving statistics to those of a batch: one step from zero takes 1 − momentum of them."""
-    model(train, training=True)
-    for variable in model.variables:
-        if variable.name in ("moving_mean", "moving_variance"):
-            variable.assign(variable / (1 - MOMENTUM))

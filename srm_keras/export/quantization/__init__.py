@@ -1,0 +1,1 @@
+"""What quantization costs trained networks, and where it is lost."""

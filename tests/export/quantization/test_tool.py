@@ -1,0 +1,67 @@
+"""The command line, in a process of its own: it defines absl flags."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_training import tiny_recipe, train_tiny
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+
+
+def study(*flags):
+    command = [sys.executable, "-m", "tools.quantization_study", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny_srm"
+    train_tiny(tiny_recipe(), folder)
+    return folder
+
+
+def test_a_run_is_studied_and_not_studied_again(run, tmp_path):
+    flags = (f"--runs={run}", f"--out={tmp_path}", "--representative=8,16")
+    first, second = study(*flags), study(*flags)
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    rows = json.loads((tmp_path / "quantization.json").read_text())["rows"]
+    assert len(first.stdout.splitlines()) == len(rows) + 1
+    head = {
+        "run": "tiny_srm",
+        "dataset": "texture_shapes, 10 classes",
+        "network": "cifar_resnet basic 8",
+        "module": "srm",
+        "seed": 0,
+        "images": 24,
+    }
+    assert head.items() <= rows[0].items()
+    assert {row["representative"] for row in rows} == {0, 8, 16}
+    page = (tmp_path / "quantization.md").read_text()
+    assert "## tiny_srm: srm, cifar_resnet basic 8, texture_shapes, 10 classes" in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "`--runs`, `--out` and `--representative` are required."),
+        (["a_run"], "Arguments must be flags. Received: a_run"),
+        (["--runs={run}", "--out={out}", "--representative=0"], "must be positive integers"),
+        (["--runs={run},{run}", "--out={out}"], "must be folders of different names"),
+        (["--runs={out}", "--out={out}"], "`workdir` must be a run folder"),
+    ],
+)
+def test_bad_command_lines_end_in_one_line(flags, message, run, tmp_path):
+    done = study(*(flag.format(run=run, out=tmp_path) for flag in flags))
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
