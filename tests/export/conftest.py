@@ -53,14 +53,20 @@ def _export(module: str | None, folder: Path) -> Exported:
     )
 
 
-@pytest.fixture
-def small_model():
+def small_network():
     """Convolution, batch norm, SRM and a classifier, with random weights and statistics."""
     inputs = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(16, 3, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn")(x)
     x = keras.layers.ReLU(name="relu")(SRM(name="recalibration")(x))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    model = keras.Model(inputs, keras.layers.Dense(7, activation="softmax", name="out")(x))
+    predictions = keras.layers.Dense(7, activation="softmax", dtype="float32", name="out")(x)
+    model = keras.Model(inputs, predictions)
     randomize(model, seed=3)
     return model
+
+
+@pytest.fixture
+def small_model():
+    """A network of its own for each test."""
+    return small_network()

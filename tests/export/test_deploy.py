@@ -83,7 +83,11 @@ def test_names_of_a_network_and_of_deploy_forms_do_not_meet():
     np.testing.assert_allclose(deployed(images)[0], model(images), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("spec", ["srm", {"name": "cbam", "reduction": 4}], ids=spec_id)
+@pytest.mark.parametrize(
+    "spec",
+    ["srm", pytest.param({"name": "cbam", "reduction": 4}, marks=pytest.mark.slow)],
+    ids=spec_id,
+)
 def test_a_deployed_network_is_saved_and_loaded_by_keras_alone(spec, tmp_path):
     deployed = deploy(network(spec))
     deployed.save(tmp_path / "model.keras")

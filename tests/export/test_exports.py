@@ -8,12 +8,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_saved_model, to_tflite
-from srm_keras.layers import list_recalibrations, recalibration
-from srm_keras.models import CifarResNet
-from tests.support.specs import spec_id
+from srm_keras.layers import recalibration
+from tests.export.conftest import small_network
+from tests.support.specs import every_module, spec_id
 from tests.support.weights import feature_map, randomize
 
-MODULES = [None, *list_recalibrations()]
+MODULES = every_module("srm", "cbam")
 FILES = {to_saved_model: "saved_model", to_tflite: "model.tflite"}
 SAMPLES = feature_map((5, 8, 8, 3))
 
@@ -243,22 +243,18 @@ def test_sequential_models_are_exported_too(export, tmp_path):
 @exporters
 @pytest.mark.parametrize("fold", [True, False])
 def test_mixed_precision_networks_are_exported_in_float32(export, fold, tmp_path):
-    def network(policy):
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy)
-        try:
-            model = CifarResNet(8, block="basic", recalibration="srm", input_shape=(16, 16, 3))
-        finally:
-            keras.config.set_dtype_policy(before)
-        randomize(model, seed=1)
-        return model
-
-    mixed, exact = network("mixed_float16"), network("float32")
-    samples = feature_map((3, 16, 16, 3))
+    exact = small_network()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        mixed = small_network()
+    finally:
+        keras.config.set_dtype_policy(before)
+    samples = SAMPLES[:3]
     assert np.abs(mixed(samples) - np.asarray(exact(samples))).max() > 1e-5
 
     path = tmp_path / FILES[export]
-    report = export(mixed, path, samples, fold=fold, preprocessing=Preprocessing(16))
+    report = export(mixed, path, samples, fold=fold, preprocessing=Preprocessing(8))
 
     assert report.parity.max_error <= 1e-5
     run = run_tflite if export is to_tflite else run_saved_model

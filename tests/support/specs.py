@@ -3,6 +3,7 @@
 import itertools
 
 import keras
+import pytest
 
 SRM_SPECS = [
     "srm",
@@ -47,6 +48,14 @@ SPECS = EVERY_SPEC if keras.config.backend() == "tensorflow" else CORE_SPECS
 
 # One of each kind, for the checks that are slow.
 NAMES = ["srm", "se", "ge", "eca", "cbam"]
+
+
+def every_module(*by_default: str | None) -> list:
+    """Parameters None and all of ``NAMES``; those that are not named here are marked ``slow``."""
+    return [
+        pytest.param(module, marks=[] if module in by_default else pytest.mark.slow)
+        for module in (None, *NAMES)
+    ]
 
 
 def spec_id(spec) -> str:

@@ -48,6 +48,7 @@ def measured(tmp_path_factory):
     return report, folder / "new", written
 
 
+@pytest.mark.slow
 def test_every_file_has_a_row_with_its_times(measured):
     report, _, written = measured
     assert [(row["module"], row["form"], row["format"]) for row in report["rows"]] == [
@@ -61,6 +62,7 @@ def test_every_file_has_a_row_with_its_times(measured):
             assert row[f"{clock}_ms"]["median"] == pytest.approx(np.median(times), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_ratios_are_to_the_plain_network_in_the_same_format_and_round(measured):
     rows = {(row["module"], row["form"], row["format"]): row for row in measured[0]["rows"]}
     for (_, _, format), row in rows.items():
@@ -72,12 +74,14 @@ def test_ratios_are_to_the_plain_network_in_the_same_format_and_round(measured):
             assert found == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 def test_only_the_deploy_form_stays_in_one_piece(measured):
     pieces = {(r["module"], r["form"], r["format"]): r["pieces"] for r in measured[0]["rows"]}
     assert pieces["none", DEPLOYED, "float32"] == pieces["srm", DEPLOYED, "float32"] == 1
     assert pieces["srm", LAYERS, "float32"] > 1
 
 
+@pytest.mark.slow
 def test_report_is_written(measured):
     report, folder, _ = measured
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -153,6 +157,7 @@ def test_targets_are_judged_by_the_median_ratio():
     ]
 
 
+@pytest.mark.slow
 def test_targets_stand_in_the_report(measured):
     report = measured[0]
     renamed = [{**r, "network": "ResNet-50"} for r in report["rows"]]

@@ -11,15 +11,16 @@ from srm_keras.export import ExportError, to_saved_model
 from srm_keras.export.onnx.exporter import to_onnx
 from srm_keras.export.onnx.onnx_runtime import onnx_runner
 from srm_keras.export.onnx.openvino import openvino_runner
-from srm_keras.layers import SRM, list_recalibrations
+from srm_keras.layers import SRM
 from srm_keras.models import CifarResNet
+from tests.support.specs import every_module
 from tests.support.weights import feature_map, randomize
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("tf2onnx")
 
-MODULES = [None, *list_recalibrations()]
+MODULES = every_module("srm", "eca")
 SAMPLES = feature_map((5, 16, 16, 3), seed=2)
 CLASSES = ["tree", "größer", "日本"] + [f"class {i}" for i in range(7)]
 PREPROCESSING = Preprocessing(image_size=16, mean=(0.4, 0.5, 0.6), std=(0.2,))

@@ -75,6 +75,7 @@ def run_plainly(path, inputs):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+@pytest.mark.slow
 def test_every_file_has_a_row(rows):
     names = ("form", "format", "in_float", "representative")
     assert [tuple(row[name] for name in names) for row in rows] == [
@@ -87,6 +88,7 @@ def test_every_file_has_a_row(rows):
     ]
 
 
+@pytest.mark.slow
 def test_a_row_says_how_far_its_file_is_from_the_network(rows, tmp_path):
     data, row = images(), one(rows)
     path = tmp_path / "model.tflite"
@@ -103,6 +105,7 @@ def test_a_row_says_how_far_its_file_is_from_the_network(rows, tmp_path):
     assert row["size_bytes"] == path.stat().st_size
 
 
+@pytest.mark.slow
 def test_rows_say_what_is_left_in_float(rows):
     assert one(rows)["float_tensors"] == one(rows, format="int16x8")["float_tensors"] == 0
     partly = [one(rows, in_float=f"{part} and after")["float_tensors"] for part in PARTS]
@@ -111,12 +114,14 @@ def test_rows_say_what_is_left_in_float(rows):
     assert one(rows, format="float32")["pieces"] == 1 < one(rows, LAYERS, "float32")["pieces"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_converted_has_a_row_with_the_reason(rows):
     failed = [row for row in rows if row["error"] is not None]
     assert failed == [one(rows, LAYERS, "int16x8")]
     assert "SQRT" in failed[0]["error"]
 
 
+@pytest.mark.slow
 def test_table_and_page_have_all_rows(folder, rows):
     with (folder / "quantization.csv").open() as file:
         table = list(csv.DictReader(file))
@@ -129,6 +134,7 @@ def test_table_and_page_have_all_rows(folder, rows):
     assert f"- {LAYERS}, int16x8 (16): " in page
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_it_was(folder, rows):
     """Nothing is loaded or made but the file that failed."""
     before, seen, loaded = (folder / "quantization.json").read_bytes(), [], []
@@ -243,6 +249,7 @@ def test_goals(srm, se, verdicts):
     assert tuple(goal[name] for name in names) == verdicts
 
 
+@pytest.mark.slow
 def test_goals_stand_on_the_page(folder):
     content = json.loads((folder / "quantization.json").read_text())
     page = study_markdown(content)
