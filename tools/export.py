@@ -4,10 +4,11 @@ r"""Exports a trained network to every format, batch norm folded, modules in dep
     python -m tools.export --run=runs/texture_shapes_srm --formats=saved_model,int8
 
 Reads a run folder of train.classify. Writes saved_model/, model.tflite, model_float16.tflite,
-model_dynamic.tflite, model_int8.tflite, model_int8_io.tflite, model_int16x8.tflite, model.onnx
-(where tf2onnx is installed), web/, report.json and report.md to --out, and no file that does not
-compute what the Keras model computes on evaluation images, to the bound of its format.
-docs/export.md says what each is for and what is in the report.
+model_dynamic.tflite, model_int8.tflite, model_int8_io.tflite, model_int8_float_modules.tflite (of a
+network with modules), model_int16x8.tflite, model.onnx (where tf2onnx is installed), web/,
+report.json and report.md to --out, and no file that does not compute what the Keras model computes
+on evaluation images, to the bound of its format. docs/export.md says what each is for and what is
+in the report.
 """
 
 import sys
@@ -21,8 +22,8 @@ CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which we
 FORMATS = flags.DEFINE_list(
     "formats",
     None,
-    "Of: saved_model, float32, float16, dynamic, int8, int8_io, int16x8, onnx, web. By default all "
-    "whose packages are installed.",
+    "Of: saved_model, float32, float16, dynamic, int8, int8_io, int8_float_modules, int16x8, onnx, "
+    "web. By default all that fit the network and whose packages are installed.",
 )
 SAMPLES = flags.DEFINE_integer(
     "samples", 256, "Number of evaluation images on which outputs are compared.", lower_bound=1
@@ -76,7 +77,7 @@ def _export(argv: Sequence[str]) -> dict[str, str]:
     )
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     out = Path(OUT.value or Path(RUN.value) / "export")
-    formats = FORMATS.value or available_formats()
+    formats = FORMATS.value or available_formats(run.model)
     failures = export_formats(source, out, formats, lambda report: print(report, flush=True))
     if len(failures) < len(formats):
         print(f"Wrote report.json and report.md to {out}")

@@ -19,6 +19,7 @@ from srm_keras.export.report import ExportReport
 from srm_keras.export.serving.saved_model import to_saved_model
 from srm_keras.export.tflite.exporter import to_tflite
 from srm_keras.export.web.exporter import to_web
+from srm_keras.layers import Recalibration
 from srm_keras.validation import one_of
 
 
@@ -85,6 +86,10 @@ FORMATS: dict[str, tuple[str, Callable[[Source, Path], ExportReport]]] = {
     "dynamic": ("model_dynamic.tflite", partial(_tflite, format="dynamic")),
     "int8": ("model_int8.tflite", partial(_integer, format="int8")),
     "int8_io": ("model_int8_io.tflite", partial(_integer, format="int8", integer_io=True)),
+    "int8_float_modules": (
+        "model_int8_float_modules.tflite",
+        partial(_integer, format="int8", float_modules=True),
+    ),
     "int16x8": ("model_int16x8.tflite", partial(_integer, format="int16x8")),
     "onnx": ("model.onnx", _onnx),
     "web": ("web", _web),
@@ -127,10 +132,12 @@ def export_formats(
     return failures
 
 
-def available_formats() -> list[str]:
-    """The formats whose packages are installed."""
+def available_formats(model: keras.Model) -> list[str]:
+    """The formats that fit ``model`` and whose packages are installed."""
+    modules = any(isinstance(layer, Recalibration) for layer in model.layers)
     return [
         name
         for name in FORMATS
         if all(importlib.util.find_spec(package) for package in PACKAGES.get(name, ()))
+        and (modules or name != "int8_float_modules")
     ]

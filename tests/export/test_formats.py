@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -14,10 +15,13 @@ def source(small_model):
     return Source(small_model, samples, samples[:6], Preprocessing(8), tuple("abcdefg"))
 
 
-def test_every_format_writes_a_file_of_its_own():
+def test_every_format_writes_a_file_of_its_own(small_model):
     files = [file for file, _ in FORMATS.values()]
-    assert len(set(files)) == len(files) == 9
-    assert set(available_formats()) <= set(FORMATS)
+    assert len(set(files)) == len(files) == 10
+    assert set(available_formats(small_model)) <= set(FORMATS)
+    plain = keras.Model(small_model.input, small_model.get_layer("bn").output)
+    assert "int8_float_modules" in available_formats(small_model)
+    assert "int8_float_modules" not in available_formats(plain)
 
 
 def test_one_failure_is_told_and_the_rest_is_written(source, tmp_path, monkeypatch):
@@ -60,5 +64,5 @@ def test_unknown_formats_and_missing_packages_are_refused_first(source, tmp_path
     monkeypatch.setitem(module.PACKAGES, "float32", ("no_such_package",))
     with pytest.raises(ImportError, match="'no_such_package' is needed"):
         export_formats(source, tmp_path, ["int8", "float32"])
-    assert "float32" not in available_formats()
+    assert "float32" not in available_formats(source.model)
     assert list(tmp_path.iterdir()) == []

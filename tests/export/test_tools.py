@@ -56,6 +56,7 @@ LOSSY = {
     "model_dynamic.tflite",
     "model_int8.tflite",
     "model_int8_io.tflite",
+    "model_int8_float_modules.tflite",
     "model_int16x8.tflite",
 }
 

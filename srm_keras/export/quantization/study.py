@@ -17,11 +17,11 @@ from srm_keras.export.deploy import in_float32
 from srm_keras.export.foreign import first_line
 from srm_keras.export.parity import centred_logits, outputs, signal_to_noise_db
 from srm_keras.export.quantization.rows import Rows
-from srm_keras.export.quantization.selective import PartlyInteger, recalibration_parts
 from srm_keras.export.runners import TFLiteRunner, keras_runner
 from srm_keras.export.tflite.conversion import FORMATS, Conversion
 from srm_keras.export.tflite.graph import read_graph, tflite_details
 from srm_keras.export.tflite.logits import tflite_logits
+from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
 from srm_keras.layers import Recalibration
 
 Row = dict[str, Any]

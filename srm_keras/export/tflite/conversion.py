@@ -77,7 +77,7 @@ class Conversion:
             self._configure(converter)
             try:
                 return converter.convert()
-            except (RuntimeError, ValueError) as error:  # ConverterError derives from Exception
+            except Exception as error:  # The converter's own has no public name.
                 raise ExportError(
                     f"{network.name!r} has no form in the format {self.format!r}: "
                     f"{first_line(error)}"

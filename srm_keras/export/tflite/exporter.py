@@ -17,6 +17,9 @@ from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.export.tflite.graph import tflite_details
 from srm_keras.export.tflite.logits import tflite_logits
 from srm_keras.export.tflite.metadata import add_metadata
+from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
+from srm_keras.layers import Recalibration
+from srm_keras.validation import boolean
 
 # The smallest signal-to-noise ratio of the logits that a format passes for good with, in dB.
 MIN_SNR_DB = {"float16": 40.0, "dynamic": 25.0, "int8": 20.0, "int16x8": 25.0}
@@ -29,6 +32,7 @@ def to_tflite(
     format: str = "float32",
     representative: np.ndarray | None = None,
     integer_io: bool = False,
+    float_modules: bool = False,
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float = TOLERANCE,
@@ -67,6 +71,8 @@ def to_tflite(
             ``samples``.
         integer_io: whether an integer format also takes and returns integers, int8 or int16, whose
             scale and zero point the file names.
+        float_modules: whether the recalibration modules of an int8 file compute in float32, which
+            is more exact, but not for hardware that has integers alone.
         batch_size: a fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
         fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
         tolerance: of float32, largest difference from the outputs of ``model``: absolute for
@@ -90,13 +96,19 @@ def to_tflite(
         images = check_samples(images, model, "samples" if images is samples else "representative")
         conversion = replace(conversion, representative=images)
 
+    _check_float_modules(boolean("float_modules", float_modules), conversion, model, fold)
+
     def write(network: keras.Model, file: Path) -> None:
-        file.write_bytes(conversion.convert(network))
+        file.write_bytes(
+            _partly_integer(model, network, conversion)
+            if float_modules
+            else conversion.convert(network)
+        )
         if preprocessing is not None or classes is not None:
             add_metadata(file, preprocessing, classes, model.name)
 
     file_format = Format(
-        name=conversion.name,
+        name=conversion.name + ", modules in float32" * float_modules,
         write=write,
         load=TFLiteRunner,
         bound=_bound(format, tolerance, min_snr_db),
@@ -104,6 +116,30 @@ def to_tflite(
         logits=tflite_logits,
     )
     return export(model, path, samples, file_format, fold)
+
+
+def _check_float_modules(
+    float_modules: bool, conversion: Conversion, model: keras.Model, fold: bool
+) -> None:
+    """Raise ``ValueError`` where modules cannot stay in float32."""
+    plain_int8 = conversion.format == "int8" and not conversion.integer_io
+    if float_modules and not (plain_int8 and conversion.batch_size is None and fold):
+        raise ValueError(
+            "`float_modules` needs the format 'int8' with float input and output, any batch and "
+            f"fold=True. Received: {conversion.name}, fold={fold}"
+        )
+    if float_modules and not any(isinstance(layer, Recalibration) for layer in model.layers):
+        raise ValueError(
+            "`float_modules` needs a model with recalibration layers. "
+            f"Received: {model.name!r}, which has none"
+        )
+
+
+def _partly_integer(model: keras.Model, network: keras.Model, conversion: Conversion) -> bytes:
+    assert conversion.representative is not None
+    parts = recalibration_parts(model, network)
+    converter = PartlyInteger(network, parts, conversion.representative)
+    return converter.file(set(parts.values()))
 
 
 def _bound(format: str, tolerance: float, min_snr_db: float | None) -> Bound:

@@ -135,6 +135,19 @@ def test_integer_formats_compute_in_integers_alone(form, integer, tmp_path):
     )
 
 
+def test_modules_can_stay_in_float(tmp_path):
+    whole, partly = tmp_path / "whole.tflite", tmp_path / "partly.tflite"
+    integer = to_tflite(network(), whole, SAMPLES, "int8", min_snr_db=10)
+    mixed = to_tflite(network(), partly, SAMPLES, "int8", float_modules=True, min_snr_db=10)
+    assert mixed.parity.snr_db > integer.parity.snr_db
+    assert mixed.format == "TFLite int8, modules in float32"
+    # Statistics, CFC and gates: as many float tensors as the module has, and not the convolutions.
+    assert tensor_types(whole).count("FLOAT32") == 2
+    assert 10 < tensor_types(partly).count("FLOAT32") < 20
+    expected = np.asarray(network()(SAMPLES, training=False), "float64")
+    assert np.abs(run_plainly(partly, SAMPLES) - expected).max() < 0.1
+
+
 def test_the_ratio_of_probabilities_is_that_of_the_logits_behind_them(tmp_path):
     with_softmax = to_tflite(network(), tmp_path / "a.tflite", SAMPLES, "int8", min_snr_db=10)
     without = to_tflite(
@@ -212,6 +225,8 @@ def test_labels_and_preprocessing_travel_with_the_file(tmp_path):
         ({"integer_io": 1, "format": "int8"}, "`integer_io` must be True or False"),
         ({"representative": SAMPLES}, "`representative` needs the format"),
         ({"representative": SAMPLES[:, :3], "format": "int8"}, "`representative` must be a non-em"),
+        ({"float_modules": True}, "`float_modules` needs the format 'int8'"),
+        ({"float_modules": True, "format": "int8", "batch_size": 1}, "`float_modules` needs the"),
         ({"batch_size": 0}, "`batch_size` must be a positive integer"),
         ({"min_snr_db": "20", "format": "int8"}, "`min_snr_db` must be a number"),
     ],
