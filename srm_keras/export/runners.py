@@ -51,10 +51,11 @@ class TFLiteRunner:
     Args:
         path: of the file.
         threads: of the interpreter.
+        **options: further arguments of ``Interpreter``.
     """
 
-    def __init__(self, path: str | os.PathLike, threads: int = 1):
-        self.interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
+    def __init__(self, path: str | os.PathLike, threads: int = 1, **options: Any):
+        self.interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads, **options)
         (self.input,) = self.interpreter.get_input_details()
         (self.output,) = self.interpreter.get_output_details()
         self.shape: tuple[int, ...] = ()

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from srm_keras.export.report import environment
-from srm_keras.files import read_json, writable_file, write_csv, write_json, write_text
+from srm_keras.export.resumed import resumed_rows
+from srm_keras.files import writable_file, write_csv, write_json, write_text
 from srm_keras.tables import markdown_table
 
 OPTIONAL_PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "openvino")
@@ -55,23 +56,7 @@ class Matrix:
 
     def _read(self) -> list[dict[str, Any]]:
         path = writable_file("out", self.folder / "parity.json")
-        if not path.exists():
-            return []
-        try:
-            content = read_json(path)
-            head = {name: content[name] for name in self.head}
-            cells = content["cells"]
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"`out` must not hold a parity.json that is no parity matrix. Received: {path}"
-            ) from None
-        for name, value in self.head.items():
-            if head[name] != value:
-                raise ValueError(
-                    f"`out` must be a folder without a matrix of another {name}: delete {path} or "
-                    f"choose another folder. Received: one of {head[name]}; now it is {value}"
-                )
-        return cells
+        return resumed_rows(path, "cells", self.head, "parity matrix")
 
     def _markdown(self) -> str:
         packages = self.head["environment"]["packages"]

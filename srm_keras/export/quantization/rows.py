@@ -5,7 +5,8 @@ from typing import Any
 
 from srm_keras.export.quantization.report import study_markdown
 from srm_keras.export.report import environment
-from srm_keras.files import read_json, writable_file, write_csv, write_json, write_text
+from srm_keras.export.resumed import resumed_rows
+from srm_keras.files import writable_file, write_csv, write_json, write_text
 
 Row = dict[str, Any]
 NAME = "quantization"
@@ -27,7 +28,9 @@ class Rows:
     def __init__(self, folder: Path, settings: dict[str, Any]):
         self.files = {end: writable_file("out", folder / f"{NAME}.{end}") for end in _ENDS}
         self.head = {"settings": settings, "environment": environment()}
-        self.rows: list[Row] = self._read(self.files["json"])
+        self.rows: list[Row] = resumed_rows(
+            self.files["json"], "rows", self.head, "quantization study"
+        )
 
     def find(self, key: Row) -> Row | None:
         """The row with these values, unless it is unknown or failed."""
@@ -43,24 +46,6 @@ class Rows:
         write_json(self.files["json"], study)
         write_csv(self.files["csv"], self.rows)
         write_text(self.files["md"], study_markdown(study))
-
-    def _read(self, path: Path) -> list[Row]:
-        if not path.exists():
-            return []
-        try:
-            study = read_json(path)
-            head, rows = {name: study[name] for name in self.head}, study["rows"]
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(
-                f"`out` must not hold a {path.name} that is no quantization study. Received: {path}"
-            ) from None
-        for name, value in self.head.items():
-            if head[name] != value:
-                raise ValueError(
-                    f"`out` must be a folder without a study of another {name}: delete {path} or "
-                    f"choose another folder. Received: one of {head[name]}; now it is {value}"
-                )
-        return rows
 
 
 _ENDS = ("json", "csv", "md")

@@ -10,6 +10,7 @@ import numpy as np
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.checked import TOLERANCE, Format, check_model, check_samples, export
+from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
@@ -128,7 +129,7 @@ def _check_float_modules(
             "`float_modules` needs the format 'int8' with float input and output, any batch and "
             f"fold=True. Received: {conversion.name}, fold={fold}"
         )
-    if float_modules and not any(isinstance(layer, Recalibration) for layer in model.layers):
+    if float_modules and not any(isinstance(x, Recalibration) for x in flatten(model).layers):
         raise ValueError(
             "`float_modules` needs a model with recalibration layers. "
             f"Received: {model.name!r}, which has none"
@@ -137,7 +138,7 @@ def _check_float_modules(
 
 def _partly_integer(model: keras.Model, network: keras.Model, conversion: Conversion) -> bytes:
     assert conversion.representative is not None
-    parts = recalibration_parts(model, network)
+    parts = recalibration_parts(flatten(model), network)
     converter = PartlyInteger(network, parts, conversion.representative)
     return converter.file(set(parts.values()))
 

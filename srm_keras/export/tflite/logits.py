@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import OpResolverType
 
 from srm_keras.export.runners import Runner, TFLiteRunner, dequantized
 from srm_keras.export.tflite.graph import read_graph, softmax_input
@@ -22,10 +22,8 @@ class _LogitsRunner(TFLiteRunner):
     """A file run by LiteRT's own kernels, which, unlike XNNPACK, leave every tensor readable."""
 
     def __init__(self, path: Path, index: int):
-        super().__init__(path)
-        self.interpreter = Interpreter(
-            model_path=str(path),
-            num_threads=1,
+        super().__init__(
+            path,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             experimental_preserve_all_tensors=True,
         )

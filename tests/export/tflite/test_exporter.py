@@ -148,6 +148,17 @@ def test_modules_can_stay_in_float(tmp_path):
     assert np.abs(run_plainly(partly, SAMPLES) - expected).max() < 0.1
 
 
+def test_modules_of_an_inner_model_stay_in_float_too(tmp_path):
+    inputs = keras.Input((16, 16, 3), name="image")
+    nested = keras.Model(inputs, network()(inputs))
+    counts = []
+    for name, model in (("flat", network()), ("nested", nested)):
+        path = tmp_path / f"{name}.tflite"
+        to_tflite(model, path, SAMPLES, "int8", float_modules=True, min_snr_db=10)
+        counts.append(tensor_types(path).count("FLOAT32"))
+    assert counts[0] == counts[1] > 10
+
+
 def test_the_ratio_of_probabilities_is_that_of_the_logits_behind_them(tmp_path):
     with_softmax = to_tflite(network(), tmp_path / "a.tflite", SAMPLES, "int8", min_snr_db=10)
     without = to_tflite(
@@ -227,13 +238,19 @@ def test_labels_and_preprocessing_travel_with_the_file(tmp_path):
         ({"representative": SAMPLES[:, :3], "format": "int8"}, "`representative` must be a non-em"),
         ({"float_modules": True}, "`float_modules` needs the format 'int8'"),
         ({"float_modules": True, "format": "int8", "batch_size": 1}, "`float_modules` needs the"),
+        (
+            {"float_modules": True, "format": "int8", "model": network(None)},
+            "`float_modules` needs a model with recalibration layers",
+        ),
         ({"batch_size": 0}, "`batch_size` must be a positive integer"),
         ({"min_snr_db": "20", "format": "int8"}, "`min_snr_db` must be a number"),
     ],
 )
 def test_wrong_arguments_are_refused(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        to_tflite(network(), tmp_path / "model.tflite", SAMPLES, **changes)
+        to_tflite(
+            **{"model": network(), "path": tmp_path / "model.tflite", "samples": SAMPLES, **changes}
+        )
     assert list(tmp_path.iterdir()) == []
 
 
