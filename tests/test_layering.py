@@ -19,7 +19,7 @@ ALLOWED = {
     "training": {"layers", "models", "data", "analysis"},
     "interop": {"layers", "models"},
 }
-SHARED = {"files", "html", "tables", "validation", "version"}
+SHARED = {"figures", "files", "html", "tables", "validation", "version"}
 
 
 def imported_modules(path: pathlib.Path) -> set[str]:

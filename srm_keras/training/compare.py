@@ -1,15 +1,15 @@
 """Several runs side by side: one picture, one table."""
 
-import json
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from srm_keras.files import read_json, write_csv, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
+from srm_keras.training.recipe import recalibration_label
 
 MAY_DIFFER = ("seed", "recalibration", "data.fold")
 
@@ -39,7 +39,7 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     _check_comparable(recipes, workdirs)
     groups: dict[str, list[Path]] = {}
     for recipe, workdir in zip(recipes, workdirs, strict=True):
-        groups.setdefault(_label(recipe), []).append(Path(workdir))
+        groups.setdefault(recalibration_label(recipe), []).append(Path(workdir))
     runs = [_run_row(folder, label) for label, folders in groups.items() for folder in folders]
     table = [
         _group_row(label, [r for r in runs if r["recalibration"] == label]) for label in groups
@@ -77,11 +77,6 @@ def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLi
                     f"fold only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
                     f"{name}={recipe.get(name)!r} in {str(workdir)!r}"
                 )
-
-
-def _label(recipe: Mapping[str, Any]) -> str:
-    spec = recipe["recalibration"]
-    return spec if isinstance(spec, str) else json.dumps(spec) if spec else "none"
 
 
 def _run_row(folder: Path, label: str) -> Row:

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srm_keras.files import read_csv, write_atomically
+from srm_keras.figures import PALETTE, save_figure
+from srm_keras.files import read_csv
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 QUANTITIES = ("loss", "accuracy")
 KINDS = {"": ("training", "--"), "val_": ("validation", "-")}  # column prefix: label, line
 
@@ -82,4 +81,4 @@ def _line(
 
 def _save(figure: Figure, panels: Mapping[str, Axes], path: str | os.PathLike) -> None:
     panels["loss"].legend(frameon=False, fontsize=9, handlelength=3)
-    write_atomically(path, lambda temporary: figure.savefig(temporary))
+    save_figure(figure, path)

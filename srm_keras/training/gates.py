@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from srm_keras.analysis.gates import gate_model
-from srm_keras.files import write_atomically
+from srm_keras.figures import save_figure
 from srm_keras.layers import Recalibration
 
 BINS = 50
@@ -41,7 +41,7 @@ def plot_gates(model: keras.Model, images: np.ndarray, path: str | os.PathLike) 
     axes.set_yticks(np.arange(len(counts)) + 0.5, list(counts), fontsize=8)
     axes.set(xlabel="gate", title=f"Gates of {len(images)} images, share of each block's gates")
     figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
-    write_atomically(path, lambda temporary: figure.savefig(temporary))
+    save_figure(figure, path)
     return True
 
 

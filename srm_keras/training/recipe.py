@@ -6,6 +6,7 @@ made from it, `resolve()` checks against it, and docs/training.md describes it.
 
 import contextlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -203,6 +204,13 @@ def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
         _assign(resolved, path, value)
     _check_together(resolved)
     return resolved
+
+
+def recalibration_label(recipe: Mapping[str, Any]) -> str:
+    """What tables and pictures call the module of a recipe (as read from JSON): ``"none"`` or its
+    name; a spec with options is its JSON."""
+    spec = recipe["recalibration"]
+    return spec if isinstance(spec, str) else json.dumps(spec) if spec else "none"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,52 @@
+"""Trained networks that an analysis sets side by side."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from srm_keras.training import Run, load_run
+from srm_keras.training.recipe import recalibration_label
+
+
+def analysed_runs(folders: Sequence[str], checkpoint: str = "best") -> dict[str, Run]:
+    """Return runs on the same data by the name of their module, in the order of ``folders``.
+
+    Where several have the same module, the name of the folder is added: ``"srm (seed_1)"``.
+
+    Args:
+        folders: run folders of ``train.classify``.
+        checkpoint: ``"best"`` or ``"last"``.
+
+    Raises:
+        ValueError: there is no folder or one is no run folder, two cannot be told apart, or the
+            runs do not read the same images in the same way.
+    """
+    if not folders:
+        raise ValueError("At least one run folder of train.classify is required.")
+    runs = [load_run(folder, checkpoint) for folder in folders]
+    for folder, run in zip(folders, runs, strict=True):
+        _check_same_data(folders[0], runs[0], folder, run)
+    modules = [recalibration_label(run.recipe.to_dict()) for run in runs]
+    shared = Counter(modules)
+    labels = [
+        module if shared[module] == 1 else f"{module} ({Path(folder).name})"
+        for module, folder in zip(modules, folders, strict=True)
+    ]
+    if len(set(labels)) < len(labels):
+        raise ValueError(
+            f"Run folders of the same module must differ in name. Received: {', '.join(folders)}"
+        )
+    return dict(zip(labels, runs, strict=True))
+
+
+def _check_same_data(folder: str, run: Run, other_folder: str, other: Run) -> None:
+    mine, its = run.recipe.data.to_dict(), other.recipe.data.to_dict()
+    differing = [
+        name for name in sorted(mine.keys() | its.keys()) if mine.get(name) != its.get(name)
+    ]
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"All runs must read the same data. Received: data.{name}={mine.get(name)} in {folder} "
+            f"and {its.get(name)} in {other_folder}"
+        )
