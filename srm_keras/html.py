@@ -9,6 +9,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --muted: #888; --good: #1a7f37; --bad: #cf222e; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+h3 { font-size: 1rem; margin-top: 1.6rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; }
 th { font-weight: 600; white-space: nowrap; } .numbers td { white-space: nowrap; }
@@ -32,9 +33,9 @@ def page(title: str, sections: Iterable[str]) -> str:
     )
 
 
-def section(heading: str, content: str) -> str:
-    """``content``, which is HTML, under a heading."""
-    return f"<h2>{escape(heading)}</h2>\n{content}\n"
+def section(heading: str, content: str, level: int = 2) -> str:
+    """``content``, which is HTML, under a heading of ``level`` 2 or 3."""
+    return f"<h{level}>{escape(heading)}</h{level}>\n{content}\n"
 
 
 def table(header: Sequence[str], rows: Iterable[Iterable[Any]], style: str = "") -> str:

@@ -4,9 +4,11 @@ r"""Counts the parameters and multiply-adds of a network.
     python -m tools.complexity --model=srm_resnet50 --per=block --csv=blocks.csv --json=all.json
     python -m tools.complexity --model=runs/my_run/best.keras --per=layer
     python -m tools.complexity --paper
+    python -m tools.complexity --formulas --model=resnet50
 
 The first form prints a table by stage. `--paper` prints tables 1 and 2 of the SRM paper beside
-this package's numbers. docs/complexity.md says what is counted.
+this package's numbers, and `--formulas` the parameters of every module in every stage by the
+formulas of its section 3.3 beside what is counted. docs/complexity.md says what is counted.
 """
 
 import sys
@@ -18,6 +20,12 @@ MODEL = flags.DEFINE_string(
     "model", None, "A name that srm_keras.models.build knows, or a path to a .keras file."
 )
 PAPER = flags.DEFINE_bool("paper", False, "Print the paper's tables 1 and 2 beside ours.")
+FORMULAS = flags.DEFINE_bool(
+    "formulas",
+    False,
+    "Print the paper's formulas for the parameters of modules beside what is counted in --model, "
+    "the name of a network without a module; resnet50 by default.",
+)
 PER = flags.DEFINE_enum("per", "stage", ["layer", "block", "stage"], "A row of the table and CSV.")
 INPUT_SHAPE = flags.DEFINE_list(
     "input_shape", None, "One image, such as 224,224,3. By default the network's own."
@@ -38,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     """Count a network, or those of the paper, as the flags say."""
     try:
         _check(argv)
-        _paper() if PAPER.value else _model()
+        _paper() if PAPER.value else _formulas() if FORMULAS.value else _model()
     except ValueError as error:
         sys.exit(f"error: {error}")
 
@@ -46,7 +54,9 @@ def main(argv: Sequence[str]) -> None:
 def _check(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if PAPER.value == (MODEL.value is not None):
+    if PAPER.value and (FORMULAS.value or MODEL.value is not None):
+        raise ValueError("Give either `--model` or `--paper`.")
+    if MODEL.value is None and not (PAPER.value or FORMULAS.value):
         raise ValueError("Give either `--model` or `--paper`.")
     from srm_keras.files import writable_file
 
@@ -94,13 +104,26 @@ def _input_shape() -> tuple[int, ...] | None:
 
 def _paper() -> None:
     from srm_keras.analysis import compare_complexity, comparison_text
-    from srm_keras.files import write_csv, write_json
 
     rows = []
     for row in compare_complexity(STRIDE_IN.value or "1x1"):
         rows.append(row)
         print(f"counted {row['model']}, {row['classes']} classes", file=sys.stderr)
     print(comparison_text(rows))
+    _write(rows)
+
+
+def _formulas() -> None:
+    from srm_keras.analysis.paper_formulas import compare_formulas, formulas_text
+
+    rows = list(compare_formulas(MODEL.value or "resnet50"))
+    print(formulas_text(rows))
+    _write(rows)
+
+
+def _write(rows: list[dict]) -> None:
+    from srm_keras.files import write_csv, write_json
+
     if CSV.value:
         write_csv(CSV.value, rows)
     if JSON.value:

@@ -4,20 +4,30 @@ r"""Compares recalibration modules by cross-validation: folds × modules × seed
         --config.data.fold_by=group --recalibrations=none,se,ge,eca,cbam,srm --folds=5 \
         --seeds=0,1,2 --workdir=runs/texture_shapes_folds
 
+A recipe file with a mapping RECALIBRATIONS names variants of modules, which are then compared where
+--recalibrations says nothing else (train/recipes/ablations.py).
+
 The same command goes on where an earlier one was stopped. docs/training.md describes the tables
 that it writes to --workdir.
 """
 
+import runpy
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import app, flags
+from ml_collections import config_flags
 
 from train import command_line
 
+MODULES = ("none", "se", "ge", "eca", "cbam", "srm")
+
 RECALIBRATIONS = flags.DEFINE_list(
     "recalibrations",
-    ["none", "se", "ge", "eca", "cbam", "srm"],
-    "Names of modules, or none; the first is the one that the others are compared with.",
+    None,
+    "Names of modules or of variants in the recipe file, or none; the first is the one that the "
+    "others are compared with. By default the recipe's variants, or else none and every module.",
 )
 FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds.", lower_bound=2)
 SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
@@ -25,20 +35,37 @@ SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
 
 def main(argv: Sequence[str]) -> None:
     """Runs the cross-validation, and prints its tables."""
-    from pathlib import Path
-
     from srm_keras.training import cross_validate
 
     with command_line.one_line_errors():
-        specs = {name: None if name == "none" else name for name in RECALIBRATIONS.value}
         cross_validate(
             command_line.CONFIG.value,
             command_line.WORKDIR.value,
-            specs,
+            _specs(RECALIBRATIONS.value),
             FOLDS.value,
             [_seed(text) for text in SEEDS.value],
         )
     print((Path(command_line.WORKDIR.value) / "summary.md").read_text())
+
+
+def _specs(names: Sequence[str] | None) -> dict[str, Any]:
+    """The spec of each name; by default, of the recipe's variants or else of all modules."""
+    from srm_keras.layers import list_recalibrations, recalibration
+    from srm_keras.validation import one_of
+
+    variants = _variants()
+    known = {"none": None} | {name: name for name in list_recalibrations()} | variants
+    chosen = list(variants) or list(MODULES) if names is None else names
+    specs = {name: known[one_of("recalibrations", name, known)] for name in chosen}
+    for spec in specs.values():
+        recalibration(spec)
+    return specs
+
+
+def _variants() -> dict[str, Any]:
+    """The mapping RECALIBRATIONS of the recipe file; empty where it has none."""
+    file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+    return runpy.run_path(file).get("RECALIBRATIONS", {})
 
 
 def _seed(text: str) -> int:

@@ -1,17 +1,52 @@
-"""What a network costs and what its gates do."""
+"""What a network costs, what its gates do, and the paper's tables and figures beside ours."""
 
 from srm_keras.analysis.complexity import Complexity, Cost, LayerCost, complexity
-from srm_keras.analysis.gates import gate_model
+from srm_keras.analysis.contact_sheet import contact_sheet, ranked_sheet
+from srm_keras.analysis.gate_correlation import (
+    BlockCorrelation,
+    GateCorrelation,
+    gate_correlation,
+)
+from srm_keras.analysis.gate_histograms import gate_histograms
+from srm_keras.analysis.gate_statistics import GateStatistics, gate_statistics
+from srm_keras.analysis.gates import channel_gates, gate_model
+from srm_keras.analysis.grad_cam import grad_cam
 from srm_keras.analysis.operations import register_operations
 from srm_keras.analysis.paper_complexity import compare_complexity, comparison_text
+from srm_keras.analysis.paper_formulas import compare_formulas, formulas_text
+from srm_keras.analysis.pruning import PruningCurve, pruning_curve, pruning_stages
+from srm_keras.analysis.static_pruning import StaticPruning, static_prune
+from srm_keras.analysis.top_activations import BlockActivations, TopActivations, top_activations
+from srm_keras.analysis.work import Work
 
 __all__ = [
+    "BlockActivations",
+    "BlockCorrelation",
     "Complexity",
     "Cost",
+    "GateCorrelation",
+    "GateStatistics",
     "LayerCost",
+    "PruningCurve",
+    "StaticPruning",
+    "TopActivations",
+    "Work",
+    "channel_gates",
     "compare_complexity",
+    "compare_formulas",
     "comparison_text",
     "complexity",
+    "contact_sheet",
+    "formulas_text",
+    "gate_correlation",
+    "gate_histograms",
     "gate_model",
+    "gate_statistics",
+    "grad_cam",
+    "pruning_curve",
+    "pruning_stages",
+    "ranked_sheet",
     "register_operations",
+    "static_prune",
+    "top_activations",
 ]

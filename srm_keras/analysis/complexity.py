@@ -9,68 +9,19 @@ from typing import Any
 
 import keras
 
-from srm_keras.analysis.operations import Shape, is_module, module_operations, multiply_adds
+from srm_keras.analysis.cost import COLUMNS, Cost, LayerCost
+from srm_keras.analysis.layer_work import layer_work
+from srm_keras.analysis.operations import is_module, is_registered, module_work
+from srm_keras.analysis.work import Shape
 from srm_keras.files import write_csv, write_json
 from srm_keras.layers.data_format import channel_axis
 from srm_keras.tables import text_table
-from srm_keras.validation import one_of
+from srm_keras.validation import one_of, positive_int
 
 LEVELS = ("layer", "block", "stage")
 
 _IN_STAGE = re.compile(r"(conv\d+)(_\d+)?_")
 _HEAD = ("pool", "logits", "predictions")
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Parameters, and operations on one image.
-
-    Attributes:
-        trainable: parameters that the optimizer changes.
-        non_trainable: the others: moving averages of batch norms, and frozen layers.
-        multiply_adds: in the convolutions and dense layers of the network outside the modules.
-        module_operations: in the recalibration modules, see ``srm_keras.analysis.operations``.
-    """
-
-    trainable: int = 0
-    non_trainable: int = 0
-    multiply_adds: int = 0
-    module_operations: int = 0
-
-    @property
-    def operations(self) -> int:
-        """``multiply_adds + module_operations``."""
-        return self.multiply_adds + self.module_operations
-
-    def __add__(self, other: "Cost") -> "Cost":
-        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
-        return Cost(*(mine + its for mine, its in pairs))
-
-    def to_dict(self) -> dict[str, int]:
-        """The four numbers and ``operations``."""
-        return {**dataclasses.asdict(self), "operations": self.operations}
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerCost:
-    """One layer, its place in the network and its cost.
-
-    Attributes:
-        name: of the layer.
-        type: its class name.
-        stage: ``"conv1"``, ``"conv2"``, … or ``"head"``; ``"other"`` for names unlike this
-            package's.
-        block: ``"conv2_6"`` for the sixth residual block of conv2; the stage outside of blocks.
-        output_shape: static, with a batch of one.
-        cost: parameters and operations.
-    """
-
-    name: str
-    type: str
-    stage: str
-    block: str
-    output_shape: Shape
-    cost: Cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +32,13 @@ class Complexity:
         model: name of the network.
         input_shape: of one image.
         layers: in network order, the input left out.
+        bytes_per_element: of feature maps and weights.
     """
 
     model: str
     input_shape: Shape
     layers: tuple[LayerCost, ...]
+    bytes_per_element: int = 4
 
     @property
     def blocks(self) -> dict[str, Cost]:
@@ -101,6 +54,11 @@ class Complexity:
     def total(self) -> Cost:
         """Cost of the whole network."""
         return sum((layer.cost for layer in self.layers), Cost())
+
+    @property
+    def traced(self) -> list[str]:
+        """Classes of modules without a count of their own, whose gates were traced."""
+        return sorted({layer.type for layer in self.layers if layer.traced})
 
     def to_rows(self, per: str = "layer") -> list[dict[str, Any]]:
         """Return one dict a layer, block or stage, in network order; no row for the total.
@@ -121,6 +79,8 @@ class Complexity:
         return {
             "model": self.model,
             "input_shape": list(self.input_shape),
+            "bytes_per_element": self.bytes_per_element,
+            "traced": self.traced,
             "total": self.total.to_dict(),
             "stages": self.to_rows("stage"),
             "blocks": self.to_rows("block"),
@@ -136,13 +96,15 @@ class Complexity:
         write_json(path, self.to_dict())
 
     def to_text(self, per: str = "stage") -> str:
-        """Return a table for people, with the total as its last line."""
+        """Return a table for people, with the total and the traced classes as last lines."""
         rows = [*self.to_rows(per), {per: "total", **self.total.to_dict()}]
-        columns = list(self.total.to_dict())
-        cells = [[row[per], *(f"{row[column]:,}" for column in columns)] for row in rows]
-        header = [per, *(column.replace("_", " ") for column in columns)]
+        cells = [[row[per], *(f"{row[column]:,}" for column in COLUMNS)] for row in rows]
+        header = [per, *(column.replace("_", " ") for column in COLUMNS)]
         size = "×".join(map(str, self.input_shape))
-        return f"{self.model}, one image of {size}\n\n{text_table(header, cells)}"
+        text = f"{self.model}, one image of {size}\n\n{text_table(header, cells)}"
+        if self.traced:
+            text += f"\n\nCounted by tracing their gates: {', '.join(self.traced)}"
+        return text
 
     def _grouped(self, key: Callable[[LayerCost], str]) -> dict[str, Cost]:
         groups: dict[str, Cost] = {}
@@ -151,20 +113,26 @@ class Complexity:
         return groups
 
 
-def complexity(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Complexity:
-    """Count the parameters and the operations of a functional network.
+def complexity(
+    model: keras.Model,
+    input_shape: tuple[int, ...] | None = None,
+    bytes_per_element: int = 4,
+) -> Complexity:
+    """Count the parameters, the operations and the memory traffic of a functional network.
 
     Args:
         model: a functional model with one input, of this package or with the same kinds of layers.
         input_shape: of one image, without the batch axis; needed where the height or width of the
             model's input is unknown. It may differ from the model's own in height and width.
+        bytes_per_element: of feature maps and weights: 4 for float32.
 
     Returns:
         The cost of each layer on one image, with sums by block, stage and in total.
 
     Raises:
         ValueError: the model is not functional, has several inputs, calls a layer twice or has a
-            layer whose cost is not known; or ``input_shape`` is not one the model could take.
+            layer whose cost is not known; ``input_shape`` is not one the model could take; or
+            ``bytes_per_element`` is not a positive integer.
 
     Reference:
         Lee et al. 2019, section 3.3 and table 1.
@@ -174,12 +142,13 @@ def complexity(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
             "`model` must be a functional keras.Model. "
             f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
         )
+    positive_int("bytes_per_element", bytes_per_element)
     shape = _image_shape(model, input_shape)
     costs = tuple(
-        _layer_cost(layer, layer_input, layer_output)
+        _layer_cost(layer, layer_input, layer_output, bytes_per_element)
         for layer, layer_input, layer_output in _static_shapes(model, shape)
     )
-    return Complexity(model.name, shape, costs)
+    return Complexity(model.name, shape, costs, bytes_per_element)
 
 
 def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Shape:
@@ -243,16 +212,22 @@ def _check_plain(layer: Any) -> None:
         )
 
 
-def _layer_cost(layer: keras.layers.Layer, input_shape: Any, output_shape: Shape) -> LayerCost:
+def _layer_cost(
+    layer: keras.layers.Layer, input_shape: Any, output_shape: Shape, bytes_per_element: int
+) -> LayerCost:
     stage, block = _place(layer.name)
     in_module = is_module(layer)
+    work = (module_work if in_module else layer_work)(layer, input_shape)
     cost = Cost(
         trainable=_parameters(layer.trainable_weights),
         non_trainable=_parameters(layer.non_trainable_weights),
-        multiply_adds=0 if in_module else multiply_adds(layer, input_shape),
-        module_operations=module_operations(layer, input_shape) if in_module else 0,
+        multiply_adds=0 if in_module else work.operations,
+        module_operations=work.operations if in_module else 0,
+        bytes_read=work.read * bytes_per_element,
+        bytes_written=work.written * bytes_per_element,
     )
-    return LayerCost(layer.name, type(layer).__name__, stage, block, output_shape, cost)
+    traced = in_module and not is_registered(layer)
+    return LayerCost(layer.name, type(layer).__name__, stage, block, output_shape, cost, traced)
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.curves import plot_run, plot_runs, read_metrics
+from srm_keras.training.gate_histograms import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
 from srm_keras.training.loop import train
 from srm_keras.training.optimizer import SGDWithL2
@@ -12,6 +13,7 @@ from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 from srm_keras.training.stopping import Interrupted
 
 __all__ = [
+    "GateHistograms",
     "Interrupted",
     "Run",
     "SGDWithL2",

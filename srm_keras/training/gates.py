@@ -1,53 +1,59 @@
-"""A picture of what the gates of a trained network do."""
+"""What a run folder says of the gates of its network."""
 
-import os
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
-from srm_keras.analysis.gates import gate_model
-from srm_keras.figures import save_figure
+from srm_keras.analysis.gate_histogram_plots import plot_gate_histograms
+from srm_keras.analysis.gate_histograms import gate_histograms
 from srm_keras.layers import Recalibration
+from srm_keras.training import run_folder
+from srm_keras.training.gate_histograms import GateHistograms
+from srm_keras.training.inputs import Inputs
 
-BINS = 50
+IMAGES = 64
 
 
-def plot_gates(model: keras.Model, images: np.ndarray, path: str | os.PathLike) -> bool:
-    """Draws the histogram of every block's gates as a PNG.
+def gate_histograms_of(
+    model: keras.Model,
+    inputs: Inputs,
+    folder: Path,
+    evaluated: Callable[[], AbstractContextManager],
+) -> list[GateHistograms]:
+    """The callback that follows the gates of a run; none for a network without gates."""
+    if not _has_gates(model):
+        return []
+    steps = inputs.recipe.eval_every
+    return [GateHistograms(gate_images(inputs), folder, 1, steps, evaluated)]
 
-    A row is a block, a column an interval of the gate's value, the darkness its share of the
-    block's gates over all images and channels.
 
-    Args:
-        model: The network.
-        images: (N, H, W, C), as the network reads them.
-        path: Of the PNG.
+def draw_last_gates(folder: Path, inputs: Inputs) -> None:
+    """Draws the gates of the last weights as `gates.png`; nothing for a network without gates."""
+    model = keras.saving.load_model(folder / run_folder.LAST)
+    if not _has_gates(model):
+        return
+    images = gate_images(inputs)
+    title = f"Gates of {len(images)} images, share of each block's gates"
+    histograms = {model.name: gate_histograms(model, [images])}
+    plot_gate_histograms(histograms, folder / run_folder.GATES, title)
 
-    Returns:
-        Whether there was anything to draw; a network without recalibration has no gates.
+
+def gate_images(inputs: Inputs) -> np.ndarray:
+    """At most 64 images from all over the validation split, prepared for evaluation.
+
+    Sources list their images class by class: the first ones would be of one class.
     """
-    if not any(isinstance(layer, Recalibration) for layer in model.layers):
-        return False
-    gates = gate_model(model)(images, training=False)
-    counts = gate_histograms(
-        {name: keras.ops.convert_to_numpy(values) for name, values in gates.items()}
-    )
-    figure = Figure(figsize=(9, 1.6 + 0.22 * len(counts)), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    shares = np.array(list(counts.values()))
-    picture = axes.imshow(shares, aspect="auto", cmap="Blues", extent=(0, 1, len(counts), 0))
-    axes.set_yticks(np.arange(len(counts)) + 0.5, list(counts), fontsize=8)
-    axes.set(xlabel="gate", title=f"Gates of {len(images)} images, share of each block's gates")
-    figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
-    save_figure(figure, path)
-    return True
+    split = inputs.validation
+    examples = inputs.evals[split]
+    count = min(IMAGES, len(examples))
+    chosen = examples.subset([k * len(examples) // count for k in range(count)])
+    batches = dataclasses.replace(inputs, evals={split: chosen}).evaluation(split)
+    return np.concatenate([np.asarray(images) for images, _ in batches])
 
 
-def gate_histograms(gates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each block, the (BINS,) shares of its gates in equal intervals of [0, 1]."""
-    return {
-        name: np.histogram(values, BINS, (0.0, 1.0))[0] / values.size
-        for name, values in gates.items()
-    }
+def _has_gates(model: keras.Model) -> bool:
+    return any(isinstance(layer, Recalibration) for layer in model.layers)

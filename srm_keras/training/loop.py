@@ -31,7 +31,7 @@ from srm_keras.training.distribution import (
     set_synchronized,
 )
 from srm_keras.training.evaluation import Predictions, predict
-from srm_keras.training.gates import plot_gates
+from srm_keras.training.gates import draw_last_gates, gate_histograms_of
 from srm_keras.training.inputs import Inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import resolve
@@ -219,9 +219,13 @@ def _callbacks(
         any_worker=session.distribution.any_worker,
         resumed=resumed,
     )
-    weights = SavedWeights(session.model, session.folder, session.log, session.evaluated)
-    saved = [weights] if chief else []
-    return [EvaluatedWeights(session.evaluated), session.log, *saved, keeper]
+    writers: list[keras.callbacks.Callback] = []
+    if chief:
+        writers = [
+            SavedWeights(session.model, session.folder, session.log, session.evaluated),
+            *gate_histograms_of(session.model, session.inputs, session.folder, session.evaluated),
+        ]
+    return [EvaluatedWeights(session.evaluated), session.log, *writers, keeper]
 
 
 @contextlib.contextmanager
@@ -278,7 +282,7 @@ def _finish(session: _Session) -> dict[str, Any]:
         "parameters": parameters,
         "seconds": session.log.seconds,
     }
-    _draw_gates(session)
+    draw_last_gates(folder, session.inputs)
     write_report(folder, result)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
     return result
@@ -288,13 +292,6 @@ def _scored(row: Mapping[str, float], predictions: Mapping[str, Predictions]) ->
     """Where the weights are from, and what they score on every split."""
     splits = {split: predicted.scores() for split, predicted in predictions.items()}
     return {"epoch": row["epoch"], "step": row["step"], "splits": splits}
-
-
-def _draw_gates(session: _Session) -> None:
-    """Draws the gates of the last weights on the first batch of the validation split."""
-    model = keras.saving.load_model(session.folder / run_folder.LAST)
-    images, _ = next(iter(session.inputs.evaluation(session.inputs.validation)))
-    plot_gates(model, images, session.folder / run_folder.GATES)
 
 
 def _count(variables: Sequence[keras.Variable]) -> int:

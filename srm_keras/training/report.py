@@ -13,7 +13,7 @@ from srm_keras.training import run_folder
 def write_report(folder: str | os.PathLike, result: Mapping[str, Any]) -> None:
     """Writes a self-contained page about the run in `folder` and its result, into it.
 
-    `gates.png` is shown where the folder has one.
+    Pictures of gates are shown where the folder has them.
     """
     run = Path(folder)
     recipe = read_json(run / run_folder.RECIPE)
@@ -22,8 +22,10 @@ def write_report(folder: str | os.PathLike, result: Mapping[str, Any]) -> None:
         html.section("Final numbers", html.table(*_scores(result), "numbers")),
         html.section("Curves", _picture(run / run_folder.CURVES, "loss and accuracy")),
     ]
-    if (run / run_folder.GATES).is_file():
-        sections.append(html.section("Gates", _picture(run / run_folder.GATES, "gates")))
+    gates = [run / name for name in (run_folder.GATES, run_folder.GATES_OVER_TRAINING)]
+    pictures = [_picture(path, path.stem) for path in gates if path.is_file()]
+    if pictures:
+        sections.append(html.section("Gates", "\n".join(pictures)))
     domains = _domains(result)
     if domains:
         header = ("split", "domain", "examples", "last weights")

@@ -21,6 +21,8 @@ METRICS = "metrics.csv"
 TIMING = "timing.csv"
 CURVES = "curves.png"
 GATES = "gates.png"
+GATES_TABLE = "gates_over_training.csv"
+GATES_OVER_TRAINING = "gates_over_training.png"
 BEST = "best.keras"
 LAST = "last.keras"
 PREDICTIONS = "predictions.csv"
@@ -28,7 +30,8 @@ RESULT = "result.json"
 REPORT = "report.html"
 FILES = (
     *(RECIPE, VERSIONS, PREPROCESSING, CLASSES),
-    *(METRICS, TIMING, CURVES, GATES, BEST, LAST, PREDICTIONS, RESULT, REPORT),
+    *(METRICS, TIMING, CURVES, GATES, GATES_TABLE, GATES_OVER_TRAINING),
+    *(BEST, LAST, PREDICTIONS, RESULT, REPORT),
 )
 
 CHECKPOINTS = "checkpoints"

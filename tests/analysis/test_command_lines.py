@@ -40,6 +40,45 @@ def test_complexity_prints_and_writes(tmp_path):
 
 
 @pytest.mark.slow
+def test_complexity_prints_the_papers_formulas(tmp_path):
+    result = run(
+        "tools.complexity",
+        "--formulas",
+        "--model=cifar_resnet20_basic",
+        f"--json={tmp_path / 'formulas.json'}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "srm: 6·N·C" in result.stdout
+    rows = json.loads((tmp_path / "formulas.json").read_text())
+    assert {row["module"] for row in rows} == {"srm", "se", "ge"}
+
+
+@pytest.mark.slow
+def test_ablations_from_the_recipe_to_the_papers_tables(tmp_path):
+    """Two variants of the recipe's own, trained by its smoke form, beside tables 6 and 7."""
+    trained = run(
+        "train.cross_validate",
+        "--config=train/recipes/ablations.py:smoke",
+        "--recalibrations=none,avg,mlp",
+        "--folds=2",
+        f"--workdir={tmp_path / 'folds'}",
+    )
+    assert trained.returncode == 0, trained.stderr
+    reported = run("tools.paper_tables", f"--runs={tmp_path / 'folds'}", f"--out={tmp_path}")
+    assert reported.returncode == 0, reported.stderr
+    page = (tmp_path / "paper_tables.md").read_text()
+    assert page.count("### Beside table 6") == page.count("### Beside table 7") == 1
+    assert "| SP + MLP |" in page
+    assert "SRM-ResNet-101 | 44.68 | 44,679,208 | 7.62 | 7.6060" in page
+    parts = json.loads((tmp_path / "paper_tables.json").read_text())
+    beside = next(part for part in parts if part["title"].startswith("Beside table 6"))
+    assert [row["module"] for row in beside["data"]["rows"]] == ["none", "AvgPool"]
+    assert beside["data"]["rows"][1]["splits"]["held_out"]["runs"] == 2
+    assert (tmp_path / "pictures" / "curves_1.png").is_file()
+    assert "data:image/png;base64," in (tmp_path / "paper_tables.html").read_text()
+
+
+@pytest.mark.slow
 def test_benchmark_layers(tmp_path):
     result = run("tools.benchmark", "layers", "--quick", f"--out={tmp_path}")
     assert result.returncode == 0, result.stderr
@@ -70,6 +109,17 @@ def test_benchmark_layers(tmp_path):
         (["tools.complexity"], "Give either `--model` or `--paper`"),
         (["tools.complexity", "--paper", "--model=resnet18"], "Give either"),
         (["tools.complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),
+        (
+            ["tools.paper_tables", "--out=/dev/null/x", "--runs=nowhere"],
+            "`out` must lie in a folder",
+        ),
+        (
+            [
+                *("train.cross_validate", "--config=train/recipes/ablations.py:smoke"),
+                *("--recalibrations=none,avgg", "--workdir=/dev/null/x"),
+            ],
+            "`recalibrations` must be one of",
+        ),
     ],
 )
 def test_bad_command_lines_end_in_one_line(arguments, message):

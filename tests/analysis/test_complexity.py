@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.analysis import Cost, complexity, gate_model
-from srm_keras.layers import Recalibration
 from srm_keras.models import CifarResNet, ResNet18, ResNet50, pyramid_outputs
 
 
@@ -181,9 +180,12 @@ def bare_operation():
     return keras.Model(x, keras.ops.multiply(x, x))
 
 
-class Strange(Recalibration):
-    def gates(self, inputs, training=None):
-        return inputs
+class Doubling(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 BAD_MODELS = [
@@ -196,8 +198,8 @@ BAD_MODELS = [
     (nested, "without nested models and bare operations. Received: 'inner'"),
     (bare_operation, "without nested models and bare operations"),
     (
-        lambda: CifarResNet(8, recalibration=Strange),
-        "Received: layer 'conv2_1_recalibration' of class Strange",
+        lambda: CifarResNet(8, recalibration=Doubling),
+        "Received: layer 'conv2_1_recalibration' of class Doubling, which is no Recalibration",
     ),
 ]
 
@@ -244,5 +246,6 @@ def test_the_text_ends_in_the_total(small):
     lines = result.to_text("block").splitlines()
     assert lines[0] == "cifar_resnet8_bottleneck, one image of 16×16×3"
     assert lines[-1].split()[0] == "total"
-    assert lines[-1].split()[-1] == f"{result.total.operations:,}"
+    assert lines[-1].split()[-4] == f"{result.total.operations:,}"
+    assert lines[-1].split()[-1] == f"{result.total.bytes_moved:,}"
     assert len(lines) == len(result.blocks) + 5

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.analysis import register_operations
-from srm_keras.analysis.operations import module_operations, multiply_adds
-from srm_keras.layers import SRM, Recalibration, recalibration
+from srm_keras.analysis.operations import module_operations, module_work, multiply_adds
+from srm_keras.analysis.work import Work
+from srm_keras.layers import Recalibration, recalibration
 
 # By hand for a 4×6 map of 32 channels, 768 elements. MLP of 32 → 2 → 32: 128.
 MODULES = [
@@ -95,31 +96,77 @@ def test_global_gather_refuses_another_map_size():
         module_operations(layer, (1, 8, 6, 8))
 
 
-class Halving(Recalibration):
+class Halving(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
+
+
+def test_an_unregistered_layer_that_is_no_recalibration_is_refused():
+    with pytest.raises(ValueError, match=r"Halving takes\. Register it with .* no Recalibration"):
+        module_operations(Halving(), (1, 4, 6, 8))
+
+
+class Constant(Recalibration):
     def gates(self, inputs, training=None):
         return keras.ops.full((1, 1, 1, 1), 0.5)
 
 
-class NearlySRM(SRM):
-    pass
-
-
-@pytest.mark.parametrize("layer", [Halving(name="h"), NearlySRM(name="n")])
-def test_an_unknown_module_is_refused_even_when_it_inherits(layer):
-    layer.build((None, 4, 6, 8))
-    with pytest.raises(ValueError, match=f"{type(layer).__name__} takes. Register it with"):
-        module_operations(layer, (1, 4, 6, 8))
-
-
-def test_a_registered_module_is_counted():
-    class Doubling(Recalibration):
+def test_a_registered_module_is_counted_as_its_counter_says():
+    class Registered(Constant):
         pass
 
-    @register_operations(Doubling)
-    def count(layer, input_shape):
-        return math.prod(input_shape)
+    assert module_operations(Registered(), (1, 4, 6, 8)) == 4 * 6 * 8
 
-    assert module_operations(Doubling(), (1, 4, 6, 8)) == 4 * 6 * 8
+    @register_operations(Registered)
+    def count(layer, input_shape):
+        return Work(operations=7, read=2, written=3)
+
+    assert module_operations(Registered(), (1, 4, 6, 8)) == 7
+    assert module_work(Registered(), (1, 4, 6, 8)) == Work(7, 2, 3)
+
+
+def test_where_a_counter_gives_operations_alone_the_trace_gives_the_memory():
+    class Registered(Constant):
+        pass
+
+    register_operations(Registered)(lambda layer, input_shape: 5)
+    assert module_work(Registered(), (1, 4, 6, 8)) == Work(5, 192 + 1, 192)
+
+
+# By hand for the same map: 768 elements of 24 pixels and 32 channels, read and written.
+TRAFFIC = [
+    ("se", 2 * 768 + (32 + 66) + (2 + 96) + 32, 32 + 2 + 32 + 768),
+    ("eca", 2 * 768 + 32 + 3 + 32, 32 + 32 + 768),
+    # mean; deviations from it; 2 weights and a bias a channel; product
+    ("srm", 3 * 768 + 32 + (64 + 96) + 32, 32 + 32 + 32 + 768),
+    ({"name": "srm", "batch_norm": False}, 3 * 768 + 32 + (64 + 96) + 32, 3 * 32 + 768),
+    ({"name": "srm", "pooling": ["std"]}, 3 * 768 + 32 + (32 + 64) + 32, 3 * 32 + 768),
+    ({"name": "srm", "pooling": ["max"]}, 2 * 768 + (32 + 64) + 32, 2 * 32 + 768),
+    ("ge", 2 * 768 + (768 + 32) + 32, 32 + 768),
+    ({"name": "ge", "params": "theta_minus"}, 2 * 768 + 32, 32 + 768),
+    # gather to 2×3 pixels, interpolate, multiply by gates of the map's size
+    (
+        {"name": "ge", "extent": 2},
+        768 + (9 * 32 + 32) + 6 * 32 + 2 * 768,
+        6 * 32 + 2 * 768,
+    ),
+    (
+        "cbam",
+        # two statistics, their MLPs and sum; x·M_c; two statistics; 7×7; M_c·M_s; x·gates
+        2 * (768 + 98 + 98) + 64 + (768 + 32) + 2 * 768 + (48 + 98) + (32 + 24) + 2 * 768,
+        2 * (32 + 2 + 32) + 32 + 768 + 2 * 24 + 24 + 768 + 768,
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "read", "written"), TRAFFIC)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_memory_traffic_by_hand(spec, read, written, data_format):
+    shape = (1, 4, 6, 32) if data_format == "channels_last" else (1, 32, 4, 6)
+    layer = recalibration(spec, data_format=data_format)
+    layer.build(shape)
+    work = module_work(layer, shape)
+    assert (work.read, work.written) == (read, written)
 
 
 def test_an_unknown_layer_is_refused():

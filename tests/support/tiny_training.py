@@ -11,6 +11,11 @@ from srm_keras.training import default_recipe, loop, state_keeper, train
 
 STEPS, EVAL_EVERY = 8, 4
 
+SAME = (
+    *("metrics.csv", "curves.png", "predictions.csv"),
+    *("gates.png", "gates_over_training.csv", "gates_over_training.png"),
+)
+
 
 class Killed(BaseException):
     """Stands for a process that is gone: nothing catches it."""
@@ -74,10 +79,9 @@ def _death(step):
 
 
 def assert_same_run(one, other):
-    """The weights, the metrics and the curves of two runs are equal to the bit."""
-    assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
-    assert (one / "curves.png").read_bytes() == (other / "curves.png").read_bytes()
-    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    """The weights, the tables and the pictures of two runs are equal to the bit."""
+    for name in SAME:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
     for name in ("last.keras", "best.keras"):
         assert_same_arrays(weights(one / name), weights(other / name))
     assert_same_arrays(newest_state(one), newest_state(other))

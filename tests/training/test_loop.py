@@ -45,14 +45,14 @@ def accuracy(run, split):
 
 def test_every_file_is_there_and_no_other(folder):
     assert sorted(file.name for file in folder.iterdir()) == sorted((*FILES, *FOLDERS))
-    for picture in ("curves.png", "gates.png"):
+    for picture in ("curves.png", "gates.png", "gates_over_training.png"):
         Image.open(folder / picture).verify()
 
 
 def test_the_report_needs_no_other_file_and_holds_the_final_numbers(folder):
     page = (folder / "report.html").read_text()
     result = json.loads((folder / "result.json").read_text())
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 3
     assert 'src="http' not in page
     assert "href" not in page
     for name in ("best", "last"):

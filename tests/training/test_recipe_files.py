@@ -22,6 +22,7 @@ def get_config(path, form):
 
 def test_there_are_recipes():
     assert {path.stem for path in RECIPES} == {
+        "ablations",
         "cifar10",
         "cifar100",
         "dtd",
@@ -93,6 +94,12 @@ def test_the_papers_numbers(name):
         side = recipe.data.preprocessing.image_size
         model = build_model(recipe, (side, side, 3), classes)
         assert sum(math.prod(v.shape) for v in model.trainable_variables) == parameters
+
+
+def test_the_ablations_have_a_form_for_a_desk():
+    recipe = resolve(get_config(RECIPES[0].with_name("ablations.py"), "desk"))
+    assert (recipe.data.name, recipe.model.options.block) == ("texture_shapes", "bottleneck")
+    assert 100 < recipe.steps <= 2_000
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -1,0 +1,34 @@
+"""The graph of a model that calls each of its layers once."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+
+def single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """Yield each layer or operation with the tensors it takes and gives, inputs before outputs.
+
+    Raises:
+        ValueError: a layer is called twice: then ``layer.input`` and ``layer.output`` do not tell
+            all of the graph.
+    """
+    known = {id(tensor) for tensor in model.inputs}
+    for operation in model.operations:
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        inputs, outputs = map(keras.tree.flatten, (operation.input, operation.output))
+        _check(model, inputs, known)
+        known |= {id(tensor) for tensor in outputs}
+        yield operation, inputs, outputs
+    _check(model, model.outputs, known)
+
+
+def _check(model: keras.Model, tensors: Sequence[Any], known: set[int]) -> None:
+    for tensor in tensors:
+        if id(tensor) not in known:
+            raise ValueError(
+                "`model` must call each of its layers once, and before any other model does. "
+                f"Received: {model.name!r}, in which a tensor {tensor.name!r} comes from a later "
+                "call of a shared layer"
+            )

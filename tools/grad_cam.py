@@ -1,0 +1,137 @@
+r"""Shows where trained networks see the evidence for a class (Grad-CAM), runs side by side.
+
+    python -m tools.grad_cam --runs=runs/none,runs/se,runs/srm --out=analysis/grad_cam
+    python -m tools.grad_cam --runs=runs/srm --out=analysis/grad_cam --method=grad_cam++ photos/
+
+Reads run folders of train.classify that were trained on the same data. The images come from all
+over their evaluation split, or are the files and folders that are named. Writes to --out:
+
+    grad_cam.png   a row an image; the class that a run predicts, green if it is right, else red
+    grad_cam.json  the predictions, and the class of each map
+    grad_cam.npz   the maps of each run, float32 (images, h, w) in [0, 1], by the run's name
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+
+RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
+OUT = flags.DEFINE_string("out", None, "Folder for the results.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
+METHOD = flags.DEFINE_enum("method", "grad_cam", ["grad_cam", "grad_cam++"], "Which maps.")
+LAYER = flags.DEFINE_string(
+    "layer", None, "Layer with the feature map; by default the output of the last residual block."
+)
+IMAGES = flags.DEFINE_integer(
+    "images", 12, "Number of evaluation images, where no files are named.", lower_bound=1
+)
+CLASS = flags.DEFINE_enum(
+    "class", "predicted", ["predicted", "true"], "The class that the maps are for."
+)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Explain the runs that the flags name."""
+    try:
+        _explain(argv[1:])
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def _explain(paths: Sequence[str]) -> None:
+    if not (RUNS.value and OUT.value):
+        raise ValueError("`--runs` and `--out` are required.")
+    if paths and CLASS.value == "true":
+        raise ValueError("`--class` must be predicted for image files. Received: --class=true")
+    from srm_keras.files import writable_file
+    from tools.analysed_runs import analysed_runs
+
+    logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
+    out = writable_file("out", Path(OUT.value) / "grad_cam.png").parent
+    runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    first = next(iter(runs.values()))
+    inputs, names, labels = _images(first, paths)
+    explained = {
+        label: _explained(folder, run, inputs, labels)
+        for folder, (label, run) in zip(RUNS.value, runs.items(), strict=True)
+    }
+    _write(out, first, inputs, names, labels, explained)
+    for label, network in explained.items():
+        print(_summary(label, network, labels))
+    print(f"Wrote grad_cam.png, grad_cam.json and grad_cam.npz to {out}")
+
+
+def _images(run, paths: Sequence[str]):
+    """Prepared images, what to call them, and their classes if these are known."""
+    from srm_keras.export.predictions import image_files
+    from tools.run_images import file_inputs
+    from tools.run_samples import evaluation_samples
+
+    if paths:
+        files = image_files(paths)
+        return file_inputs(run, files), [file.name for file in files], None
+    samples = evaluation_samples(run, IMAGES.value)
+    return samples.inputs, [run.classes[label] for label in samples.labels], samples.labels
+
+
+def _explained(folder: str, run, inputs, labels):
+    from srm_keras.analysis.grad_cam import grad_cam
+    from srm_keras.analysis.heat_map import Explained
+
+    scores = run.model.predict(inputs, verbose=0)
+    predicted = scores.argmax(axis=-1)
+    shown = labels if CLASS.value == "true" else predicted
+    try:
+        maps = grad_cam(run.model, inputs, shown, LAYER.value, METHOD.value)
+    except ValueError as error:
+        raise ValueError(f"In {folder}: {error}") from None
+    return Explained(maps, shown, predicted, scores.max(axis=-1))
+
+
+def _write(out: Path, run, inputs, names, labels, explained) -> None:
+    import numpy as np
+
+    from srm_keras.analysis.heat_map import heat_map_sheet
+    from srm_keras.analysis.image_grid import save_picture
+    from srm_keras.files import write_atomically, write_json
+    from tools.run_images import pixels
+
+    maps = {label: network.maps for label, network in explained.items()}
+    write_atomically(out / "grad_cam.npz", lambda file: np.savez_compressed(file, **maps))
+    write_json(out / "grad_cam.json", _record(run.classes, names, labels, explained))
+    title = "Grad-CAM++" if METHOD.value == "grad_cam++" else "Grad-CAM"
+    title += f" at {LAYER.value}" if LAYER.value else ""
+    title += f", {CLASS.value} class, red: most"
+    images = pixels(run.preprocessing, inputs)
+    sheet = heat_map_sheet(images, names, explained, run.classes, title, labels)
+    save_picture(sheet, out / "grad_cam.png")
+
+
+def _record(classes, names, labels, explained) -> dict:
+    """What JSON holds."""
+    images = []
+    for index, name in enumerate(names):
+        known = {"file": name} if labels is None else {"class": name}
+        predictions = {
+            label: {
+                "predicted": classes[network.predicted[index]],
+                "score": round(float(network.scores[index]), 6),
+                "map_for": classes[network.shown[index]],
+            }
+            for label, network in explained.items()
+        }
+        images.append({**known, "runs": predictions})
+    return {"method": METHOD.value, "layer": LAYER.value or "last feature map", "images": images}
+
+
+def _summary(label: str, network, labels) -> str:
+    count = len(network.predicted)
+    if labels is None:
+        return f"{label}: {count} images"
+    return f"{label}: {int((network.predicted == labels).sum())} of {count} images right"
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,155 @@
+r"""Shows the images that lead to the highest weight of each channel (figs. 7 and 10 of the paper).
+
+    python -m tools.top_activations --runs=runs/se,runs/srm --out=analysis/top
+
+Reads run folders of train.classify that were trained on the same data, and looks at the images of
+their evaluation split. Writes to --out:
+
+    top_<block>.png     for each of --blocks the top image of each channel, runs side by side
+    ranked_<block>.png  the --top images of the first 16 channels, with the channel's weight
+    top.csv             run, block, channel, rank, image, label, weight, for each of --blocks
+    diversity.csv/.json how far the channels of every block differ in their top images
+    diversity.png       the same as bars, beside what chance would give
+
+Images are numbered from 0 in the order of the split; with --samples, among those chosen from it.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+
+RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
+OUT = flags.DEFINE_string("out", None, "Folder for the results.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
+BLOCKS = flags.DEFINE_list(
+    "blocks", [], "Blocks to draw, such as conv2_6; by default the last one of every stage."
+)
+SAMPLES = flags.DEFINE_integer(
+    "samples", None, "Number of evaluation images; by default all.", lower_bound=1
+)
+TOP = flags.DEFINE_integer("top", 5, "Number of images for each channel.", lower_bound=1)
+CHANNELS = flags.DEFINE_integer("channels", 64, "Channels to draw, at most.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at a time.", lower_bound=1)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Analyse the runs that the flags name."""
+    try:
+        _analyse(argv)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+def _analyse(argv: Sequence[str]) -> None:
+    if len(argv) > 1:
+        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    if not (RUNS.value and OUT.value):
+        raise ValueError("`--runs` and `--out` are required.")
+    from srm_keras.analysis.diversity_plot import plot_diversity
+    from srm_keras.files import writable_file
+    from tools.analysed_runs import analysed_runs
+    from tools.run_images import pixels
+    from tools.run_samples import evaluation_samples
+
+    logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
+    out = writable_file("out", Path(OUT.value) / "top.csv").parent
+    runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    blocks = _checked_blocks(runs)
+    first = next(iter(runs.values()))
+    samples = evaluation_samples(first, SAMPLES.value or sys.maxsize)
+    if TOP.value > len(samples.inputs):
+        raise ValueError(
+            f"`--top` must be at most the number of images, {len(samples.inputs)}. "
+            f"Received: --top={TOP.value}"
+        )
+    found = {label: _found(label, run, samples.inputs) for label, run in runs.items()}
+    _write_tables(out, found, blocks, samples, first.classes)
+    plot_diversity(found, out / "diversity.png")
+    _draw(out, found, blocks, pixels(first.preprocessing, samples.inputs))
+    print(_table(found))
+    print(f"Wrote top.csv, diversity.csv and the pictures of {', '.join(blocks)} to {out}")
+
+
+def _checked_blocks(runs) -> list[str]:
+    """Names of the blocks to draw, which every run has."""
+    from srm_keras.analysis.blocks import last_blocks, select_blocks
+
+    blocks: list[str] = BLOCKS.value
+    for folder, run in zip(RUNS.value, runs.values(), strict=True):
+        try:
+            blocks = list(select_blocks(run.model, blocks or last_blocks(run.model)))
+        except ValueError as error:
+            raise ValueError(f"In {folder}: {error}") from None
+    return blocks
+
+
+def _found(label: str, run, inputs):
+    from srm_keras.analysis.top_activations import top_activations
+    from srm_keras.data.progress import with_progress
+
+    starts = range(0, len(inputs), BATCH_SIZE.value)
+    batches = (inputs[start : start + BATCH_SIZE.value] for start in starts)
+    told = with_progress(batches, len(starts), f"{label}: analysed", "batches")
+    return top_activations(run.model, told, TOP.value)
+
+
+def _write_tables(out: Path, found, blocks, samples, classes) -> None:
+    from srm_keras.files import write_csv, write_json
+
+    rows = [
+        {"run": label, **row, "label": classes[samples.labels[row["image"]]]}
+        for label, activations in found.items()
+        for row in activations.to_rows()
+        if row["block"] in blocks
+    ]
+    names = ["run", "block", "channel", "rank", "image", "label", "weight"]
+    write_csv(out / "top.csv", rows, names)
+    diversities = _diversities(found)
+    write_csv(out / "diversity.csv", diversities)
+    write_json(out / "diversity.json", {"split": samples.split, "blocks": diversities})
+
+
+def _diversities(found) -> list[dict]:
+    return [
+        {"run": label, "block": name, **block.diversity.to_dict()}
+        for label, activations in found.items()
+        for name, block in activations.blocks.items()
+    ]
+
+
+def _draw(out: Path, found, blocks, images) -> None:
+    from srm_keras.analysis.contact_sheet import RANKED_CHANNELS, contact_sheet, ranked_sheet
+    from srm_keras.analysis.image_grid import save_picture
+
+    for name in blocks:
+        block = {label: activations.blocks[name] for label, activations in found.items()}
+        of = f"of {len(images):,} images for each channel of {name}"
+        sheet = contact_sheet(block, images, f"Top image {of}", CHANNELS.value)
+        save_picture(sheet, out / f"top_{name}.png")
+        shown = min(CHANNELS.value, RANKED_CHANNELS)
+        sheet = ranked_sheet(block, images, f"Top images {of}, and its weight", shown)
+        save_picture(sheet, out / f"ranked_{name}.png")
+
+
+def _table(found) -> str:
+    from srm_keras.tables import text_table
+
+    header = ["run", "block", "channels", "tied", "distinct", "by chance", "overlap", "by chance"]
+    rows = [
+        [
+            row["run"],
+            row["block"],
+            *(str(row[name]) for name in ("channels", "tied", "distinct")),
+            f"{row['distinct_by_chance']:.1f}",
+            f"{row['overlap']:.4f}",
+            f"{row['overlap_by_chance']:.4f}",
+        ]
+        for row in _diversities(found)
+    ]
+    return text_table(header, rows)
+
+
+if __name__ == "__main__":
+    app.run(main)
