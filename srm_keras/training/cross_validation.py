@@ -119,7 +119,8 @@ def _trial_recipe(
     with changed.unlocked(), changed.ignore_type():
         changed.recalibration = spec
         changed.seed = seed
-        if "fold" in changed.data.options:
+        # A recipe that asks for folds of its own means those, not the data set's partitions.
+        if "fold" in changed.data.options and not changed.data.folds:
             changed.data.options.fold = fold + 1
         else:
             changed.data.folds, changed.data.fold = folds, fold

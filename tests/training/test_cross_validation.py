@@ -8,6 +8,7 @@ from srm_keras.files import read_json
 from srm_keras.training import cross_validation, loop
 from srm_keras.training.cross_validation import cross_validate
 from tests.support.tiny_training import Killed, tiny_network, tiny_recipe
+from train.recipes import dtd
 
 MODULES = {"none": None, "srm": "srm"}
 
@@ -114,6 +115,14 @@ def test_what_the_data_set_calls_a_fold_is_used(tmp_path):
     trials = cross_validation._trials(made, MODULES, 3, [0])
     assert [trial.recipe.data.options.fold for trial in trials[::2]] == [1, 2, 3]
     assert {trial.recipe.data.folds for trial in trials} == {0}
+
+
+def test_a_recipe_with_folds_of_its_own_means_those():
+    """DTD's: the split "all" is the same in each of the data set's partitions."""
+    trials = cross_validation._trials(dtd.get_config(), MODULES, 5, [0])
+    assert [trial.recipe.data.fold for trial in trials[::2]] == [0, 1, 2, 3, 4]
+    assert {trial.recipe.data.folds for trial in trials} == {5}
+    assert {trial.recipe.data.options.fold for trial in trials} == {1}
 
 
 @pytest.mark.parametrize(
