@@ -10,9 +10,9 @@ from types import ModuleType
 from srm_keras import layers, models
 from srm_keras.version import __version__
 
-_LAZY_PACKAGES = ("analysis", "data", "export", "training")
+_LAZY_PACKAGES = ("analysis", "data", "export", "interop", "training")
 
-__all__ = ["__version__", "analysis", "data", "export", "layers", "models", "training"]
+__all__ = ["__version__", "analysis", "data", "export", "interop", "layers", "models", "training"]
 
 
 def __getattr__(name: str) -> ModuleType:

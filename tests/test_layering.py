@@ -17,9 +17,9 @@ ALLOWED = {
     "analysis": {"layers", "models", "data"},
     "export": {"layers", "models", "data"},
     "training": {"layers", "models", "data", "analysis"},
-    "interop": {"layers", "models"},
+    "interop": {"layers", "models", "data"},
 }
-SHARED = {"figures", "files", "html", "tables", "validation", "version"}
+SHARED = {"figures", "files", "html", "resumed", "tables", "validation", "version"}
 
 
 def imported_modules(path: pathlib.Path) -> set[str]:

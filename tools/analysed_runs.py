@@ -1,11 +1,12 @@
 """Trained networks that an analysis sets side by side."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from srm_keras.analysis.gates.blocks import last_blocks, select_blocks
+from srm_keras.layers import spec_label
 from srm_keras.training import Run, load_run
-from srm_keras.training.recipe import recalibration_label
 
 
 def analysed_runs(folders: Sequence[str], checkpoint: str = "best") -> dict[str, Run]:
@@ -26,7 +27,7 @@ def analysed_runs(folders: Sequence[str], checkpoint: str = "best") -> dict[str,
     runs = [load_run(folder, checkpoint) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
         _check_same_data(folders[0], runs[0], folder, run)
-    modules = [recalibration_label(run.recipe.to_dict()) for run in runs]
+    modules = [spec_label(run.recipe.to_dict()["recalibration"]) for run in runs]
     shared = Counter(modules)
     labels = [
         module if shared[module] == 1 else f"{module} ({Path(folder).name})"
@@ -37,6 +38,26 @@ def analysed_runs(folders: Sequence[str], checkpoint: str = "best") -> dict[str,
             f"Run folders of the same module must differ in name. Received: {', '.join(folders)}"
         )
     return dict(zip(labels, runs, strict=True))
+
+
+def drawn_blocks(runs: Mapping[str, Run], blocks: Sequence[str]) -> list[str]:
+    """Return the names of ``blocks``, which every network must have, as pictures have them.
+
+    Args:
+        runs: what ``analysed_runs`` returns.
+        blocks: names of blocks or of their recalibration layers; with none, the last block of
+            every stage.
+
+    Raises:
+        ValueError: a network has no gates, or no such block; the message says which.
+    """
+    chosen = list(blocks)
+    for label, run in runs.items():
+        try:
+            chosen = list(select_blocks(run.model, chosen or last_blocks(run.model)))
+        except ValueError as error:
+            raise ValueError(f"Run {label!r}: {error}") from None
+    return chosen
 
 
 def _check_same_data(folder: str, run: Run, other_folder: str, other: Run) -> None:

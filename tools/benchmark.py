@@ -36,7 +36,12 @@ DATA_DIR = flags.DEFINE_string(
 
 def layers() -> None:
     """Time the recalibration modules."""
-    from srm_keras.analysis.layer_benchmark import QUICK_SHAPES, SHAPES, benchmark_layers, case_text
+    from srm_keras.analysis.benchmarks.layer_benchmark import (
+        QUICK_SHAPES,
+        SHAPES,
+        benchmark_layers,
+        case_text,
+    )
 
     benchmark_layers(
         QUICK_SHAPES if QUICK.value else SHAPES,
@@ -49,7 +54,7 @@ def layers() -> None:
 
 def pipeline() -> None:
     """Measure the input pipeline."""
-    from srm_keras.analysis.pipeline_benchmark import benchmark_pipeline, rows_markdown
+    from srm_keras.analysis.benchmarks.pipeline_benchmark import benchmark_pipeline, rows_markdown
 
     report = benchmark_pipeline(
         DATA_DIR.value,
@@ -64,7 +69,7 @@ def pipeline() -> None:
 
 def exported() -> None:
     """Time exported networks."""
-    from srm_keras.analysis.benchmark import environment
+    from srm_keras.analysis.benchmarks.benchmark import environment
     from srm_keras.export.benchmark.benchmark import benchmark_exported
     from srm_keras.export.benchmark.files import NETWORKS
     from srm_keras.export.benchmark.files import QUICK as TINY

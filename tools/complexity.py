@@ -114,7 +114,7 @@ def _paper() -> None:
 
 
 def _formulas() -> None:
-    from srm_keras.analysis.paper_formulas import compare_formulas, formulas_text
+    from srm_keras.analysis.costs.paper_formulas import compare_formulas, formulas_text
 
     rows = list(compare_formulas(MODEL.value or "resnet50"))
     print(formulas_text(rows))

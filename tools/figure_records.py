@@ -9,8 +9,9 @@ from srm_keras.analysis.paper_tables import FIGURES
 from srm_keras.analysis.paper_tables.figure_sections import Analysis
 from srm_keras.analysis.paper_tables.runs import TrainedRun, settings
 from srm_keras.analysis.paper_tables.sections import Picture
-from srm_keras.analysis.paper_tables.stand_ins import module_label, setting_title
+from srm_keras.analysis.paper_tables.stand_ins import setting_title
 from srm_keras.files import read_json
+from srm_keras.layers import spec_label
 from srm_keras.training import plot_runs
 from tools.run_records import metrics
 
@@ -42,7 +43,7 @@ def curve_analyses(folders: Sequence[Path], runs: Sequence[TrainedRun]) -> list[
     for setting in settings(runs):
         if len(setting.modules) > 1:
             curves = {
-                module_label(spec): [metrics(folder_of[id(run)]) for run in setting.of(spec)]
+                spec_label(spec): [metrics(folder_of[id(run)]) for run in setting.of(spec)]
                 for spec in setting.modules.values()
             }
             title = f"{setting_title(setting)}, {setting.example.recipe['steps']:,} steps"

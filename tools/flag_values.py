@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from srm_keras.analysis.pruning import check_ratios
+from srm_keras.analysis.pruning.curve import check_ratios
 
 
 def ratios_of(texts: Sequence[str]) -> list[float]:

@@ -54,12 +54,12 @@ def _analyse(argv: Sequence[str]) -> None:
     if not (RUNS.value and OUT.value):
         raise ValueError("`--runs` and `--out` are required.")
     from srm_keras.files import writable_file
-    from tools.analysed_runs import analysed_runs
+    from tools.analysed_runs import analysed_runs, drawn_blocks
 
     for name in FILES:
         writable_file("out", Path(OUT.value) / name)
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
-    blocks = _blocks(runs)
+    blocks = drawn_blocks(runs, BLOCKS.value)
     statistics, histograms, correlations = {}, {}, {}
     for label, run in runs.items():
         statistics[label], histograms[label], correlations[label] = _read(label, run)
@@ -71,27 +71,14 @@ def _analyse(argv: Sequence[str]) -> None:
     print(f"Wrote {', '.join(FILES)} to {OUT.value}")
 
 
-def _blocks(runs) -> list[str]:
-    """The blocks that are drawn; every network must have gates, and these blocks."""
-    from srm_keras.analysis.blocks import last_blocks, select_blocks
-
-    chosen = BLOCKS.value
-    for folder, run in zip(RUNS.value, runs.values(), strict=True):
-        try:
-            chosen = list(select_blocks(run.model, chosen or last_blocks(run.model)))
-        except ValueError as error:
-            raise ValueError(f"In {folder}: {error}") from None
-    return chosen
-
-
 def _read(label: str, run):
     """Statistics and correlation of channel weights, and the histograms of all gates."""
     import numpy as np
 
-    from srm_keras.analysis.gate_correlation import RunningCorrelation
-    from srm_keras.analysis.gate_histograms import gate_histograms
-    from srm_keras.analysis.gate_statistics import RunningStatistics
-    from srm_keras.analysis.gates import channel_gates
+    from srm_keras.analysis.gates.correlation import RunningCorrelation
+    from srm_keras.analysis.gates.histograms import gate_histograms
+    from srm_keras.analysis.gates.reading import channel_gates
+    from srm_keras.analysis.gates.statistics import RunningStatistics
     from srm_keras.data.progress import with_progress
     from tools.run_samples import evaluation_samples
 
@@ -133,8 +120,8 @@ def _write_statistics(out: Path, statistics) -> None:
 
 
 def _write_histograms(out: Path, histograms) -> None:
-    from srm_keras.analysis.blocks import block_name
-    from srm_keras.analysis.gate_histogram_plots import plot_gate_histograms
+    from srm_keras.analysis.gates.blocks import block_name
+    from srm_keras.analysis.gates.histogram_plots import plot_gate_histograms
     from srm_keras.files import write_csv
 
     rows = [
@@ -157,7 +144,7 @@ def _write_histograms(out: Path, histograms) -> None:
 def _write_correlations(out: Path, correlations, blocks: Sequence[str]) -> None:
     import numpy as np
 
-    from srm_keras.analysis.gate_correlation_plots import (
+    from srm_keras.analysis.gates.correlation_plots import (
         plot_correlation_by_block,
         plot_correlation_matrices,
     )

@@ -77,8 +77,8 @@ def _images(run, paths: Sequence[str]):
 
 
 def _explained(folder: str, run, inputs, labels):
-    from srm_keras.analysis.grad_cam import grad_cam
-    from srm_keras.analysis.heat_map import Explained
+    from srm_keras.analysis.attribution.grad_cam import grad_cam
+    from srm_keras.analysis.attribution.heat_map import Explained
 
     scores = run.model.predict(inputs, verbose=0)
     predicted = scores.argmax(axis=-1)
@@ -93,8 +93,8 @@ def _explained(folder: str, run, inputs, labels):
 def _write(out: Path, run, inputs, names, labels, explained) -> None:
     import numpy as np
 
-    from srm_keras.analysis.heat_map import heat_map_sheet
-    from srm_keras.analysis.image_grid import save_picture
+    from srm_keras.analysis.activations.image_grid import save_picture
+    from srm_keras.analysis.attribution.heat_map import heat_map_sheet
     from srm_keras.files import write_atomically, write_json
     from tools.run_images import pixels
 

@@ -76,7 +76,7 @@ def _prune(argv: Sequence[str]) -> None:
 
 def _stages(label: str, model) -> list[str]:
     """The stages to prune of a run, all of which it must have."""
-    from srm_keras.analysis.pruning import pruning_stages
+    from srm_keras.analysis.pruning.curve import pruning_stages
     from srm_keras.validation import one_of
 
     try:

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.analysis.pruning import PruningCurve, pruning_curve
-from srm_keras.analysis.pruning_plot import plot_pruning
+from srm_keras.analysis.pruning.curve import PruningCurve, pruning_curve
+from srm_keras.analysis.pruning.plot import plot_pruning
 from srm_keras.data.progress import with_progress
-from srm_keras.export.resumed import resumed_rows
 from srm_keras.files import writable_file, write_csv, write_json
+from srm_keras.resumed import resumed_rows
 from srm_keras.tables import text_table
 
 Curves = dict[str, list[PruningCurve]]

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from srm_keras.analysis import complexity
-from srm_keras.analysis.channel_removal import without_channels
-from srm_keras.analysis.static_pruning import (
+from srm_keras.analysis.pruning.channel_removal import without_channels
+from srm_keras.analysis.pruning.static import (
     StaticPruning,
     highest_channels,
     mean_gates,

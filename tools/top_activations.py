@@ -47,16 +47,16 @@ def _analyse(argv: Sequence[str]) -> None:
         raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
     if not (RUNS.value and OUT.value):
         raise ValueError("`--runs` and `--out` are required.")
-    from srm_keras.analysis.diversity_plot import plot_diversity
+    from srm_keras.analysis.activations.diversity_plot import plot_diversity
     from srm_keras.files import writable_file
-    from tools.analysed_runs import analysed_runs
+    from tools.analysed_runs import analysed_runs, drawn_blocks
     from tools.run_images import pixels
     from tools.run_samples import evaluation_samples
 
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
     out = writable_file("out", Path(OUT.value) / "top.csv").parent
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
-    blocks = _checked_blocks(runs)
+    blocks = drawn_blocks(runs, BLOCKS.value)
     first = next(iter(runs.values()))
     samples = evaluation_samples(first, SAMPLES.value or sys.maxsize)
     if TOP.value > len(samples.inputs):
@@ -72,21 +72,8 @@ def _analyse(argv: Sequence[str]) -> None:
     print(f"Wrote top.csv, diversity.csv and the pictures of {', '.join(blocks)} to {out}")
 
 
-def _checked_blocks(runs) -> list[str]:
-    """Names of the blocks to draw, which every run has."""
-    from srm_keras.analysis.blocks import last_blocks, select_blocks
-
-    blocks: list[str] = BLOCKS.value
-    for folder, run in zip(RUNS.value, runs.values(), strict=True):
-        try:
-            blocks = list(select_blocks(run.model, blocks or last_blocks(run.model)))
-        except ValueError as error:
-            raise ValueError(f"In {folder}: {error}") from None
-    return blocks
-
-
 def _found(label: str, run, inputs):
-    from srm_keras.analysis.top_activations import top_activations
+    from srm_keras.analysis.activations.top_activations import top_activations
     from srm_keras.data.progress import with_progress
 
     starts = range(0, len(inputs), BATCH_SIZE.value)
@@ -120,8 +107,12 @@ def _diversities(found) -> list[dict]:
 
 
 def _draw(out: Path, found, blocks, images) -> None:
-    from srm_keras.analysis.contact_sheet import RANKED_CHANNELS, contact_sheet, ranked_sheet
-    from srm_keras.analysis.image_grid import save_picture
+    from srm_keras.analysis.activations.contact_sheet import (
+        RANKED_CHANNELS,
+        contact_sheet,
+        ranked_sheet,
+    )
+    from srm_keras.analysis.activations.image_grid import save_picture
 
     for name in blocks:
         block = {label: activations.blocks[name] for label, activations in found.items()}

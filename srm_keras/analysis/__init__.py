@@ -1,23 +1,27 @@
 """What a network costs, what its gates do, and the paper's tables and figures beside ours."""
 
-from srm_keras.analysis.complexity import Complexity, Cost, LayerCost, complexity
-from srm_keras.analysis.contact_sheet import contact_sheet, ranked_sheet
-from srm_keras.analysis.gate_correlation import (
+from srm_keras.analysis.activations.contact_sheet import contact_sheet, ranked_sheet
+from srm_keras.analysis.activations.top_activations import (
+    BlockActivations,
+    TopActivations,
+    top_activations,
+)
+from srm_keras.analysis.attribution.grad_cam import grad_cam
+from srm_keras.analysis.costs.complexity import Complexity, Cost, LayerCost, complexity
+from srm_keras.analysis.costs.operations import register_operations
+from srm_keras.analysis.costs.paper_complexity import compare_complexity, comparison_text
+from srm_keras.analysis.costs.paper_formulas import compare_formulas, formulas_text
+from srm_keras.analysis.costs.work import Work
+from srm_keras.analysis.gates.correlation import (
     BlockCorrelation,
     GateCorrelation,
     gate_correlation,
 )
-from srm_keras.analysis.gate_histograms import gate_histograms
-from srm_keras.analysis.gate_statistics import GateStatistics, gate_statistics
-from srm_keras.analysis.gates import channel_gates, gate_model
-from srm_keras.analysis.grad_cam import grad_cam
-from srm_keras.analysis.operations import register_operations
-from srm_keras.analysis.paper_complexity import compare_complexity, comparison_text
-from srm_keras.analysis.paper_formulas import compare_formulas, formulas_text
-from srm_keras.analysis.pruning import PruningCurve, pruning_curve, pruning_stages
-from srm_keras.analysis.static_pruning import StaticPruning, static_prune
-from srm_keras.analysis.top_activations import BlockActivations, TopActivations, top_activations
-from srm_keras.analysis.work import Work
+from srm_keras.analysis.gates.histograms import gate_histograms
+from srm_keras.analysis.gates.reading import channel_gates, gate_model
+from srm_keras.analysis.gates.statistics import GateStatistics, gate_statistics
+from srm_keras.analysis.pruning.curve import PruningCurve, pruning_curve, pruning_stages
+from srm_keras.analysis.pruning.static import StaticPruning, static_prune
 
 __all__ = [
     "BlockActivations",

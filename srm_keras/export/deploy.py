@@ -9,8 +9,8 @@ import keras
 from srm_keras.export.deploy_forms import FORMS
 from srm_keras.export.folding import fold
 from srm_keras.export.folding.flatten import flatten
-from srm_keras.export.folding.graph import read_graph
 from srm_keras.layers import SRM, GatherExcite, Recalibration
+from srm_keras.models.graph import read_graph
 
 
 def deploy(model: keras.Model, gates: bool = False) -> keras.Model:

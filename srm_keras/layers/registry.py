@@ -68,6 +68,25 @@ def recalibration(
     )
 
 
+def spec_label(spec: Any) -> str:
+    """Return what tables and pictures call a spec as recipes hold it: ``se(reduction=4)``.
+
+    Args:
+        spec: None, a name, a dict of a name and options, or a nested list of these (one for each
+            stage or block).
+    """
+    if isinstance(spec, Mapping):
+        options = [f"{key}={_option_label(value)}" for key, value in spec.items() if key != "name"]
+        return f"{spec['name']}({', '.join(options)})" if options else spec["name"]
+    if isinstance(spec, list | tuple):
+        return f"[{', '.join(map(spec_label, spec))}]"
+    return "none" if spec is None else str(spec)
+
+
+def _option_label(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _from_mapping(spec: Mapping[str, Any], name: str | None, data_format: str | None):
     options = {key: value for key, value in spec.items() if key != "name"}
     module = _MODULES[one_of("recalibration", spec.get("name"), list_recalibrations())]

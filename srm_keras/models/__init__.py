@@ -1,8 +1,10 @@
-"""Functional ResNets that take a recalibration spec."""
+"""Functional ResNets that take a recalibration spec, and modules put into any other network."""
 
 from srm_keras.models.catalog import build, list_models
 from srm_keras.models.cifar_resnet import CifarResNet
+from srm_keras.models.insertion import insert_recalibration
 from srm_keras.models.pyramid import pyramid_outputs
+from srm_keras.models.replacement import remove_recalibration, replace_recalibration
 from srm_keras.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 
 __all__ = [
@@ -13,6 +15,9 @@ __all__ = [
     "ResNet101",
     "ResNet152",
     "build",
+    "insert_recalibration",
     "list_models",
     "pyramid_outputs",
+    "remove_recalibration",
+    "replace_recalibration",
 ]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from srm_keras.files import read_json, write_csv, write_json
+from srm_keras.layers import spec_label
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
-from srm_keras.training.recipe import recalibration_label
 
 MAY_DIFFER = ("seed", "recalibration", "data.fold")
 
@@ -39,7 +39,7 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     _check_comparable(recipes, workdirs)
     groups: dict[str, list[Path]] = {}
     for recipe, workdir in zip(recipes, workdirs, strict=True):
-        groups.setdefault(recalibration_label(recipe), []).append(Path(workdir))
+        groups.setdefault(spec_label(recipe["recalibration"]), []).append(Path(workdir))
     runs = [_run_row(folder, label) for label, folders in groups.items() for folder in folders]
     table = [
         _group_row(label, [r for r in runs if r["recalibration"] == label]) for label in groups

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from srm_keras.analysis.gate_histogram_plots import plot_gate_training
-from srm_keras.analysis.gate_histograms import BINS, GateHistogramReader
+from srm_keras.analysis.gates.histogram_plots import plot_gate_training
+from srm_keras.analysis.gates.histograms import BINS, GateHistogramReader
 from srm_keras.files import read_csv, write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.events import HistogramLog

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from srm_keras.analysis.gate_histogram_plots import plot_gate_histograms
-from srm_keras.analysis.gate_histograms import gate_histograms
+from srm_keras.analysis.gates.histogram_plots import plot_gate_histograms
+from srm_keras.analysis.gates.histograms import gate_histograms
 from srm_keras.layers import Recalibration
 from srm_keras.training import run_folder
 from srm_keras.training.gate_histograms import GateHistograms

@@ -62,6 +62,6 @@ def test_refusals_come_at_once(made, tmp_path):
     with pytest.raises(ValueError, match="Received: one of 'se'; now it is 'srm'"):
         table.insertion_table(tmp_path, ["VGG16"])
     (tmp_path / "insertion.json").write_text("[]")
-    with pytest.raises(ValueError, match="is no such table"):
+    with pytest.raises(ValueError, match="is no insertion table"):
         table.insertion_table(tmp_path, ["VGG16"])
     assert made == ["VGG16"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from srm_keras.analysis.grad_cam import METHODS, grad_cam
+from srm_keras.analysis.attribution.grad_cam import METHODS, grad_cam
 from tests.support.cam import classifier, images, reference_maps
 
 

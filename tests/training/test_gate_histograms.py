@@ -5,7 +5,7 @@ from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 
-from srm_keras.analysis.gate_histograms import BINS
+from srm_keras.analysis.gates.histograms import BINS
 from srm_keras.files import read_csv
 from srm_keras.training import GateHistograms
 from tests.support.gated_network import LAYERS, gated_network, gates_of, images

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.analysis.gate_histograms import BINS, gate_histograms
+from srm_keras.analysis.gates.histograms import BINS, gate_histograms
 from srm_keras.files import read_csv
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of, gate_images
 from srm_keras.training.inputs import load_inputs

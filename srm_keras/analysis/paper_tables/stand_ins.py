@@ -1,13 +1,13 @@
 """Sections of the report: runs on other data, each beside the table whose question it asks."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from srm_keras.analysis.paper_tables.results import HELD_OUT, TABLE_1, TABLE_6, TABLE_7, PaperTable
 from srm_keras.analysis.paper_tables.runs import PLAIN, Setting, measured, module_key
 from srm_keras.analysis.paper_tables.sections import Row, Section
+from srm_keras.layers import spec_label
 
 # The table that asks the question of a data set, where all its splits ask the same.
 _TABLE_OF = {
@@ -68,11 +68,6 @@ def only_in_ablations(spec: Any) -> bool:
     return module_key(spec) in variants - known
 
 
-def module_label(spec: Any) -> str:
-    """What the report calls a module."""
-    return spec if isinstance(spec, str) else json.dumps(spec) if spec else PLAIN
-
-
 def _modules(table: PaperTable, setting: Setting) -> dict[str, Any]:
     """Label and spec of the setting's modules that belong beside the table."""
     if table.number not in (6, 7):
@@ -88,7 +83,7 @@ def _modules(table: PaperTable, setting: Setting) -> dict[str, Any]:
 
 
 def _labelled(spec: Any) -> tuple[str, Any]:
-    return module_label(spec), spec
+    return spec_label(spec), spec
 
 
 def _in_paper_order(labelled: tuple[str, Any]) -> tuple[int, str]:

@@ -14,7 +14,8 @@ from srm_keras.analysis.paper_tables.runs import (
     module_key,
 )
 from srm_keras.analysis.paper_tables.sections import Row, Section
-from srm_keras.analysis.paper_tables.stand_ins import module_label, only_in_ablations
+from srm_keras.analysis.paper_tables.stand_ins import only_in_ablations
+from srm_keras.layers import spec_label
 
 NOT_RUN = "not run"
 
@@ -73,9 +74,7 @@ def _with_other_modules(
             for key, spec in setting.modules.items():
                 if matches(setting, known[0]) and key not in keys and not only_in_ablations(spec):
                     keys.add(key)
-                    other = dataclasses.replace(
-                        known[0], row=module_label(spec), recalibration=spec
-                    )
+                    other = dataclasses.replace(known[0], row=spec_label(spec), recalibration=spec)
                     results.append((other, False))
     return results
 

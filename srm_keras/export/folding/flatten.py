@@ -5,7 +5,14 @@ from typing import Any
 
 import keras
 
-from srm_keras.export.folding.graph import no_configuration
+from srm_keras.models.functional import (
+    check_functional,
+    copy_weights,
+    is_functional,
+    new_inputs,
+    remade,
+    twin,
+)
 
 
 def flatten(model: keras.Model) -> keras.Model:
@@ -30,82 +37,12 @@ def flatten(model: keras.Model) -> keras.Model:
     """
     check_functional(model)
     if not any(is_functional(layer) for layer in model.layers):
-        return _twin(model)
+        return twin(model)
     copier = _Copier(model)
     flat = copier.without_borders(copier.copy(model))
     for source, copy in copier.pairs:
         copy_weights(source, copy)
     return flat
-
-
-def is_functional(layer: Any) -> bool:
-    """Whether this is a model that is nothing but its graph: functional, or a built Sequential."""
-    if not isinstance(layer, keras.Model) or not getattr(layer, "inputs", None):
-        return False
-    return isinstance(layer, keras.Sequential) or type(layer).call is _FUNCTIONAL_CALL
-
-
-def check_functional(model: Any) -> None:
-    """Raise ``ValueError`` unless ``model`` is functional or a built Sequential."""
-    if is_functional(model):
-        return
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            f"`model` must be a functional or Sequential keras.Model. Received: model={model!r}"
-        )
-    if isinstance(model, keras.Sequential):
-        raise ValueError(
-            "`model` must know the shape of its input: give the Sequential a keras.Input first, or "
-            f"build it. Received: {model.name!r}, which is not built"
-        )
-    raise ValueError(
-        "`model` must be a functional or Sequential keras.Model, whose layers and their "
-        f"connections can be read. Received: {model.name!r}, a {type(model).__name__} with a "
-        "`call` of its own"
-    )
-
-
-def new_inputs(model: keras.Model) -> Any:
-    """Inputs like those of ``model``, in the same structure, with the names of its input layers."""
-    inputs = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
-    names = {id(layer.output): layer.name for layer in inputs}
-    return keras.tree.map_structure(
-        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)]), model.input
-    )
-
-
-def remade(layer: Any, name: str, **changes: Any) -> Any:
-    """A layer or operation of the same configuration but for ``changes``, under that name.
-
-    Raises:
-        ValueError: its class does not say how.
-    """
-    try:
-        return type(layer).from_config({**layer.get_config(), "name": name, **changes})
-    except (NotImplementedError, TypeError) as error:
-        raise no_configuration(layer.name, error) from None
-
-
-def copy_weights(source: keras.layers.Layer, copy: keras.layers.Layer) -> None:
-    """Give a layer made from the configuration of ``source`` its weights."""
-    copy.set_weights(source.get_weights())
-    if isinstance(copy, keras.layers.Normalization):
-        copy.finalize_state()  # It computes with what it derives from its weights.
-
-
-def _call_of_functional_models():
-    inputs = keras.Input((1,))
-    return type(keras.Model(inputs, inputs)).call
-
-
-_FUNCTIONAL_CALL = _call_of_functional_models()
-
-
-def _twin(model: keras.Model) -> keras.Model:
-    """A plain functional model of the same layers: not compiled, and of no other class."""
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
 
 
 class _Copier:
@@ -118,9 +55,9 @@ class _Copier:
         self.outer = model
 
     def copy(self, model: keras.Model) -> keras.Model:
-        twin = _twin(model)
+        source = twin(model)
         return keras.models.clone_model(
-            twin, new_inputs(twin), lambda layer: self._layer(layer, model), self._call
+            source, new_inputs(source), lambda layer: self._layer(layer, model), self._call
         )
 
     def without_borders(self, flat: keras.Model) -> keras.Model:
@@ -167,7 +104,7 @@ def _same_kind(one: Any, other: Any = None, *_: Any) -> bool:
 
 def _own_operations(model: keras.Model) -> list[Any]:
     """All layers and operations of a model that are no models themselves."""
-    return [operation for operation in _twin(model).operations if not is_functional(operation)]
+    return [operation for operation in twin(model).operations if not is_functional(operation)]
 
 
 def _candidates(name: str, model: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 import keras
 
-from srm_keras.export.folding.flatten import copy_weights, flatten, new_inputs, remade
+from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.folding.kernels import set_merged_weights
 from srm_keras.export.folding.plan import FoldingPlan, folding_plan, plan_of_flat
+from srm_keras.models.functional import copy_weights, new_inputs, remade
 
 __all__ = ["FoldingPlan", "fold", "folding_plan"]
 

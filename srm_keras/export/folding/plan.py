@@ -6,10 +6,10 @@ import keras
 from keras import layers
 
 from srm_keras.export.folding.flatten import flatten
-from srm_keras.export.folding.graph import Graph, read_graph
 from srm_keras.export.folding.kernels import KERNELS, own_weights
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import channel_axis
+from srm_keras.models.graph import Graph, read_graph
 
 # At inference these return what they get.
 _IDENTITIES = (

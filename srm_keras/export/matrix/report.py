@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from srm_keras.export.report import environment
-from srm_keras.export.resumed import resumed_rows
 from srm_keras.files import writable_file, write_csv, write_json, write_text
+from srm_keras.resumed import resumed_rows
 from srm_keras.tables import markdown_table
 
 OPTIONAL_PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "openvino")

@@ -5,8 +5,8 @@ from typing import Any
 
 from srm_keras.export.quantization.report import study_markdown
 from srm_keras.export.report import environment
-from srm_keras.export.resumed import resumed_rows
 from srm_keras.files import writable_file, write_csv, write_json, write_text
+from srm_keras.resumed import resumed_rows
 
 Row = dict[str, Any]
 NAME = "quantization"

@@ -1,0 +1,1 @@
+"""The images that lead to the highest weight of each channel."""

@@ -1,0 +1,251 @@
+"""What a network costs: parameters and operations by layer, block and stage."""
+
+import dataclasses
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+
+from srm_keras.analysis.costs.cost import COLUMNS, Cost, LayerCost
+from srm_keras.analysis.costs.layer_work import layer_work
+from srm_keras.analysis.costs.operations import is_module, is_registered, module_work
+from srm_keras.analysis.costs.work import Shape
+from srm_keras.files import write_csv, write_json
+from srm_keras.layers.data_format import channel_axis
+from srm_keras.tables import text_table
+from srm_keras.validation import one_of, positive_int
+
+LEVELS = ("layer", "block", "stage")
+
+_IN_STAGE = re.compile(r"(conv\d+)(_\d+)?_")
+_HEAD = ("pool", "logits", "predictions")
+
+
+@dataclasses.dataclass(frozen=True)
+class Complexity:
+    """The cost of every layer of a network, and sums of it.
+
+    Attributes:
+        model: name of the network.
+        input_shape: of one image.
+        layers: in network order, the input left out.
+        bytes_per_element: of feature maps and weights.
+    """
+
+    model: str
+    input_shape: Shape
+    layers: tuple[LayerCost, ...]
+    bytes_per_element: int = 4
+
+    @property
+    def blocks(self) -> dict[str, Cost]:
+        """Cost by residual block, the stem and the head, in network order."""
+        return self._grouped(lambda layer: layer.block)
+
+    @property
+    def stages(self) -> dict[str, Cost]:
+        """Cost by stage and of the head, in network order."""
+        return self._grouped(lambda layer: layer.stage)
+
+    @property
+    def total(self) -> Cost:
+        """Cost of the whole network."""
+        return sum((layer.cost for layer in self.layers), Cost())
+
+    @property
+    def traced(self) -> list[str]:
+        """Classes of modules without a count of their own, whose gates were traced."""
+        return sorted({layer.type for layer in self.layers if layer.traced})
+
+    def to_rows(self, per: str = "layer") -> list[dict[str, Any]]:
+        """Return one dict a layer, block or stage, in network order; no row for the total.
+
+        Args:
+            per: ``"layer"``, ``"block"`` or ``"stage"``, which is also the key of the name.
+
+        Raises:
+            ValueError: ``per`` is something else.
+        """
+        if one_of("per", per, LEVELS) == "layer":
+            return [_layer_row(layer) for layer in self.layers]
+        groups = self.blocks if per == "block" else self.stages
+        return [{per: name, **cost.to_dict()} for name, cost in groups.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain lists and numbers, for JSON."""
+        return {
+            "model": self.model,
+            "input_shape": list(self.input_shape),
+            "bytes_per_element": self.bytes_per_element,
+            "traced": self.traced,
+            "total": self.total.to_dict(),
+            "stages": self.to_rows("stage"),
+            "blocks": self.to_rows("block"),
+            "layers": self.to_rows("layer"),
+        }
+
+    def to_csv(self, path: str | os.PathLike, per: str = "layer") -> None:
+        """Write ``to_rows(per)`` as CSV."""
+        write_csv(path, self.to_rows(per))
+
+    def to_json(self, path: str | os.PathLike) -> None:
+        """Write ``to_dict()`` as JSON."""
+        write_json(path, self.to_dict())
+
+    def to_text(self, per: str = "stage") -> str:
+        """Return a table for people, with the total and the traced classes as last lines."""
+        rows = [*self.to_rows(per), {per: "total", **self.total.to_dict()}]
+        cells = [[row[per], *(f"{row[column]:,}" for column in COLUMNS)] for row in rows]
+        header = [per, *(column.replace("_", " ") for column in COLUMNS)]
+        size = "×".join(map(str, self.input_shape))
+        text = f"{self.model}, one image of {size}\n\n{text_table(header, cells)}"
+        if self.traced:
+            text += f"\n\nCounted by tracing their gates: {', '.join(self.traced)}"
+        return text
+
+    def _grouped(self, key: Callable[[LayerCost], str]) -> dict[str, Cost]:
+        groups: dict[str, Cost] = {}
+        for layer in self.layers:
+            groups[key(layer)] = groups.get(key(layer), Cost()) + layer.cost
+        return groups
+
+
+def complexity(
+    model: keras.Model,
+    input_shape: tuple[int, ...] | None = None,
+    bytes_per_element: int = 4,
+) -> Complexity:
+    """Count the parameters, the operations and the memory traffic of a functional network.
+
+    Args:
+        model: a functional model with one input, of this package or with the same kinds of layers.
+        input_shape: of one image, without the batch axis; needed where the height or width of the
+            model's input is unknown. It may differ from the model's own in height and width.
+        bytes_per_element: of feature maps and weights: 4 for float32.
+
+    Returns:
+        The cost of each layer on one image, with sums by block, stage and in total.
+
+    Raises:
+        ValueError: the model is not functional, has several inputs, calls a layer twice or has a
+            layer whose cost is not known; ``input_shape`` is not one the model could take; or
+            ``bytes_per_element`` is not a positive integer.
+
+    Reference:
+        Lee et al. 2019, section 3.3 and table 1.
+    """
+    if not isinstance(model, keras.Function):
+        raise ValueError(
+            "`model` must be a functional keras.Model. "
+            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
+        )
+    positive_int("bytes_per_element", bytes_per_element)
+    shape = _image_shape(model, input_shape)
+    costs = tuple(
+        _layer_cost(layer, layer_input, layer_output, bytes_per_element)
+        for layer, layer_input, layer_output in _static_shapes(model, shape)
+    )
+    return Complexity(model.name, shape, costs, bytes_per_element)
+
+
+def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Shape:
+    if len(model.inputs) != 1:
+        raise ValueError(
+            f"`model` must have one input. Received: {model.name!r} with {len(model.inputs)}"
+        )
+    own = tuple(model.inputs[0].shape)[1:]
+    given = own if input_shape is None else input_shape
+    valid = isinstance(given, list | tuple) and len(given) == len(own)
+    valid = valid and all(isinstance(side, int) and side > 0 for side in given)
+    if valid and len(own) == 3:
+        channels = channel_axis(_data_format(model)) % 4 - 1
+        valid = given[channels] == own[channels]
+    if not valid:
+        raise ValueError(
+            f"`input_shape` must be a static shape of one input of {model.name!r}, which takes "
+            f"{own} with None for any size. Received: input_shape={input_shape}"
+        )
+    return tuple(given)
+
+
+def _data_format(model: keras.Model) -> str:
+    formats = (getattr(layer, "data_format", None) for layer in model.layers)
+    return next(filter(None, formats), "channels_last")
+
+
+def _static_shapes(
+    model: keras.Model, input_shape: Shape
+) -> Iterable[tuple[keras.layers.Layer, Any, Shape]]:
+    """Yield each layer with the shapes of its input and output for a batch of one image."""
+    shapes = {id(model.inputs[0]): (1, *input_shape)}
+
+    def shape_of(tensor):
+        # `layer.input` and `layer.output` are those of the layer's first call, so a tensor that
+        # no first call in this model has made comes from another call.
+        if id(tensor) not in shapes:
+            raise ValueError(
+                "`model` must call each of its layers once, and before any other model does. "
+                f"Received: {model.name!r}, in which a tensor {tensor.name!r} comes from a later "
+                "call of a shared layer"
+            )
+        return shapes[id(tensor)]
+
+    for layer in model.operations:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        _check_plain(layer)
+        layer_input = keras.tree.map_structure(shape_of, layer.input)
+        layer_output = tuple(layer.compute_output_shape(layer_input))
+        shapes[id(layer.output)] = layer_output
+        yield layer, layer_input, layer_output
+    keras.tree.map_structure(shape_of, model.outputs)
+
+
+def _check_plain(layer: Any) -> None:
+    if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.Model):
+        raise ValueError(
+            "`model` must consist of plain layers, without nested models and bare operations. "
+            f"Received: {layer.name!r} of class {type(layer).__name__}"
+        )
+
+
+def _layer_cost(
+    layer: keras.layers.Layer, input_shape: Any, output_shape: Shape, bytes_per_element: int
+) -> LayerCost:
+    stage, block = _place(layer.name)
+    in_module = is_module(layer)
+    work = (module_work if in_module else layer_work)(layer, input_shape)
+    cost = Cost(
+        trainable=_parameters(layer.trainable_weights),
+        non_trainable=_parameters(layer.non_trainable_weights),
+        multiply_adds=0 if in_module else work.operations,
+        module_operations=work.operations if in_module else 0,
+        bytes_read=work.read * bytes_per_element,
+        bytes_written=work.written * bytes_per_element,
+    )
+    traced = in_module and not is_registered(layer)
+    return LayerCost(layer.name, type(layer).__name__, stage, block, output_shape, cost, traced)
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Stage and block of a layer, read off its name."""
+    match = _IN_STAGE.match(name)
+    if match:
+        return match[1], match[1] + (match[2] or "")
+    if name.startswith("pool1"):
+        return "conv1", "conv1"
+    place = "head" if name in _HEAD else "other"
+    return place, place
+
+
+def _parameters(weights: Iterable[keras.Variable]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _layer_row(layer: LayerCost) -> dict[str, Any]:
+    place = {"layer": layer.name, "type": layer.type, "stage": layer.stage, "block": layer.block}
+    output_shape = "×".join(map(str, layer.output_shape[1:]))
+    return {**place, "output_shape": output_shape, **layer.cost.to_dict()}

@@ -1,0 +1,1 @@
+"""The gates of a trained network: reading, statistics, histograms, correlation."""

@@ -1,0 +1,194 @@
+"""How much accuracy is left when every image loses the channels that its gates find unimportant."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from srm_keras.analysis.attribution.classifier import check_classifier
+from srm_keras.analysis.gates.blocks import block_name
+from srm_keras.analysis.gates.reading import recalibration_layers
+from srm_keras.analysis.pruning.network import PrunedNetwork, pruned_network
+from srm_keras.layers import Recalibration
+from srm_keras.validation import one_of
+
+RATIOS = tuple(tenths / 10 for tenths in range(11))
+ORDERS = ("gates", "random")
+ALL = "all"
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class PruningCurve:
+    """Accuracy against the share of channels that are pruned in one stage.
+
+    Attributes:
+        stage: name of the stage, ``"all"`` for the whole network.
+        order: ``"gates"`` or ``"random"``.
+        blocks: names of the residual blocks that were pruned.
+        ratios: shares of the channels, ascending from 0.
+        accuracies: top-1, in [0, 1], for each of ``ratios``.
+        samples: number of images.
+    """
+
+    stage: str
+    order: str
+    blocks: tuple[str, ...]
+    ratios: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    samples: int
+
+    @property
+    def area(self) -> float:
+        """Area under the curve over the width of ``ratios``: the mean accuracy, in [0, 1]."""
+        width = self.ratios[-1] - self.ratios[0]
+        return float(np.trapezoid(self.accuracies, self.ratios) / width)
+
+    @property
+    def relative_area(self) -> float:
+        """``area`` in units of the accuracy without pruning; 0 where that is 0."""
+        return self.area / self.accuracies[0] if self.accuracies[0] else 0.0
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One dict a ratio: ``stage``, ``order``, ``ratio``, ``accuracy``."""
+        return [
+            {"stage": self.stage, "order": self.order, "ratio": ratio, "accuracy": accuracy}
+            for ratio, accuracy in zip(self.ratios, self.accuracies, strict=True)
+        ]
+
+
+def pruning_stages(model: keras.Model) -> dict[str, list[Recalibration]]:
+    """Return the recalibration layers of each stage, and of all as ``"all"`` if there are several.
+
+    The stage is what stands before the first underscore of the layer's name: ``conv2`` for
+    ``conv2_6_recalibration``.
+
+    Raises:
+        ValueError: the model is not functional, or has no recalibration layer.
+    """
+    modules = recalibration_layers(model)
+    stages: dict[str, list[Recalibration]] = {}
+    for module in modules:
+        stages.setdefault(module.name.partition("_")[0], []).append(module)
+    return stages if len(stages) == 1 else {**stages, ALL: modules}
+
+
+def pruned_channels(ratio: float, channels: int) -> int:
+    """Return how many of so many channels a ratio prunes: ``ratio · channels``, half rounded up."""
+    return math.floor(ratio * channels + 0.5)
+
+
+def pruning_curve(
+    model: keras.Model,
+    batches: Batches,
+    ratios: Sequence[float] = RATIOS,
+    stages: Sequence[str] | None = None,
+    order: str = "gates",
+    seed: int = 0,
+) -> dict[str, PruningCurve]:
+    """Prune the channels of every image by its own gates, stage by stage, and count what is right.
+
+    In every residual block of a stage the channels are sorted by the gate that the image gives
+    them (where gates differ from pixel to pixel, by their mean over the map), and of the module's
+    output those with the lowest gates are set to zero: ``pruned_channels(ratio, C)`` of them, of
+    equal ones those of the lower channel. Gates of later blocks are those of the pruned network. At
+    ratio 1 nothing but the shortcut passes.
+
+    What comes before the first pruned block is computed once a batch. The rest is compiled once a
+    stage: the numbers of channels are an input.
+
+    Args:
+        model: a functional classifier with recalibration layers, each called once. Not changed.
+        batches: of prepared images (N, H, W, 3) and integer labels (N,); gone through once for
+            each stage, so a list or data set and not a generator.
+        ratios: shares of the channels, ascending from 0 to at most 1.
+        stages: which of ``pruning_stages(model)``; by default all of them.
+        order: ``"gates"``, or ``"random"``: as many channels of every image and block, drawn at
+            random, as a control.
+        seed: of the random order.
+
+    Returns:
+        A ``PruningCurve`` for each stage.
+
+    Raises:
+        ValueError: an argument is not one of the above, or there are no batches.
+
+    Reference:
+        Lee et al. 2019, section 5.2 and figure 6.
+    """
+    known = pruning_stages(model)
+    check_classifier(model)
+    chosen = list(known) if stages is None else [one_of("stages", name, known) for name in stages]
+    check_ratios(ratios)
+    one_of("order", order, ORDERS)
+    if iter(batches) is batches:
+        raise ValueError(
+            "`batches` must be something to go through several times, as a list or a data set. "
+            f"Received: a {type(batches).__name__}"
+        )
+    return {
+        stage: _curve(model, stage, known[stage], batches, ratios, order, seed) for stage in chosen
+    }
+
+
+def check_ratios(ratios: Sequence[float]) -> None:
+    """Raise ``ValueError`` unless the ratios are two or more, ascending from 0 to at most 1."""
+    ascending = all(low < high for low, high in itertools.pairwise(ratios))
+    if len(ratios) < 2 or ratios[0] != 0 or not ascending or not ratios[-1] <= 1:
+        raise ValueError(
+            f"`ratios` must ascend from 0 to at most 1, as 0,0.5,1. Received: ratios={list(ratios)}"
+        )
+
+
+def _curve(
+    model: keras.Model,
+    stage: str,
+    modules: Sequence[Recalibration],
+    batches: Batches,
+    ratios: Sequence[float],
+    order: str,
+    seed: int,
+) -> PruningCurve:
+    network = pruned_network(model, modules, by_gates=order == "gates")
+    rng = np.random.default_rng(seed)
+    right, samples = np.zeros(len(ratios), "int64"), 0
+    for images, labels in batches:
+        outputs = pruned_outputs(network, np.asarray(images), ratios, rng)
+        right += [np.sum(scores.argmax(axis=-1) == np.asarray(labels)) for scores in outputs]
+        samples += len(labels)
+    if not samples:
+        raise ValueError("`batches` must hold at least one image. Received: none")
+    blocks = tuple(block_name(module.name) for module in modules)
+    accuracies = tuple(float(count) / samples for count in right)
+    return PruningCurve(stage, order, blocks, tuple(map(float, ratios)), accuracies, samples)
+
+
+def pruned_outputs(
+    network: PrunedNetwork,
+    images: np.ndarray,
+    ratios: Sequence[float],
+    rng: np.random.Generator,
+) -> Iterator[np.ndarray]:
+    """Yield the outputs for one batch, pruned by each of ``ratios``.
+
+    A random order is drawn once, so that what a ratio prunes a larger one prunes too.
+    """
+    known = network.fixed.predict_on_batch(images)
+    known = known if isinstance(known, list) else [known]
+    channels = list(network.channels.values())
+    ranks = [] if network.by_gates else [_random_ranks(len(images), channels, rng)]
+    for ratio in ratios:
+        counts = np.array([pruned_channels(ratio, total) for total in channels], "int32")
+        counts = np.broadcast_to(counts, (len(images), len(channels)))
+        yield network.rest.predict_on_batch([*known, counts, *ranks])
+
+
+def _random_ranks(images: int, channels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """For every image a random permutation of each module's channels: (N, sum of channels)."""
+    ranks = [rng.permuted(np.tile(np.arange(total), (images, 1)), axis=1) for total in channels]
+    return np.concatenate(ranks, axis=1).astype("int32")

@@ -1,0 +1,22 @@
+"""Weights from elsewhere: PyTorch ResNets and ``keras.applications``."""
+
+from srm_keras.interop.conversion import convert, convert_to_torch
+from srm_keras.interop.keras_applications import from_keras_applications
+from srm_keras.interop.pytorch import (
+    AUTHORS_SRM,
+    StateDictError,
+    from_torch_state_dict,
+    save_torch_state_dict,
+    to_torch_state_dict,
+)
+
+__all__ = [
+    "AUTHORS_SRM",
+    "StateDictError",
+    "convert",
+    "convert_to_torch",
+    "from_keras_applications",
+    "from_torch_state_dict",
+    "save_torch_state_dict",
+    "to_torch_state_dict",
+]

@@ -1,0 +1,211 @@
+"""Files of weights into ``.keras`` files with a card, and back."""
+
+import fnmatch
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from srm_keras.files import writable_file, write_atomically
+from srm_keras.interop import card
+from srm_keras.interop.keras_applications import RGB_MEAN, RGB_STD, from_keras_applications
+from srm_keras.interop.pytorch import (
+    TorchResNet,
+    describe,
+    from_torch_state_dict,
+    read_arrays,
+    save_torch_state_dict,
+)
+from srm_keras.interop.pytorch.files import check_target
+from srm_keras.models.catalog import list_models
+from srm_keras.models.resnet import resnet
+from srm_keras.validation import one_of, positive_int
+
+KERAS_APPLICATIONS = "keras_applications"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_TORCH_NOTE = (
+    "RGB images, (value / 255 - mean) / std. Assumed: these are the values of torchvision and of "
+    "the SRM authors. Of timm's weights, `pretrained_cfg` has mean, std, size and crop."
+)
+_KERAS_NOTE = (
+    "RGB images, (value / 255 - mean) / std: what keras.applications' `preprocess_input` makes, "
+    "but in RGB order, for which the first convolution was turned round."
+)
+
+
+def convert(
+    weights: str | os.PathLike,
+    model: str,
+    out: str | os.PathLike,
+    classes: int | None = None,
+    pretrained: str | None = "imagenet",
+) -> dict[str, Any]:
+    """Write weights from elsewhere as a ``.keras`` file, with a card beside it.
+
+    Args:
+        weights: file of a PyTorch ResNet as for ``from_torch_state_dict``, or
+            ``"keras_applications"``.
+        model: name of the network as ``build`` knows it, ``"srm_resnet50"``. Of a PyTorch file it
+            must be the network that the file is of; of ``keras_applications`` the modules are new.
+        out: the ``.keras`` file; ``OUT.card.json`` and ``OUT.card.md`` come beside it.
+        classes: number of classes, by default that of the weights; another number makes a new
+            classifier.
+        pretrained: the ``weights`` argument of ``keras.applications``.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: an argument or file does not fit; nothing was written.
+        ImportError: a package that reads the file is not installed.
+    """
+    out = _keras_file("out", Path(out))
+    network, module = _parts(model)
+    if classes is not None:
+        positive_int("classes", classes)
+    writable_file("out", out)
+    if weights == KERAS_APPLICATIONS:
+        result, facts = _of_keras_applications(network, module, model, classes, pretrained)
+    else:
+        result, facts = _of_torch(Path(weights), network, module, model, classes)
+    write_atomically(out, result.save)
+    facts = {"network": card.network_facts(result), **facts, "versions": card.versions()}
+    card.write_card(out, facts)
+    return facts
+
+
+def convert_to_torch(
+    weights: str | os.PathLike, out: str | os.PathLike, layout: str = "torchvision"
+) -> dict[str, Any]:
+    """Write the weights of a ``.keras`` file for PyTorch, with a card beside it.
+
+    Args:
+        weights: ``.keras`` file of a ResNet of this package.
+        out: ``.safetensors``, ``.pth`` or ``.pt`` file.
+        layout: as for ``to_torch_state_dict``.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: an argument or file does not fit; nothing was written.
+        ImportError: a package that writes the file is not installed.
+    """
+    out = check_target(out)
+    path = _keras_file("weights", Path(weights))
+    if not path.is_file():
+        raise ValueError(f"`weights` must be a file that exists. Received: weights={str(path)!r}")
+    writable_file("out", out)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # ValueError, TypeError, BadZipFile, …: as the file is broken
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"`weights` must be a .keras file that can be read ({reason})") from None
+    save_torch_state_dict(model, out, layout)
+    facts = {
+        "network": card.network_facts(model),
+        "source": {**card.file_facts(path), "layout": "keras"},
+        "written": {**card.file_facts(out), "layout": layout},
+        "versions": card.versions(),
+    }
+    card.write_card(out, facts)
+    return facts
+
+
+def _keras_file(name: str, path: Path) -> Path:
+    if path.suffix != ".keras":
+        raise ValueError(f"`{name}` must be a .keras file. Received: {name}={str(path)!r}")
+    return path
+
+
+def _parts(model: str) -> tuple[str, str | None]:
+    """Network and module of a catalogue name."""
+    known = [name for name in list_models() if not fnmatch.fnmatch(name, "*cifar*")]
+    one_of("model", model, known)
+    module, _, network = model.rpartition("_")
+    return network, module or None
+
+
+def _of_keras_applications(
+    network: str, module: str | None, name: str, classes: int | None, pretrained: str | None
+) -> tuple[keras.Model, dict[str, Any]]:
+    source = network.replace("resnet", "ResNet")
+    result = from_keras_applications(
+        source, module, classes, weights=pretrained, channel_order="rgb", name=name
+    )
+    new_head = classes not in (None, 1000)
+    return result, {
+        "source": {"file": f"keras.applications.{source}", "weights": str(pretrained)},
+        "contents": _contents(module, module is not None, result.output_shape[-1], new_head, "1x1"),
+        "preprocessing": card.preprocessing(RGB_MEAN, RGB_STD, result.input_shape[1:]),
+        "notes": _KERAS_NOTE,
+    }
+
+
+def _of_torch(
+    path: Path, network: str, module: str | None, name: str, classes: int | None
+) -> tuple[keras.Model, dict[str, Any]]:
+    arrays = read_arrays(path)
+    found = describe(arrays)
+    _check_name(found, network, module, name)
+    count = classes or found.classes
+    if count is None:
+        raise ValueError("`classes` is required for weights without a classifier.")
+    new_head = count != found.classes
+    size = found.image_size or 224
+    assert found.depth is not None
+    result = resnet(
+        found.depth,
+        classes=count,
+        recalibration=found.recalibration,
+        input_shape=_image_shape(size),
+        name=name,
+    )
+    from_torch_state_dict(result, arrays, head=not new_head)
+    return result, {
+        "source": {**card.file_facts(path), "layout": found.layout},
+        "contents": _contents(found.recalibration, False, count, new_head, "3x3"),
+        "preprocessing": card.preprocessing(IMAGENET_MEAN, IMAGENET_STD, (size, size)),
+        "notes": _TORCH_NOTE,
+    }
+
+
+def _image_shape(size: int) -> tuple[int, int, int]:
+    if keras.config.image_data_format() == "channels_last":
+        return (size, size, 3)
+    return (3, size, size)
+
+
+def _check_name(found: TorchResNet, network: str, module: str | None, name: str) -> None:
+    theirs = _module_name(found.recalibration)
+    if (f"resnet{found.depth}", theirs) == (network, module):
+        return
+    if found.depth is None:
+        raise ValueError(f"`weights` must be of a ResNet-18 to 152. Received: {found}")
+    right = f"{theirs}_resnet{found.depth}" if theirs else f"resnet{found.depth}"
+    raise ValueError(
+        f"`model` must be {right!r} for these weights, which are of {found}. "
+        f"Received: model={name!r}"
+    )
+
+
+def _module_name(spec: Any) -> str | None:
+    spec = spec[0] if isinstance(spec, list) else spec
+    return spec["name"] if isinstance(spec, Mapping) else spec
+
+
+def _contents(
+    recalibration: Any, new_modules: bool, classes: int, new_head: bool, stride_in: str
+) -> dict[str, Any]:
+    trained = "new, not trained" if new_modules else "of the source"
+    return {
+        "recalibration": recalibration,
+        "modules": "none" if recalibration is None else trained,
+        "classes": classes,
+        "classifier": "new, not trained" if new_head else "of the source",
+        "stride_in": stride_in,
+    }

@@ -1,0 +1,156 @@
+"""State dicts from files and memory as NumPy arrays, and back to files."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srm_keras.files import write_atomically
+
+WRAPPERS = ("state_dict", "model")
+PREFIX = "module."  # of torch.nn.DataParallel
+COUNTER = "num_batches_tracked"  # of batch norms; nothing here reads it
+SAFETENSORS = ".safetensors"
+PICKLED = (".pth", ".pt", ".tar", ".bin")
+
+
+def read_arrays(source: Mapping[str, Any] | str | os.PathLike) -> dict[str, np.ndarray]:
+    """Return a state dict as float32 arrays by name.
+
+    What stands under ``"state_dict"`` or ``"model"`` is unwrapped, the prefix ``module.`` of
+    ``torch.nn.DataParallel`` and batch norms' ``num_batches_tracked`` are left out.
+
+    Args:
+        source: mapping from name to tensor or array, or path to a ``.safetensors`` file or to one
+            of ``torch.save``, which is read with ``weights_only=True``: no code in it is run.
+
+    Raises:
+        ValueError: no such file, one that cannot be read in that way, or an entry that is no
+            array of numbers.
+        ImportError: ``torch`` or ``safetensors`` is needed and not installed.
+    """
+    values = source if isinstance(source, Mapping) else _read_file(source)
+    for wrapper in WRAPPERS:
+        if isinstance(values.get(wrapper), Mapping):
+            values = values[wrapper]
+    names = [str(name) for name in values]
+    start = len(PREFIX) if names and all(name.startswith(PREFIX) for name in names) else 0
+    return {
+        name[start:]: _array(name, value)
+        for name, value in zip(names, values.values(), strict=True)
+        if not name.endswith(COUNTER)
+    }
+
+
+def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a state dict to a ``.safetensors`` file, or to ``.pth`` or ``.pt`` by ``torch.save``.
+
+    Raises:
+        ValueError: another ending.
+        ImportError: ``torch`` or ``safetensors`` is needed and not installed.
+    """
+    path = check_target(path)
+    if path.suffix == SAFETENSORS:
+        save_file = _safetensors().save_file
+        write_atomically(path, lambda file: save_file(dict(arrays), file, {"format": "pt"}))
+    else:
+        torch = _torch()
+        write_atomically(path, lambda file: torch.save(as_tensors(arrays), file))
+
+
+def check_target(path: str | os.PathLike) -> Path:
+    """Return ``path`` if its ending is one that ``write_arrays`` writes, else ``ValueError``."""
+    known = (SAFETENSORS, *PICKLED[:2])
+    if Path(path).suffix not in known:
+        raise ValueError(f"`path` must end in one of {known}. Received: path={str(path)!r}")
+    return Path(path)
+
+
+def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The arrays as torch tensors with memory of their own."""
+    torch = _torch()
+    return {name: torch.tensor(array) for name, array in arrays.items()}
+
+
+def _read_file(source: Any) -> Mapping[str, Any]:
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            "`state_dict` must be a mapping from name to array or a path. "
+            f"Received: state_dict of type {type(source).__name__}"
+        )
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"`state_dict` must be a file that exists. Received: {str(path)!r}")
+    if path.suffix == SAFETENSORS:
+        values = _read_safetensors(path)
+    elif path.suffix in PICKLED:
+        values = _read_pickled(path)
+    else:
+        raise ValueError(
+            f"`state_dict` must be a file in one of {(SAFETENSORS, *PICKLED)}. "
+            f"Received: {str(path)!r}"
+        )
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            "`state_dict` must hold a mapping from name to tensor. "
+            f"Received: {str(path)!r}, which holds {type(values).__name__}"
+        )
+    return values
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    package = _safetensors()
+    try:
+        return package.load_file(path)
+    except Exception as error:  # its own class, or KeyError for a type that NumPy lacks
+        raise _unreadable(path, "safetensors", error) from None
+
+
+def _read_pickled(path: Path) -> Any:
+    torch = _torch()
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # UnpicklingError, EOFError, RuntimeError, …
+        raise _unreadable(path, "torch.load(weights_only=True)", error) from None
+
+
+def _unreadable(path: Path, reader: str, error: Exception) -> ValueError:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return ValueError(
+        f"`state_dict` must be a file of tensors that {reader} reads ({reason}). "
+        f"Received: {str(path)!r}"
+    )
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float().numpy()  # NumPy has no bfloat16
+    try:
+        return np.asarray(value, "float32")
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`state_dict` must hold arrays of numbers. "
+            f"Received: {name!r} of type {type(value).__name__}"
+        ) from None
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "PyTorch tensors need the package 'torch': pip install 'srm-keras[torch]'"
+        ) from error
+    return torch
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(
+            ".safetensors files need the package 'safetensors': pip install safetensors"
+        ) from error
+    return safetensors.numpy

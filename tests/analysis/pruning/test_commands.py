@@ -1,0 +1,117 @@
+"""tools.prune and tools.static_prune as one calls them: each run is a process of its own."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.training import train
+from tests.support.tiny_training import tiny_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[3]
+IMAGES = 24
+
+
+def command(tool, *arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    line = [sys.executable, "-m", f"tools.{tool}", *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run folder a module, of CifarResNet-8 with basic blocks."""
+    folder = tmp_path_factory.mktemp("runs")
+    for module in ("none", "se", "srm"):
+        recipe = tiny_recipe(steps=2, eval_every=2)
+        recipe.recalibration = None if module == "none" else module
+        train(recipe, folder / module)
+    return folder
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_prune_writes_its_files_and_goes_on_where_it_was(runs, tmp_path):
+    given = [f"--runs={runs / 'se'},{runs / 'srm'}", f"--out={tmp_path}", "--ratios=0,0.5,1"]
+    first = command("prune", *given, "--stages=conv3", "--nocontrol")
+    assert first.returncode == 0, first.stderr
+    assert "se, conv3, gates: area" in first.stderr
+    known = json.loads((tmp_path / "pruning.json").read_text())["curves"]
+    assert [(row["run"], row["stage"]) for row in known] == [("se", "conv3"), ("srm", "conv3")]
+
+    known[0]["accuracies"] = [0.25, 0.25, 0.25]  # to tell it from one that is computed anew
+    study = json.loads((tmp_path / "pruning.json").read_text())
+    (tmp_path / "pruning.json").write_text(json.dumps({**study, "curves": known}))
+    whole = command("prune", *given)
+    assert whole.returncode == 0, whole.stderr
+    rows = rows_of(tmp_path / "pruning.csv")
+    assert len(rows) == 2 * 2 * 4 * 3  # runs, orders, stages, ratios
+    kept = [
+        row for row in rows if (row["run"], row["stage"], row["order"]) == ("se", "conv3", "gates")
+    ]
+    assert [float(row["accuracy"]) for row in kept] == [0.25] * 3
+    report = json.loads((tmp_path / "pruning.json").read_text())
+    assert report["settings"]["samples"] == IMAGES
+    assert list(report["runs"]["srm"]["stages"]) == ["conv2", "conv3", "conv4", "all"]
+    assert (tmp_path / "pruning.png").read_bytes().startswith(b"\x89PNG")
+    assert whole.stdout.count("random") == 2
+
+    other = command("prune", *given, "--samples=10")
+    assert other.returncode != 0
+    assert "error: `out` must be a folder without a study of another settings" in other.stderr
+
+
+def test_static_prune_writes_networks_that_are_smaller(runs, tmp_path):
+    result = command("static_prune", f"--run={runs / 'srm'}", f"--out={tmp_path}", "--rounds=3")
+    assert result.returncode == 0, result.stderr
+    rows = rows_of(tmp_path / "static_pruning.csv")
+    assert [row["ratio"] for row in rows] == ["0.0", "0.25", "0.5"]
+    for column in ("size_bytes", "multiply_adds", "parameters"):
+        assert float(rows[2][column]) < float(rows[0][column])
+    assert float(rows[0]["time_ratio"]) == 1
+    assert max(float(row["parity"]) for row in rows) <= 1e-5
+    report = json.loads((tmp_path / "static_pruning.json").read_text())
+    for row in rows:
+        name = f"ratio_{float(row['ratio']):g}"
+        model = keras.saving.load_model(tmp_path / f"{name}.keras")
+        for block in report["removed"][f"{float(row['ratio']):g}"]["blocks"]:
+            conv = model.get_layer(f"{block['block']}_2_conv")
+            assert conv.filters == len(block["kept"])
+        assert np.isfinite(float(row["accuracy_random"]))
+    assert "the file is" in (tmp_path / "static_pruning.md").read_text()
+    assert "Without 0.5 of the channels the file is" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prune", "--runs=RUNS/none,RUNS/se", "--out=OUT"], "networks with gates (none)"),
+        (["prune", "--runs=RUNS/se", "--out=OUT", "--stages=conv22"], "did you mean 'conv2'"),
+        (["prune", "--runs=RUNS/se", "--out=OUT", "--ratios=0,half"], "`--ratios` must be numbers"),
+        (["prune", "--out=OUT"], "`--runs` and `--out` are required"),
+        (["static_prune", "--run=RUNS/none", "--out=OUT"], "must contain recalibration layers"),
+        (["static_prune", "--run=RUNS/se", "--out=OUT", "--ratios=0.5"], "must ascend from 0"),
+        (["static_prune", "--run=RUNS/se", "--out=OUT", "x"], "Arguments must be flags"),
+    ],
+)
+def test_bad_command_lines_end_in_one_line(runs, tmp_path, arguments, message):
+    places = {"RUNS": str(runs), "OUT": str(tmp_path)}
+    for place, path in places.items():
+        arguments = [argument.replace(place, path) for argument in arguments]
+    result = command(*arguments)
+    assert result.returncode != 0
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in result.stderr
