@@ -16,7 +16,7 @@ ALLOWED = {
     "data": {"layers", "models"},
     "analysis": {"layers", "models", "data"},
     "export": {"layers", "models", "data"},
-    "training": {"layers", "models", "data", "analysis"},
+    "training": {"layers", "models", "data", "analysis", "interop"},
     "interop": {"layers", "models", "data"},
 }
 SHARED = {"figures", "files", "html", "resumed", "tables", "validation", "version"}

@@ -56,7 +56,7 @@ def _checked():
 
 
 def _saved():
-    from srm_keras.training.run_presets import save_run_as_preset
+    from srm_keras.training import save_run_as_preset
 
     given = {"name": NAME.value, "description": DESCRIPTION.value, "license": LICENSE.value}
     card = {name: value for name, value in given.items() if value}

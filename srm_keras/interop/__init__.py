@@ -1,7 +1,8 @@
-"""Weights from elsewhere: PyTorch ResNets and ``keras.applications``."""
+"""Weights from elsewhere: presets, PyTorch ResNets and ``keras.applications``."""
 
 from srm_keras.interop.conversion import convert, convert_to_torch
 from srm_keras.interop.keras_applications import from_keras_applications
+from srm_keras.interop.presets import Preset, load_preset, read_keras_file, save_preset
 from srm_keras.interop.pytorch import (
     AUTHORS_SRM,
     StateDictError,
@@ -12,11 +13,15 @@ from srm_keras.interop.pytorch import (
 
 __all__ = [
     "AUTHORS_SRM",
+    "Preset",
     "StateDictError",
     "convert",
     "convert_to_torch",
     "from_keras_applications",
     "from_torch_state_dict",
+    "load_preset",
+    "read_keras_file",
+    "save_preset",
     "save_torch_state_dict",
     "to_torch_state_dict",
 ]

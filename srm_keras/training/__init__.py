@@ -9,6 +9,7 @@ from srm_keras.training.loop import train
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve
 from srm_keras.training.records import Run, load_run
+from srm_keras.training.run_presets import save_run_as_preset
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 from srm_keras.training.stopping import Interrupted
 
@@ -29,6 +30,7 @@ __all__ = [
     "plot_runs",
     "read_metrics",
     "resolve",
+    "save_run_as_preset",
     "train",
     "training_examples",
     "validation_examples",

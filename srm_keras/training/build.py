@@ -7,6 +7,7 @@ from ml_collections import config_dict
 from srm_keras import models
 from srm_keras.training.distribution import Learner
 from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
+from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import naming
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
@@ -52,6 +53,7 @@ def make_optimizer(
         l2=options.weight_decay,
         l2_exclude=() if options.decay_recalibration else paths_without_l2(model),
         ema_decay=float(options.ema_decay),
+        rate_factors=rate_factors(model, recipe.learning_rate.multipliers or {}),
         global_clipnorm=float(options.clip_norm) or None,
     )
 

@@ -11,17 +11,19 @@ from srm_keras.layers import spec_label
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
 
-MAY_DIFFER = ("seed", "recalibration", "data.fold")
+MAY_DIFFER = ("seed", "recalibration", "data.fold", "init", "freeze", "learning_rate.multipliers")
 
 Row = dict[str, Any]
 
 
 def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) -> list[Row]:
-    """Compares runs that differ in recalibration, seed and fold only, and writes what it finds.
+    """Compares runs that differ in recalibration, beginning, seed and fold, and writes files.
 
     Writes `compare.png` (curves: the mean over seeds in bold, each run thin), `runs.csv` (a
     row a run), `compare.csv` (a row a recalibration: mean and sample standard deviation over
-    its runs) and `compare.json` (both tables). Unfinished runs count as far as they went.
+    its runs) and `compare.json` (both tables). Unfinished runs count as far as they went. Runs
+    of one recalibration that were fine-tuned are a row of their own, named after their `init` and
+    what else differs from the beginning of the others: `srm, init=shapes, freeze=conv1+conv2`.
 
     Args:
         workdirs: Run folders.
@@ -39,7 +41,7 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     _check_comparable(recipes, workdirs)
     groups: dict[str, list[Path]] = {}
     for recipe, workdir in zip(recipes, workdirs, strict=True):
-        groups.setdefault(spec_label(recipe["recalibration"]), []).append(Path(workdir))
+        groups.setdefault(_label(recipe), []).append(Path(workdir))
     runs = [_run_row(folder, label) for label, folders in groups.items() for folder in folders]
     table = [
         _group_row(label, [r for r in runs if r["recalibration"] == label]) for label in groups
@@ -67,16 +69,32 @@ def _read_recipe(folder: Path) -> Row:
     return read_json(folder / run_folder.RECIPE)
 
 
+def _label(recipe: Row) -> str:
+    """The module and how the run began, but for what is the default."""
+    parts = [spec_label(recipe["recalibration"])]
+    if recipe.get("init"):
+        parts.append(f"init={Path(recipe['init']).name}")
+    if recipe.get("freeze"):
+        parts.append(f"freeze={'+'.join(recipe['freeze'])}")
+    multipliers = recipe.get("learning_rate", {}).get("multipliers") or {}
+    parts += [f"{part}×{factor}" for part, factor in multipliers.items()]
+    return ", ".join(parts)
+
+
 def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLike]) -> None:
     first, *others = (run_folder.flatten(recipe) for recipe in recipes)
     for recipe, workdir in zip(others, workdirs[1:], strict=True):
-        for name in sorted((first.keys() | recipe.keys()) - set(MAY_DIFFER)):
-            if first.get(name) != recipe.get(name):
+        for name in sorted(first.keys() | recipe.keys()):
+            if not _may_differ(name) and first.get(name) != recipe.get(name):
                 raise ValueError(
-                    "`workdirs` must be runs whose recipes differ in recalibration, seed and "
+                    "`workdirs` must be runs whose recipes differ in recalibration, init, seed and "
                     f"fold only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
                     f"{name}={recipe.get(name)!r} in {str(workdir)!r}"
                 )
+
+
+def _may_differ(name: str) -> bool:
+    return any(name == field or name.startswith(f"{field}.") for field in MAY_DIFFER)
 
 
 def _run_row(folder: Path, label: str) -> Row:

@@ -16,6 +16,7 @@ from ml_collections import config_dict
 from srm_keras.files import read_json, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.averages import averaged_weights
+from srm_keras.training.beginning import Beginning
 from srm_keras.training.build import (
     build_model,
     compiled_twin,
@@ -34,6 +35,7 @@ from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
 from srm_keras.training.inputs import Inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
+from srm_keras.training.process_settings import dtype_policy, make_deterministic
 from srm_keras.training.recipe import resolve
 from srm_keras.training.report import write_report
 from srm_keras.training.run_log import RunLog
@@ -106,11 +108,13 @@ def _prepare(
     distribution: Distribution,
 ) -> _Session:
     """Reads the data, builds the network and, when nothing can go wrong any more, the folder."""
-    _make_deterministic(recipe)
+    beginning = Beginning(recipe, Path(workdir), overwrite)
+    make_deterministic(recipe)
     inputs = load_inputs(recipe)
     schedule = make_schedule(recipe)
-    with distribution.scope(), _dtype_policy(recipe.dtype_policy):
+    with distribution.scope(), dtype_policy(recipe.dtype_policy):
         model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
+        beginning.apply(model, inputs.info.class_names)
         set_synchronized(model, recipe.synchronized_batch_norm and distribution.replicas > 1)
         optimizer = make_optimizer(recipe, model, schedule)
         accuracy = make_accuracy(inputs.one_hot)
@@ -119,11 +123,12 @@ def _prepare(
     folder = Path(workdir)
     if distribution.is_chief:
         folder = run_folder.create(workdir, overwrite)
-        _write_description(folder, recipe, inputs)
+        _write_description(folder, recipe, inputs, beginning)
     identity = {
         "recipe": run_folder.flatten(recipe.to_dict()),
         "variables": state.layout(),
         "replicas": distribution.replicas,
+        **({} if beginning.record is None else {"initial weights": beginning.record}),
     }
     return _Session(
         recipe=recipe,
@@ -235,29 +240,16 @@ def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
         yield
 
 
-def _make_deterministic(recipe: config_dict.ConfigDict) -> None:
-    keras.utils.set_random_seed(recipe.seed)
-    if recipe.deterministic and keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _write_description(folder: Path, recipe: config_dict.ConfigDict, inputs: Inputs) -> None:
+def _write_description(
+    folder: Path, recipe: config_dict.ConfigDict, inputs: Inputs, beginning: Beginning
+) -> None:
     write_json(folder / run_folder.RECIPE, recipe.to_dict())
     write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
     write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
     write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
+    if beginning.is_read:
+        write_json(folder / run_folder.INITIAL, beginning.record)
+        print(beginning.told(), file=sys.stderr)
 
 
 def _title(recipe: config_dict.ConfigDict) -> str:

@@ -1,6 +1,6 @@
 """SGD as the paper's authors ran it: torch's L2 weight decay, inside the momentum."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 from keras import ops
@@ -36,6 +36,7 @@ class SGDWithL2(keras.optimizers.SGD):
         l2: The L2 coefficient, torch's `weight_decay`; a float >= 0.
         l2_exclude: Paths of variables (`variable.path`) that take no L2.
         ema_decay: A float in [0, 1); 0 keeps no average.
+        rate_factors: What the learning rate is multiplied by, for paths of variables; 1 for others.
         name: Name of the optimizer.
         **kwargs: As for `keras.optimizers.SGD`; `weight_decay` must stay `None`.
 
@@ -53,6 +54,7 @@ class SGDWithL2(keras.optimizers.SGD):
         l2: float = 1e-4,
         l2_exclude: Sequence[str] = (),
         ema_decay: float = 0.0,
+        rate_factors: Mapping[str, float] | None = None,
         name: str = "sgd_with_l2",
         **kwargs,
     ):
@@ -71,14 +73,16 @@ class SGDWithL2(keras.optimizers.SGD):
         self.l2 = l2
         self.l2_exclude = tuple(l2_exclude)
         self.ema_decay = ema_decay
+        self.rate_factors = dict(rate_factors or {})
         self.averages: list[keras.Variable] = []
 
     def build(self, variables):
-        """Makes the velocities and averages, and notes which variables take L2."""
+        """Makes the velocities and averages, and notes each variable's L2 and rate."""
         if self.built:
             return
         super().build(variables)
         self.l2_rates = tuple(0.0 if v.path in self.l2_exclude else self.l2 for v in variables)
+        self.factors = tuple(self.rate_factors.get(v.path, 1.0) for v in variables)
         if self.ema_decay:
             self.averages = [self.add_variable_from_reference(v, "average") for v in variables]
 
@@ -86,7 +90,7 @@ class SGDWithL2(keras.optimizers.SGD):
         """Updates one variable; the formulas are in the class docstring."""
         # The look-up by variable is the one that Keras' own subclassing example documents.
         index = self._get_variable_index(variable)
-        rate = ops.cast(learning_rate, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype) * self.factors[index]
         g = ops.cast(gradient, variable.dtype) + self.l2_rates[index] * variable
         self.assign_sub(variable, rate * self._direction(g, index))
         if self.ema_decay:
@@ -106,7 +110,12 @@ class SGDWithL2(keras.optimizers.SGD):
 
     def get_config(self) -> dict:
         """The arguments, as JSON can hold them."""
-        own = {"l2": self.l2, "l2_exclude": list(self.l2_exclude), "ema_decay": self.ema_decay}
+        own = {
+            "l2": self.l2,
+            "l2_exclude": list(self.l2_exclude),
+            "ema_decay": self.ema_decay,
+            "rate_factors": self.rate_factors,
+        }
         return {**super().get_config(), **own}
 
 

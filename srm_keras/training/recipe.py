@@ -5,16 +5,13 @@ made from it, `resolve()` checks against it, and docs/training.md describes it.
 """
 
 import contextlib
-import itertools
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from ml_collections import config_dict
 
+from srm_keras.training import accepted
 from srm_keras.validation import nearest
 
 
@@ -27,131 +24,108 @@ class Field:
     expected: str
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _in_unit_interval(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < 1
-
-
-def _integer(minimum: int) -> Callable[[Any], bool]:
-    return lambda value: _is_integer(value) and value >= minimum
-
-
-def _one_of(*names: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in names
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(map(_is_name, value))
-
-
-def _are_milestones(value: Any) -> bool:
-    if not isinstance(value, tuple | list) or not all(_is_integer(v) and v > 0 for v in value):
-        return False
-    return all(early < late for early, late in itertools.pairwise(value))
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping | config_dict.ConfigDict)
-
-
-def _is_spec(value: Any) -> bool:
-    """Whether `value` is a recalibration spec that JSON can hold; its names are checked later."""
-    if isinstance(value, tuple | list):
-        return all(map(_is_spec, value))
-    return value is None or isinstance(value, str) or _is_mapping(value)
-
-
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("step", "cosine")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 FOLDS_BY = ("label", "group")
 
 FIELDS: dict[str, Field] = {
-    "seed": Field(0, _integer(0), "a non-negative integer"),
+    "seed": Field(0, accepted.integer(0), "a non-negative integer"),
     "recalibration": Field(
-        None, _is_spec, "None, a name such as 'srm', a mapping, or a list of these"
+        None, accepted.is_spec, "None, a name such as 'srm', a mapping, or a list of these"
     ),
-    "steps": Field(1000, _integer(1), "a positive integer (optimizer updates)"),
-    "eval_every": Field(100, _integer(1), "a positive integer (optimizer updates)"),
-    "batch_size": Field(128, _integer(1), "a positive integer"),
-    "eval_batch_size": Field(256, _integer(1), "a positive integer"),
-    "label_smoothing": Field(0.0, _in_unit_interval, "a number in [0, 1)"),
-    "dtype_policy": Field("float32", _one_of(*POLICIES), f"one of {POLICIES}"),
-    "strategy": Field("auto", _one_of(*STRATEGIES), f"one of {STRATEGIES}"),
-    "synchronized_batch_norm": Field(True, _is_bool, "True or False"),
-    "jit_compile": Field(False, _is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
-    "steps_per_execution": Field(1, _integer(1), "a positive integer (optimizer updates)"),
-    "deterministic": Field(True, _is_bool, "True or False (bit-identical resume needs True)"),
+    "steps": Field(1000, accepted.integer(1), "a positive integer (optimizer updates)"),
+    "eval_every": Field(100, accepted.integer(1), "a positive integer (optimizer updates)"),
+    "batch_size": Field(128, accepted.integer(1), "a positive integer"),
+    "eval_batch_size": Field(256, accepted.integer(1), "a positive integer"),
+    "label_smoothing": Field(0.0, accepted.in_unit_interval, "a number in [0, 1)"),
+    "dtype_policy": Field("float32", accepted.one_of(*POLICIES), f"one of {POLICIES}"),
+    "strategy": Field("auto", accepted.one_of(*STRATEGIES), f"one of {STRATEGIES}"),
+    "synchronized_batch_norm": Field(True, accepted.is_bool, "True or False"),
+    "jit_compile": Field(False, accepted.is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
+    "steps_per_execution": Field(1, accepted.integer(1), "a positive integer (optimizer updates)"),
+    "deterministic": Field(
+        True, accepted.is_bool, "True or False (bit-identical resume needs True)"
+    ),
     "checkpoint_every": Field(
-        0, _integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
+        0, accepted.integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
     ),
-    "keep_checkpoints": Field(2, _integer(1), "a positive integer"),
-    "data.name": Field("texture_shapes", _is_name, "the name of a data set"),
-    "data.options": Field({}, _is_mapping, "a mapping of arguments for `srm_keras.data.load`"),
-    "data.train_split": Field("train", _is_name, "the name of a split"),
-    "data.eval_splits": Field(("test",), _are_names, "a tuple of split names"),
+    "keep_checkpoints": Field(2, accepted.integer(1), "a positive integer"),
+    "data.name": Field("texture_shapes", accepted.is_name, "the name of a data set"),
+    "data.options": Field(
+        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.load`"
+    ),
+    "data.train_split": Field("train", accepted.is_name, "the name of a split"),
+    "data.eval_splits": Field(("test",), accepted.are_names, "a tuple of split names"),
     "data.preprocessing": Field(
-        {}, _is_mapping, "a mapping of arguments for `srm_keras.data.Preprocessing`"
+        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.Preprocessing`"
     ),
     "data.augmentation": Field(
-        {}, _is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
+        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
     ),
     "data.folds": Field(
-        0, lambda value: _integer(0)(value) and value != 1, "0 (no folds), or at least 2"
+        0, lambda value: accepted.integer(0)(value) and value != 1, "0 (no folds), or at least 2"
     ),
-    "data.fold": Field(0, _integer(0), "the number of the held-out fold, from 0"),
-    "data.fold_by": Field("label", _one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
-    "data.fold_seed": Field(0, _integer(0), "a non-negative integer"),
-    "data.cache": Field(False, _is_bool, "True or False (decoded images are kept in memory)"),
-    "model.name": Field("cifar_resnet", _is_name, "a name that `srm_keras.models.build` knows"),
-    "model.options": Field({}, _is_mapping, "a mapping of arguments for `srm_keras.models.build`"),
-    "optimizer.momentum": Field(0.9, _in_unit_interval, "a number in [0, 1)"),
-    "optimizer.nesterov": Field(False, _is_bool, "True or False"),
+    "data.fold": Field(0, accepted.integer(0), "the number of the held-out fold, from 0"),
+    "data.fold_by": Field("label", accepted.one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
+    "data.fold_seed": Field(0, accepted.integer(0), "a non-negative integer"),
+    "data.cache": Field(
+        False, accepted.is_bool, "True or False (decoded images are kept in memory)"
+    ),
+    "model.name": Field(
+        "cifar_resnet", accepted.is_name, "a name that `srm_keras.models.build` knows"
+    ),
+    "model.options": Field(
+        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.models.build`"
+    ),
+    "init": Field(
+        None,
+        lambda value: value is None or accepted.is_name(value),
+        "None, or a preset, a run folder or a .keras file",
+    ),
+    "freeze": Field(
+        None,
+        accepted.are_parts,
+        "None, or a tuple of parts of the network, such as ('conv1', 'conv2')",
+    ),
+    "optimizer.momentum": Field(0.9, accepted.in_unit_interval, "a number in [0, 1)"),
+    "optimizer.nesterov": Field(False, accepted.is_bool, "True or False"),
     "optimizer.weight_decay": Field(
-        1e-4, lambda value: _is_number(value) and value >= 0, "a number >= 0"
+        1e-4, lambda value: accepted.is_number(value) and value >= 0, "a number >= 0"
     ),
     "optimizer.decay_recalibration": Field(
-        False, _is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
+        False, accepted.is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
     ),
     "optimizer.clip_norm": Field(
         0.0,
-        lambda value: _is_number(value) and value >= 0,
+        lambda value: accepted.is_number(value) and value >= 0,
         "a number >= 0 (the gradient's global norm; 0: no clipping)",
     ),
     "optimizer.ema_decay": Field(
-        0.0, _in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
+        0.0, accepted.in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
     ),
     "learning_rate.base": Field(
-        0.1, lambda value: _is_number(value) and value > 0, "a positive number"
+        0.1, lambda value: accepted.is_number(value) and value > 0, "a positive number"
     ),
     "learning_rate.reference_batch_size": Field(
         0,
-        _integer(0),
+        accepted.integer(0),
         "the batch size that `learning_rate.base` is for, to scale it linearly, or 0",
     ),
-    "learning_rate.schedule": Field("step", _one_of(*SCHEDULES), f"one of {SCHEDULES}"),
+    "learning_rate.schedule": Field("step", accepted.one_of(*SCHEDULES), f"one of {SCHEDULES}"),
     "learning_rate.milestones": Field(
-        (), _are_milestones, "a tuple of increasing positive integers (optimizer updates)"
+        (), accepted.are_milestones, "a tuple of increasing positive integers (optimizer updates)"
     ),
     "learning_rate.factor": Field(
-        0.1, lambda value: _is_number(value) and 0 < value <= 1, "a number in (0, 1]"
+        0.1, lambda value: accepted.is_number(value) and 0 < value <= 1, "a number in (0, 1]"
     ),
-    "learning_rate.warmup_steps": Field(0, _integer(0), "a non-negative integer"),
+    "learning_rate.warmup_steps": Field(0, accepted.integer(0), "a non-negative integer"),
+    "learning_rate.multipliers": Field(
+        None,
+        accepted.are_factors,
+        "None, or a mapping from parts of the network to positive numbers, such as "
+        "{'backbone': 0.1}",
+    ),
 }
 
 
@@ -204,13 +178,6 @@ def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
         _assign(resolved, path, value)
     _check_together(resolved)
     return resolved
-
-
-def recalibration_label(recipe: Mapping[str, Any]) -> str:
-    """What tables and pictures call the module of a recipe (as read from JSON): ``"none"`` or its
-    name; a spec with options is its JSON."""
-    spec = recipe["recalibration"]
-    return spec if isinstance(spec, str) else json.dumps(spec) if spec else "none"
 
 
 @contextlib.contextmanager
@@ -279,6 +246,11 @@ def _check_together(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             f"`data.fold` must be below data.folds={recipe.data.folds}. "
             f"Received: data.fold={recipe.data.fold}"
+        )
+    if recipe.freeze and recipe.init is None:
+        problems.append(
+            "`freeze` must be None without `init`: random weights are to be trained. "
+            f"Received: freeze={recipe.freeze}"
         )
     if problems:
         raise ValueError("; ".join(problems))

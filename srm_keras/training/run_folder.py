@@ -28,11 +28,14 @@ LAST = "last.keras"
 PREDICTIONS = "predictions.csv"
 RESULT = "result.json"
 REPORT = "report.html"
+INITIAL = "initial_weights.json"
 FILES = (
     *(RECIPE, VERSIONS, PREPROCESSING, CLASSES),
     *(METRICS, TIMING, CURVES, GATES, GATES_TABLE, GATES_OVER_TRAINING),
     *(BEST, LAST, PREDICTIONS, RESULT, REPORT),
 )
+FILES_OF_SOME = (INITIAL,)
+"""Of a run whose recipe has `init`."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
@@ -59,7 +62,7 @@ def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite:
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`workdir` must be a folder. Received: workdir={str(workdir)!r}, a file")
-    found = [name for name in (*FILES, *FOLDERS) if (folder / name).exists()]
+    found = [name for name in (*FILES, *FILES_OF_SOME, *FOLDERS) if (folder / name).exists()]
     if overwrite or not found:
         return False
     if RECIPE not in found:
@@ -78,9 +81,14 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     if overwrite and (folder / RECIPE).exists():
         for name in FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
-    for name in FILES if overwrite else ():
+    for name in (*FILES, *FILES_OF_SOME) if overwrite else ():
         (folder / name).unlink(missing_ok=True)
     return folder
+
+
+def has_checkpoint(workdir: str | os.PathLike) -> bool:
+    """Whether `workdir` holds a run that has saved its state."""
+    return any((Path(workdir) / CHECKPOINTS).glob("step_*.npz"))
 
 
 def versions(seed: int) -> dict[str, Any]:

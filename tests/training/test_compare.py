@@ -10,7 +10,7 @@ from srm_keras.training.compare import compare_runs
 HEADER = "epoch,step,lr,loss,accuracy,val_loss,val_accuracy\n"
 
 
-def make_run(folder, recalibration, seed, accuracies, unseen=None, steps=30):
+def make_run(folder, recalibration, seed, accuracies, unseen=None, steps=30, **fields):
     """Writes the files of a run by hand."""
     folder.mkdir()
     recipe = {
@@ -19,6 +19,7 @@ def make_run(folder, recalibration, seed, accuracies, unseen=None, steps=30):
         "steps": steps,
         "data": {"name": "d"},
         "model": {"name": "m"},
+        **fields,
     }
     (folder / "recipe.json").write_text(json.dumps(recipe))
     lines = [f"{n},{n * 10},0.1,1.5,0.5,1.6,{a}\n" for n, a in enumerate(accuracies, 1)]
@@ -59,13 +60,31 @@ def test_table_and_files(tmp_path):
     Image.open(tmp_path / "out" / "compare.png").verify()
 
 
+def test_fine_tuned_runs_are_groups_of_their_own(tmp_path):
+    began = {"init": "runs/shapes", "freeze": ["conv1", "conv2"]}
+    began["learning_rate"] = {"multipliers": {"backbone": 0.1}}
+    nothing = {"init": None, "freeze": None, "learning_rate": {"multipliers": None}}
+    runs = [
+        make_run(tmp_path / "old", "srm", 0, [0.1]),  # from before there were these fields
+        make_run(tmp_path / "new", "srm", 1, [0.3], **nothing),
+        make_run(tmp_path / "tuned", "srm", 0, [0.7], **began),
+    ]
+    table = {row["recalibration"]: row for row in compare_runs(runs, tmp_path / "out")}
+    tuned = "srm, init=shapes, freeze=conv1+conv2, backbone×0.1"
+    assert {name: row["runs"] for name, row in table.items()} == {"srm": 2, tuned: 1}
+    assert table[tuned]["last_accuracy_mean"] == 0.7
+
+
 def test_runs_of_another_recipe_are_refused(tmp_path):
     runs = [
         make_run(tmp_path / "a", "srm", 0, [0.1]),
         make_run(tmp_path / "b", "se", 0, [0.1], steps=60),
     ]
-    with pytest.raises(ValueError, match=r"recalibration, seed and fold only.*steps=60 in"):
+    with pytest.raises(ValueError, match=r"recalibration, init, seed and fold only.*steps=60 in"):
         compare_runs(runs, tmp_path / "out")
+    folds = make_run(tmp_path / "c", "srm", 0, [0.1], data={"name": "d", "folds": 5})
+    with pytest.raises(ValueError, match=r"data.folds=None in"):
+        compare_runs([runs[0], folds], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -52,6 +52,30 @@ def test_equals_numpy_at_every_step(momentum, nesterov):
 
 
 @SETTINGS
+def test_equals_torch_with_a_rate_a_group(momentum, nesterov):
+    torch = pytest.importorskip("torch")
+    weight, gradients = problem()
+    names = {"backbone": 0.1, "head": 3.0, "other": 1.0}
+    ours = [keras.Variable(weight, name=name) for name in names]
+    theirs = [torch.nn.Parameter(torch.tensor(weight, dtype=torch.float32)) for _ in names]
+    sgd = optimizer(momentum, nesterov, rate_factors={"backbone": 0.1, "head": 3.0})
+    groups = [{"params": [parameter]} for parameter in theirs]
+    torch_sgd = torch.optim.SGD(
+        groups, lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.05
+    )
+    for step, gradient in enumerate(gradients):
+        for group, factor in zip(torch_sgd.param_groups, names.values(), strict=True):
+            group["lr"] = rate(step) * factor
+        for parameter in theirs:
+            parameter.grad = torch.tensor(gradient, dtype=torch.float32)
+        torch_sgd.step()
+        sgd.apply([gradient] * len(ours), ours)
+        for variable, parameter in zip(ours, theirs, strict=True):
+            expected = parameter.detach().numpy()
+            np.testing.assert_allclose(variable.numpy(), expected, rtol=2e-6, atol=2e-6)
+
+
+@SETTINGS
 def test_equals_torch_at_every_step(momentum, nesterov):
     torch = pytest.importorskip("torch")
     weight, gradients = problem()

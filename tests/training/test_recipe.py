@@ -71,6 +71,16 @@ WRONG = [
     ("optimizer.clip_norm", -1, "`optimizer.clip_norm` must be a number >= 0"),
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
+    # Fields of fine-tuning.
+    ("init", "", "`init` must be None, or a preset, a run folder or a .keras file. Received: init"),
+    ("freeze", "conv1", "`freeze` must be None, or a tuple of parts of the network, such as"),
+    (
+        "freeze",
+        ("conv1",),
+        "`freeze` must be None without `init`: random weights are to be trained",
+    ),
+    ("learning_rate.multipliers", {"head": -1}, "`learning_rate.multipliers` must be None, or a"),
+    ("learning_rate.multipliers", 0.1, "`learning_rate.multipliers` must be None, or a mapping"),
     # Fields that do not exist.
     ("learning_rte", 0.1, "`learning_rte` is not a field of a recipe (did you mean 'learning_rate"),
     ("optimizer.wd", 0.1, "`optimizer.wd` is not a field of a recipe"),

@@ -1,0 +1,107 @@
+"""How a run begins: with random weights, or with those of a trained network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+from ml_collections import config_dict
+
+from srm_keras.files import read_json
+from srm_keras.training import run_folder
+from srm_keras.training.initial_network import InitialNetwork, read_initial_network
+from srm_keras.training.parts import freeze, head_of
+from srm_keras.training.recipe import naming
+from srm_keras.training.weight_transfer import transfer_weights
+
+_SHOWN = 4
+
+Record = Mapping[str, Any]
+
+
+class Beginning:
+    """The initial weights of a run, which are read at step 0 and never again.
+
+    A run that goes on from a checkpoint knows from its record which layers were new, so that the
+    same layers are frozen, whatever has become of `init`.
+
+    Args:
+        recipe: The resolved recipe.
+        folder: The run folder; it may not exist yet.
+        overwrite: Whether a run that it holds does not count.
+
+    Raises:
+        ValueError: If `init` cannot be read, or the record is missing.
+    """
+
+    def __init__(self, recipe: config_dict.ConfigDict, folder: Path, overwrite: bool):
+        self._init = recipe.init
+        self._freeze = tuple(recipe.freeze or ())
+        self._network: InitialNetwork | None = None
+        self.record: Record | None = None
+        if self._init is None:
+            return
+        if run_folder.has_checkpoint(folder) and not overwrite:
+            self.record = _read_record(folder)
+        else:
+            self._network = read_initial_network(self._init)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the run begins now, from `init`."""
+        return self._network is not None
+
+    def apply(self, model: keras.Model, classes: Sequence[str]) -> None:
+        """Loads the weights into the new network, freezes parts of it, and keeps the record.
+
+        Raises:
+            ValueError: If `init` is of another network, or `freeze` names what there is not.
+        """
+        if self._init is None:
+            return
+        if self._network is not None:
+            same = _same_classes(self._network, model, tuple(classes))
+            found = transfer_weights(self._network.model, model, same)
+            sha256 = self._network.sha256
+            self.record = {"init": self._init, "sha256": sha256, **asdict(found)}
+        assert self.record is not None
+        frozen = freeze(model, self._freeze, self.record["new"])
+        self.record = {**self.record, "frozen": frozen}
+
+    def told(self) -> str:
+        """One line on what was loaded and what was not."""
+        assert self.record is not None
+        lists = (("new", "new"), ("unused", "of `init` not used"), ("frozen", "frozen"))
+        parts = [f"{text}: {_names(self.record[name])}" for name, text in lists]
+        return (
+            f"Initial weights from {self.record['init']} (sha256 {self.record['sha256'][:16]}…): "
+            f"{len(self.record['loaded'])} layers loaded; {'; '.join(parts)}"
+        )
+
+
+def _read_record(folder: Path) -> Record:
+    path = folder / run_folder.INITIAL
+    if not path.is_file():
+        raise ValueError(
+            f"`workdir` must hold {path.name}, which says what the run began from; pass "
+            f"`overwrite` to begin again. Received: workdir={str(folder)!r}"
+        )
+    with naming(path.name):
+        return read_json(path)
+
+
+def _same_classes(network: InitialNetwork, model: keras.Model, classes: tuple[str, ...]) -> bool:
+    """By their names; where those are not known, by their number."""
+    if network.classes is not None:
+        return network.classes == classes
+    head = head_of(network.model)
+    return head is not None and network.model.output_shape[-1] == model.output_shape[-1]
+
+
+def _names(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    more = len(names) - _SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{len(names)} ({', '.join(names[:_SHOWN])}{rest})"

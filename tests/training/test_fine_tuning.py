@@ -1,0 +1,184 @@
+"""Runs that begin from a trained network: what they load, freeze, scale, and how they go on."""
+
+import json
+import shutil
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.files import read_json
+from srm_keras.interop.presets import load_preset
+from srm_keras.training import loop
+from srm_keras.training.initial_network import read_initial_network
+from srm_keras.training.run_presets import save_run_as_preset
+from tests.support.tiny_training import (
+    Killed,
+    assert_same_arrays,
+    assert_same_run,
+    tiny_recipe,
+    train_tiny,
+)
+
+TEXTURES = {"size": 16, "train_examples": 40, "test_examples": 24, "label": "texture"}
+FROZEN = ("conv/", "bn/")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """The run folder of a network that tells ten shapes."""
+    workdir = tmp_path_factory.mktemp("shapes")
+    train_tiny(tiny_recipe(), workdir)
+    return workdir
+
+
+def fine_tuning(given_init, **fields):
+    """Other classes, two frozen parts, a smaller rate for the modules."""
+    given = {
+        "init": str(given_init),
+        "data.options": TEXTURES,
+        "freeze": ("conv", "bn"),
+        "learning_rate.multipliers": {"recalibration": 0.1},
+        **fields,
+    }
+    return tiny_recipe(**given)
+
+
+def by_layer(path):
+    """Weights by the names of layer and variable."""
+    return {v.path: v.numpy() for v in keras.saving.load_model(path).weights}
+
+
+@pytest.fixture(scope="module")
+def tuned(shapes, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("tuned")
+    train_tiny(fine_tuning(shapes), workdir)
+    return workdir
+
+
+def test_frozen_parts_stay_to_the_bit_and_others_learn(shapes, tuned):
+    before, after = by_layer(shapes / "best.keras"), by_layer(tuned / "last.keras")
+    assert before.keys() == after.keys()
+    for path, value in before.items():
+        if path.startswith(FROZEN):  # Moving statistics too: the batch norm is not in training.
+            np.testing.assert_array_equal(value, after[path], err_msg=path)
+        else:
+            assert value.shape != after[path].shape or not np.array_equal(value, after[path]), path
+
+
+def test_the_record_says_what_was_loaded(shapes, tuned):
+    record = read_json(tuned / "initial_weights.json")
+    assert record == {
+        "init": str(shapes),
+        "sha256": read_initial_network(str(shapes)).sha256,
+        "loaded": ["conv", "bn", "recalibration"],
+        "new": ["classifier"],
+        "unused": ["classifier"],
+        "frozen": ["conv", "bn"],
+    }
+    assert str(shapes) in (tuned / "report.html").read_text()
+    count = sum(
+        v.size for n, v in by_layer(tuned / "last.keras").items() if not n.startswith(FROZEN)
+    )
+    result = read_json(tuned / "result.json")
+    moving = 2 * 8
+    assert result["parameters"]["trainable"] == count - moving
+
+
+@pytest.mark.parametrize("deaths", [(2,), (5,)], ids=str)
+def test_a_run_that_dies_goes_on_bit_identical(deaths, shapes, tuned, tmp_path):
+    """Before any checkpoint, when `init` is read again, and after one, when it is gone."""
+    init = tmp_path / "init"
+    shutil.copytree(shapes, init)
+    workdir = tmp_path / "run"
+    for step in deaths:
+        train_tiny(fine_tuning(init), workdir, die_after=step)
+    if deaths != (2,):
+        shutil.rmtree(init)
+    train_tiny(fine_tuning(init), workdir)
+    assert_same_run(tuned, workdir)
+
+
+def test_a_run_does_not_go_on_without_its_record(shapes, tmp_path):
+    train_tiny(fine_tuning(shapes), tmp_path, die_after=5)
+    record = tmp_path / "initial_weights.json"
+    found = read_json(record)
+    record.unlink()
+    with pytest.raises(ValueError, match=r"must hold initial_weights.json, which says"):
+        train_tiny(fine_tuning(shapes), tmp_path)
+    record.write_text(json.dumps({**found, "sha256": "another"}))
+    with pytest.raises(ValueError, match=r"another run: its initial weights differ"):
+        train_tiny(fine_tuning(shapes), tmp_path)
+
+
+def test_all_forms_of_init_begin_alike(shapes, tmp_path, capsys):
+    """A preset in a folder or a file, a file of a run, and one that does not name its classes."""
+    for name in ("preset", "preset.zip"):
+        save_run_as_preset(shapes, tmp_path / name)
+    bare = tmp_path / "bare.keras"
+    shutil.copy(shapes / "last.keras", bare)
+    inits = [tmp_path / "preset", tmp_path / "preset.zip", shapes / "last.keras", bare]
+    for number, init in enumerate(inits):
+        with mock.patch.object(loop, "_fit", side_effect=Killed), pytest.raises(Killed):
+            train_tiny(fine_tuning(init), tmp_path / f"run{number}")
+        record = read_json(tmp_path / f"run{number}" / "initial_weights.json")
+        # Of a bare file only the number of its classes is known, and there are ten of both.
+        assert record["new"] == ([] if init == bare else ["classifier"])
+        told = f"{4 - len(record['new'])} layers loaded; new: "
+        assert told in capsys.readouterr().err
+
+
+def test_a_run_becomes_a_preset_with_its_card(shapes, tmp_path):
+    saved = save_run_as_preset(shapes, tmp_path / "preset", "last", {"license": "mit"})
+    preset = load_preset(tmp_path / "preset")
+    result = read_json(shapes / "result.json")["last"]
+    assert preset.card == saved.card
+    assert (preset.card["recipe"]["recalibration"], preset.card["license"]) == ("srm", "mit")
+    assert preset.card["metrics"]["test"]["accuracy"] == result["splits"]["test"]["accuracy"]
+    assert preset.card["data"]["name"] == "texture_shapes"
+    assert preset.classes == tuple(read_json(shapes / "classes.json"))
+    assert_same_arrays(by_layer(shapes / "last.keras"), by_layer(tmp_path / "preset"))
+
+
+def test_the_same_classes_keep_the_head_and_the_score(shapes, tmp_path):
+    """With a rate of next to nothing the run ends where its `init` was."""
+    fields = {"data.options": {**TEXTURES, "label": "shape"}, "learning_rate.base": 1e-12}
+    fields |= {"steps": 4, "optimizer.ema_decay": 0.0, "learning_rate.multipliers": None}
+    frozen = ("conv", "bn", "recalibration")
+    result = train_tiny(fine_tuning(shapes, freeze=frozen, **fields), tmp_path)
+    assert read_json(tmp_path / "initial_weights.json")["new"] == []
+    before = read_json(shapes / "result.json")["best"]["splits"]["test"]
+    after = result["last"]["splits"]["test"]
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
+
+
+def test_two_replicas_begin_from_the_same_weights(shapes, tmp_path):
+    fields = {"strategy": "mirrored", "steps": 4, "optimizer.clip_norm": 1.0}
+    train_tiny(fine_tuning(shapes, **fields), tmp_path)
+    before, after = by_layer(shapes / "best.keras"), by_layer(tmp_path / "last.keras")
+    for path in before:
+        if path.startswith(FROZEN):
+            np.testing.assert_array_equal(before[path], after[path])
+    kernels = [w["recalibration/cfc/kernel"] for w in (before, after)]
+    assert 0 < np.abs(kernels[0] - kernels[1]).max() < 0.1
+
+
+WRONG = [
+    ({"init": "none"}, r"`init` must be a preset.*init='none', which does not exist"),
+    ({"init": "setup.cfg"}, r"which (does not exist|is none of these)"),
+    ({"freeze": ("cnov",)}, r"`freeze` must name parts.*Received: 'cnov' .did you mean 'conv'"),
+    ({"freeze": ("classifier",)}, r"`freeze` must name parts of the network"),
+    ({"freeze": ("head",)}, r"Received: 'head', all of which is new"),
+    ({"learning_rate.multipliers": {"bakbone": 2}}, r"'bakbone' .did you mean 'backbone'"),
+    ({"learning_rate.multipliers": {"head": 0}}, r"`learning_rate.multipliers` must be None, or"),
+    ({"init": None}, r"`freeze` must be None without `init`"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), WRONG, ids=[str(fields) for fields, _ in WRONG])
+def test_wrong_fields_fail_before_anything_is_written(fields, message, shapes, tmp_path):
+    with pytest.raises(ValueError, match=message) as error:
+        train_tiny(fine_tuning(shapes, **fields), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,112 @@
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.models import CifarResNet
+from srm_keras.training.weight_transfer import transfer_weights
+from tests.support.weights import randomize
+
+IMAGES = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
+MODULES = [f"conv{stage}_1_recalibration" for stage in (2, 3, 4)]
+
+
+def network(recalibration=None, classes=5, seed=0, **options):
+    model = CifarResNet(
+        8,
+        "bottleneck",
+        recalibration=recalibration,
+        classes=classes,
+        **{"input_shape": (16, 16, 3), **options},
+    )
+    randomize(model, seed)
+    return model
+
+
+def values(model):
+    return {variable.path: variable.numpy() for variable in model.variables}
+
+
+def test_the_same_network_computes_the_same():
+    source, target = network("srm", seed=1), network("srm", seed=2)
+    assert np.abs(source(IMAGES) - target(IMAGES)).max() > 0.01
+    found = transfer_weights(source, target, same_classes=True)
+    np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
+    assert (found.new, found.unused) == ([], [])
+    assert found.loaded == [layer.name for layer in target.layers if layer.weights]
+
+
+def test_another_size_of_the_images_is_no_other_network():
+    source, target = network("srm"), network("srm", seed=2, input_shape=(32, 32, 3))
+    assert transfer_weights(source, target, same_classes=True).new == []
+
+
+@pytest.mark.parametrize(("classes", "same"), [(7, False), (7, True), (5, False)])
+def test_other_classes_get_a_new_head(classes, same):
+    source, target = network(seed=1), network(classes=classes, seed=2)
+    if classes == 7 and same:  # The caller compares names or numbers.
+        with pytest.raises(ValueError, match=r"logits has the shapes ..256, 5.* not ..256, 7"):
+            transfer_weights(source, target, same)
+        return
+    fresh = values(target)
+    found = transfer_weights(source, target, same)
+    assert (found.new, found.unused) == (["logits"], ["logits"])
+    after, given = values(target), values(source)
+    for path, value in after.items():
+        expected = fresh if path.startswith("logits") else given
+        np.testing.assert_array_equal(value, expected[path])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "new", "unused"),
+    [
+        (None, "srm", MODULES, []),
+        ("srm", None, [], MODULES),
+        ("se", "srm", MODULES, MODULES),
+        ([None, "srm", "srm"], "srm", MODULES[:1], []),
+    ],
+)
+def test_modules_may_come_go_and_change(theirs, ours, new, unused):
+    source, target = network(theirs, seed=1), network(ours, seed=2)
+    fresh = values(target)
+    found = transfer_weights(source, target, same_classes=True)
+    assert (found.new, found.unused) == (new, unused)
+    after, given = values(target), values(source)
+    for path, value in after.items():
+        expected = fresh if path.split("/")[0] in new else given
+        np.testing.assert_array_equal(value, expected[path])
+
+
+WRONG = {
+    "deeper": ({"depth": 14}, r"conv2_2_1_conv is in `init` alone.*and \d+ more layers$"),
+    "another stride": ({"stride_in": "1x1"}, r"conv3_1_1_conv has .*strides=.2, 2. in `init`, not"),
+    "no projection": ({"shortcut": "identity"}, r"conv2_1_shortcut_conv is not in `init`"),
+    "another module's option": (
+        {"recalibration": {"name": "srm", "unbiased": True}},
+        r"conv2_1_recalibration has unbiased=true in `init`, not false",
+    ),
+    "another module's shape": (
+        {"recalibration": {"name": "srm", "pooling": ["avg"]}},
+        r"conv2_1_recalibration has the shapes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
+def test_another_network_is_refused_layer_by_layer_and_nothing_is_loaded(options, message):
+    given = {"depth": 8, "recalibration": "srm", "classes": 5, "input_shape": (16, 16, 3)}
+    source = CifarResNet(**{**given, **options})
+    target = network("srm", seed=2)
+    before = values(target)
+    with pytest.raises(ValueError, match=message) as error:
+        transfer_weights(source, target, same_classes=True)
+    assert "\n" not in str(error.value)
+    for path, value in values(target).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+def test_a_network_that_is_something_else_altogether_is_refused():
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="conv1_conv")(inputs))
+    other = keras.Model(inputs, keras.layers.Dense(5, name="other_head")(x))
+    with pytest.raises(ValueError, match=r"conv1_conv has the shapes .* conv1_bn is not in `init`"):
+        transfer_weights(other, network(), same_classes=True)
