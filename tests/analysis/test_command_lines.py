@@ -109,16 +109,18 @@ def test_benchmark_layers(tmp_path):
         (["tools.complexity"], "Give either `--model` or `--paper`"),
         (["tools.complexity", "--paper", "--model=resnet18"], "Give either"),
         (["tools.complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),
-        (
+        pytest.param(
             ["tools.paper_tables", "--out=/dev/null/x", "--runs=nowhere"],
             "`out` must lie in a folder",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             [
                 *("train.cross_validate", "--config=train/recipes/ablations.py:smoke"),
                 *("--recalibrations=none,avgg", "--workdir=/dev/null/x"),
             ],
             "`recalibrations` must be one of",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -86,7 +86,9 @@ def test_the_record_says_what_was_loaded(shapes, tuned):
     assert result["parameters"]["trainable"] == count - moving
 
 
-@pytest.mark.parametrize("deaths", [(2,), (5,)], ids=str)
+@pytest.mark.parametrize(
+    "deaths", [(2,), pytest.param((5,), marks=pytest.mark.slow)], ids=["2", "5"]
+)
 def test_a_run_that_dies_goes_on_bit_identical(deaths, shapes, tuned, tmp_path):
     """Before any checkpoint, when `init` is read again, and after one, when it is gone."""
     init = tmp_path / "init"
@@ -153,6 +155,7 @@ def test_the_same_classes_keep_the_head_and_the_score(shapes, tmp_path):
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_begin_from_the_same_weights(shapes, tmp_path):
     fields = {"strategy": "mirrored", "steps": 4, "optimizer.clip_norm": 1.0}
     train_tiny(fine_tuning(shapes, **fields), tmp_path)

@@ -100,6 +100,7 @@ def test_a_fit_that_goes_on_ends_with_the_files_of_one_that_did_not_stop(whole, 
     assert [step for step, _ in steps_and_counts(tmp_path, LAYERS[1])] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_fit_that_begins_anew_forgets_the_earlier_one(whole, tmp_path):
     fit(tmp_path, 1, spec="eca", every=1)
     fit(tmp_path, 4, every=2, steps_per_epoch=50)

@@ -60,6 +60,7 @@ def plot_correlation_by_block(
         dict.fromkeys(block.block for c in correlations.values() for block in c.blocks.values())
     )
     figure = Figure((2.5 + 0.5 * max(len(blocks), 8), 4.2), dpi=120, layout="constrained")
+    figure.suptitle("Correlation between channel weights")
     axes = figure.subplots()
     width = 0.8 / len(correlations)
     for index, (label, correlation) in enumerate(correlations.items()):
@@ -73,7 +74,7 @@ def plot_correlation_by_block(
     chance = max(correlation.chance for correlation in correlations.values())
     axes.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance: {chance:.4f}")
     axes.set_xticks(range(len(blocks)), blocks, rotation=90 if len(blocks) > 9 else 0)
-    axes.set(ylabel="mean squared correlation", title="Correlation between channel weights")
+    axes.set(ylabel="mean squared correlation")
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
