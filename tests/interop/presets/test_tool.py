@@ -18,6 +18,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_checking_tells_what_it_is_or_what_is_wrong(tmp_path):
     model = CifarResNet(8, "basic", input_shape=(8, 8, 3), classes=2)
     card = {"name": "tiny", "metrics": {"test": {"accuracy": 0.75}}}
