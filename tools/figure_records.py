@@ -27,7 +27,7 @@ def figure_analyses(folders: Sequence[str]) -> dict[int, list[Analysis]]:
             raise ValueError(f"`figures` must be folders. Received: figures={folder!r}")
     return {
         figure.number: [
-            _analysis(path, figure.pictures)
+            _analysis(path, Path(folder), figure.pictures)
             for folder in folders
             for path in sorted(Path(folder).rglob(figure.data))
         ]
@@ -51,7 +51,9 @@ def curve_analyses(folders: Sequence[Path], runs: Sequence[TrainedRun]) -> list[
     return [Analysis("curves", "", {}, pictures)] if pictures else []
 
 
-def _analysis(path: Path, patterns: Iterable[str]) -> Analysis:
+def _analysis(path: Path, folder: Path, patterns: Iterable[str]) -> Analysis:
+    """What lies beside a file of results; its name tells it from others below ``folder``."""
+    parts = path.parent.relative_to(folder).parts or (path.parent.resolve().name,)
     try:
         data = read_json(path)
     except json.JSONDecodeError as error:
@@ -60,14 +62,14 @@ def _analysis(path: Path, patterns: Iterable[str]) -> Analysis:
         ) from error
     pictures = [
         Picture(
-            f"{path.parent.name}_{found.name}",
-            f"{path.parent.name}: {found.stem}",
+            "_".join((*parts, found.name)),
+            f"{'/'.join(parts)}: {found.stem}",
             found.read_bytes(),
         )
         for pattern in patterns
         for found in sorted(path.parent.glob(pattern))
     ]
-    return Analysis(path.parent.name, str(path), data, pictures)
+    return Analysis("/".join(parts), str(path), data, pictures)
 
 
 def _plot(curves: dict, title: str) -> bytes:

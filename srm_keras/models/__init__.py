@@ -3,17 +3,19 @@
 from srm_keras.models.catalog import build, list_models
 from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.insertion import insert_recalibration
-from srm_keras.models.pyramid import pyramid_outputs
+from srm_keras.models.pyramid import PyramidBackbone, as_backbone, pyramid_outputs
 from srm_keras.models.replacement import remove_recalibration, replace_recalibration
 from srm_keras.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 
 __all__ = [
     "CifarResNet",
+    "PyramidBackbone",
     "ResNet18",
     "ResNet34",
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "as_backbone",
     "build",
     "insert_recalibration",
     "list_models",

@@ -14,13 +14,16 @@ from srm_keras.models import (
     ResNet18,
     ResNet50,
     build,
+    insert_recalibration,
     list_models,
     pyramid_outputs,
 )
+from srm_keras.models.pyramid import as_backbone
 from srm_keras.models.shortcut import IdentityShortcut
 from tests.support.weights import feature_map, randomize
 
 SMALL = {"classes": 5, "input_shape": (32, 32, 3)}
+LEVELS = range(2, 6)
 
 
 def modules_of(model) -> dict[str, Recalibration]:
@@ -131,6 +134,59 @@ def test_pyramid_outputs(tmp_path):
     ]
     first = CifarResNet(8, data_format="channels_first", input_shape=(3, None, None))
     assert list(pyramid_outputs(first)) == ["P0", "P1", "P2"]
+
+
+def test_a_backbone_is_the_network_up_to_its_feature_maps(tmp_path):
+    model = ResNet18(classes=5, recalibration="srm", input_shape=(64, 64, 3))
+    randomize(model)
+    backbone = as_backbone(model)
+    assert backbone.pyramid_level_inputs == {f"P{level}": f"conv{level}_2_out" for level in LEVELS}
+    assert {id(layer) for layer in backbone.layers} < {id(layer) for layer in model.layers}
+    assert backbone.layers[-1].name == "conv5_2_out"
+    x = feature_map((2, 64, 64, 3))
+    backbone.save(tmp_path / "backbone.keras")
+    loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+    assert loaded.pyramid_level_inputs == backbone.pyramid_level_inputs
+    assert list(loaded.pyramid_outputs) == [f"P{level}" for level in LEVELS]
+    for features in (backbone(x), loaded(x)):
+        for level, name in backbone.pyramid_level_inputs.items():
+            expected = keras.Model(model.input, model.get_layer(name).output)(x)
+            np.testing.assert_array_equal(features[level], expected)
+
+
+def test_a_backbone_of_a_foreign_network():
+    base = keras.applications.ResNet50(weights=None, include_top=False)
+    ends = {"P2": "conv2_block3_out", "P3": "conv3_block4_out"}
+    ends |= {"P4": "conv4_block6_out", "P5": "conv5_block3_out"}
+    assert as_backbone(base).pyramid_level_inputs == ends
+    mobile = keras.applications.MobileNet(weights=None, input_shape=(64, 64, 3), alpha=0.25)
+    recalibrated = insert_recalibration(mobile, "srm")
+    chosen = {"P3": "conv_pw_5_relu_recalibration", "P4": "conv_pw_11_relu_recalibration"}
+    outputs = as_backbone(recalibrated, chosen).pyramid_outputs
+    assert {level: tensor.shape[1:3] for level, tensor in outputs.items()} == {
+        "P3": (8, 8),
+        "P4": (4, 4),
+    }
+
+
+def backbone_with(**levels):
+    return as_backbone(ResNet18(input_shape=(64, 64, 3)), levels)
+
+
+WRONG_BACKBONES = [
+    (lambda: as_backbone(keras.Sequential()), r"`model` must know the shape"),
+    (lambda: as_backbone(build("resnet18"), {}), r"`levels` must map levels"),
+    (lambda: backbone_with(stage3="conv3_2_out"), r"`levels` must map levels.*stage3"),
+    (lambda: backbone_with(P3="conv3_9_out"), r"must name layers of `model` itself.*no layer"),
+    (lambda: backbone_with(P3="conv2_2_out"), r"8 times smaller.*'conv2_2_out'.*is 4 times"),
+    (lambda: backbone_with(P3="predictions"), r"one four-dimensional map.*'predictions'"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG_BACKBONES)
+def test_a_backbone_without_such_feature_maps_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_identity_shortcut_keeps_every_second_pixel_and_appends_zeros():

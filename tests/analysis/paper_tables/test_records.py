@@ -105,7 +105,22 @@ def test_results_of_analyses_are_found_with_their_pictures(tmp_path):
     }
     (analysis,) = found[8]
     assert analysis.data == {"runs": {}}
-    assert [picture.name for picture in analysis.pictures] == ["gates_correlation_conv2_1.png"]
+    assert [picture.name for picture in analysis.pictures] == [
+        "results_gates_correlation_conv2_1.png"
+    ]
+
+
+def test_pictures_of_several_analyses_have_names_of_their_own(tmp_path):
+    for part in ("shapes/gates", "textures/gates"):
+        write_json(tmp_path / part / "correlation.json", [])
+        (tmp_path / part / "correlation.png").write_bytes(part.encode())
+    found = figure_analyses([str(tmp_path)])[8]
+    assert [analysis.name for analysis in found] == ["shapes/gates", "textures/gates"]
+    pictures = {picture.name: picture.png for each in found for picture in each.pictures}
+    assert pictures == {
+        "shapes_gates_correlation.png": b"shapes/gates",
+        "textures_gates_correlation.png": b"textures/gates",
+    }
 
 
 def test_bad_figure_folders(tmp_path):
