@@ -20,6 +20,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_complexity_prints_and_writes(tmp_path):
     result = run(
         "tools.complexity",

@@ -38,7 +38,7 @@ FAMILIES = {
     r"VGG19": r"block[12]_conv2|block[345]_conv4",
     r"MobileNet": r"conv_pw_(1|3|5|11|13)_relu",
 }
-SMALL = ("MobileNet", "MobileNetV2", "MobileNetV3Small")
+SMALL = ("MobileNetV2",)
 # The number of blocks or cells, from the papers.
 BLOCKS = {"ResNet50": 16, "ResNet101": 33, "ResNet152": 50, "InceptionResNetV2": 40}
 BLOCKS |= {"ConvNeXtTiny": 18, "ConvNeXtBase": 36, "NASNetMobile": 16, "NASNetLarge": 22}
