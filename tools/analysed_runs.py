@@ -56,7 +56,7 @@ def drawn_blocks(runs: Mapping[str, Run], blocks: Sequence[str]) -> list[str]:
         try:
             chosen = list(select_blocks(run.model, chosen or last_blocks(run.model)))
         except ValueError as error:
-            raise ValueError(f"Run {label!r}: {error}") from None
+            raise ValueError(f"Run {label}: {error}") from None
     return chosen
 
 

@@ -72,7 +72,10 @@ def test_all_is_written_and_agrees(runs, tmp_path):
     ("flags", "message"),
     [
         ([], "`--runs` and `--out` are required."),
-        (["--runs={runs}/one,{runs}/plain"], "/plain: `model` must contain recalibration layers"),
+        (
+            ["--runs={runs}/one,{runs}/plain"],
+            "srm (plain): `model` must contain recalibration layers",
+        ),
         (["--runs={runs}/one", "--blocks=recalibratoin"], "(did you mean 'recalibration'?)"),
     ],
     ids=["none", "plain", "block"],
