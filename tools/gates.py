@@ -55,14 +55,17 @@ def _analyse(argv: Sequence[str]) -> None:
         raise ValueError("`--runs` and `--out` are required.")
     from srm_keras.files import writable_file
     from tools.analysed_runs import analysed_runs, drawn_blocks
+    from tools.run_samples import evaluation_samples
 
     for name in FILES:
         writable_file("out", Path(OUT.value) / name)
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
     blocks = drawn_blocks(runs, BLOCKS.value)
+    # All runs read the same images: analysed_runs refuses others.
+    inputs = evaluation_samples(next(iter(runs.values())), SAMPLES.value or sys.maxsize).inputs
     statistics, histograms, correlations = {}, {}, {}
     for label, run in runs.items():
-        statistics[label], histograms[label], correlations[label] = _read(label, run)
+        statistics[label], histograms[label], correlations[label] = _read(label, run, inputs)
     out = Path(OUT.value)
     _write_statistics(out, statistics)
     _write_histograms(out, histograms)
@@ -71,29 +74,30 @@ def _analyse(argv: Sequence[str]) -> None:
     print(f"Wrote {', '.join(FILES)} to {OUT.value}")
 
 
-def _read(label: str, run):
+def _read(label: str, run, inputs):
     """Statistics and correlation of channel weights, and the histograms of all gates."""
     import numpy as np
 
     from srm_keras.analysis.gates.correlation import RunningCorrelation
-    from srm_keras.analysis.gates.histograms import gate_histograms
-    from srm_keras.analysis.gates.reading import channel_gates
+    from srm_keras.analysis.gates.histograms import RunningHistograms
+    from srm_keras.analysis.gates.reading import NetworkGates
     from srm_keras.analysis.gates.statistics import RunningStatistics
     from srm_keras.data.progress import with_progress
-    from tools.run_samples import evaluation_samples
 
-    inputs = evaluation_samples(run, SAMPLES.value or sys.maxsize).inputs
     batches = np.split(inputs, range(BATCH, len(inputs), BATCH))
-
-    def told(done: str):
-        return with_progress(batches, len(batches), f"{label}: {done}", "batches")
-
-    statistics, correlation = RunningStatistics(), RunningCorrelation()
-    for gates in channel_gates(run.model, told("correlated")):
-        statistics.add(gates)
-        correlation.add(gates)
-    histograms = gate_histograms(run.model, told("counted"))
-    return statistics.result(), histograms, correlation.result()
+    network = NetworkGates(run.model)
+    statistics, correlation, histograms = (
+        RunningStatistics(),
+        RunningCorrelation(),
+        RunningHistograms(),
+    )
+    for batch in with_progress(batches, len(batches), f"{label}: read", "batches"):
+        gates = network.read(batch)
+        histograms.add(gates)
+        weights = network.by_channel(gates)
+        statistics.add(weights)
+        correlation.add(weights)
+    return statistics.result(), histograms.shares(), correlation.result()
 
 
 def _write_statistics(out: Path, statistics) -> None:

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from srm_keras.analysis.gates.histogram_plots import plot_gate_training
-from srm_keras.analysis.gates.histograms import BINS, GateHistogramReader
+from srm_keras.analysis.gates.histograms import BINS, RunningHistograms
+from srm_keras.analysis.gates.reading import NetworkGates
 from srm_keras.files import read_csv, write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.events import HistogramLog
@@ -66,14 +67,14 @@ class GateHistograms(keras.callbacks.Callback):
         updates = 1 if steps_per_epoch is None else steps_per_epoch
         self.steps_per_epoch = positive_int("steps_per_epoch", updates)
         self.evaluated = evaluated
-        self._reader: GateHistogramReader
+        self._network: NetworkGates
         self._events: HistogramLog
         self._counts: dict[int, Counts] = {}
         self._begun = False
 
     def on_train_begin(self, logs=None):
         """Refuses a network without gates."""
-        self._reader = GateHistogramReader(self.model)
+        self._network = NetworkGates(self.model)
         self._begun = False
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -98,9 +99,11 @@ class GateHistograms(keras.callbacks.Callback):
 
     def _count(self) -> Counts:
         _ = self.model  # asking for it makes Keras write JAX's state back to the variables
-        starts = range(0, len(self.images), _BATCH)
+        histograms = RunningHistograms()
         with self.evaluated():
-            return self._reader.counts(self.images[start : start + _BATCH] for start in starts)
+            for start in range(0, len(self.images), _BATCH):
+                histograms.add(self._network.read(self.images[start : start + _BATCH]))
+        return histograms.counts()
 
     def _write(self) -> None:
         rows = [
@@ -114,7 +117,7 @@ class GateHistograms(keras.callbacks.Callback):
         taken = list(self._counts.values())
         shares = {
             layer: np.array([counts[layer] / counts[layer].sum() for counts in taken])
-            for layer in self._reader.layers
+            for layer in self._network.layers
         }
         plot_gate_training(
             [epoch * self.steps_per_epoch for epoch in self._counts],
@@ -136,7 +139,7 @@ class GateHistograms(keras.callbacks.Callback):
                 found.setdefault(int(row["epoch"]), {})[row["layer"]] = counts
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"`folder` holds a damaged {path.name}. Received: {path}") from None
-        if any(list(counts) != self._reader.layers for counts in found.values()):
+        if any(list(counts) != self._network.layers for counts in found.values()):
             raise ValueError(
                 f"`folder` must not hold the {path.name} of another network. Received: {path}"
             )

@@ -1,51 +1,44 @@
 """How the gates of every block are distributed over [0, 1]."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
 
-from srm_keras.analysis.gates.reading import gate_model, recalibration_layers
+from srm_keras.analysis.gates.reading import NetworkGates
 
 BINS = 50
 
 
-class GateHistogramReader:
-    """Counts the gates of one network, as often as it is asked to.
+class RunningHistograms:
+    """Counts the gates of all blocks by interval, from what ``NetworkGates.read`` returns."""
 
-    It is compiled once, so that it can follow a network that is being trained.
+    def __init__(self) -> None:
+        self._counts: dict[str, np.ndarray] = {}
 
-    Args:
-        model: a functional model that contains ``Recalibration`` layers; its weights are shared.
+    def add(self, gates: Mapping[str, np.ndarray]) -> None:
+        """Take in the gates of a batch, arrays of any shape by layer name."""
+        for name, values in gates.items():
+            counted = np.histogram(np.clip(values, 0.0, 1.0), BINS, (0.0, 1.0))[0]
+            self._counts[name] = self._counts.get(name, 0) + counted
 
-    Attributes:
-        layers: names of the recalibration layers, in network order.
-
-    Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
-    """
-
-    def __init__(self, model: keras.Model):
-        self.layers = [layer.name for layer in recalibration_layers(model)]
-        self._gates = gate_model(model)
-
-    def counts(self, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return for each block, ``{layer name: (BINS,) int64}``, its gates by interval.
-
-        Args:
-            batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
+    def counts(self) -> dict[str, np.ndarray]:
+        """Return for each block the number of gates in each interval: (BINS,) int64.
 
         Raises:
-            ValueError: there is no batch.
+            ValueError: there was no batch.
         """
-        counts = {name: np.zeros(BINS, "int64") for name in self.layers}
-        for batch in batches:
-            gates = self._gates.predict_on_batch(batch)
-            for name in self.layers:
-                counts[name] += _counts(gates[name])
-        if not any(count.any() for count in counts.values()):
+        if not self._counts:
             raise ValueError("`batches` must hold at least one batch of images. Received: none")
-        return counts
+        return dict(self._counts)
+
+    def shares(self) -> dict[str, np.ndarray]:
+        """Return the counts as shares of the block's gates: (BINS,) float64.
+
+        Raises:
+            ValueError: there was no batch.
+        """
+        return {name: count / count.sum() for name, count in self.counts().items()}
 
 
 def gate_histograms(model: keras.Model, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
@@ -65,10 +58,7 @@ def gate_histograms(model: keras.Model, batches: Iterable[np.ndarray]) -> dict[s
     Raises:
         ValueError: the model is not functional, has no recalibration layer, or there is no batch.
     """
-    counts = GateHistogramReader(model).counts(batches)
-    return {name: count / count.sum() for name, count in counts.items()}
-
-
-def _counts(gates: np.ndarray) -> np.ndarray:
-    values = np.clip(np.asarray(gates, "float32"), 0.0, 1.0)
-    return np.histogram(values, BINS, (0.0, 1.0))[0]
+    network, histograms = NetworkGates(model), RunningHistograms()
+    for batch in batches:
+        histograms.add(network.read(batch))
+    return histograms.shares()

@@ -1,6 +1,6 @@
 """Reading the gates of a trained network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -83,6 +83,41 @@ def gate_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, gates, name=f"{model.name}_gates")
 
 
+class NetworkGates:
+    """The gates of one network, to be read as often as one likes: it is compiled once.
+
+    Args:
+        model: a functional model that contains ``Recalibration`` layers; its weights are shared.
+
+    Attributes:
+        layers: names of the recalibration layers, in network order.
+
+    Raises:
+        ValueError: the model is not functional, or has no recalibration layer.
+    """
+
+    def __init__(self, model: keras.Model):
+        self._modules = {module.name: module for module in recalibration_layers(model)}
+        self.layers = list(self._modules)
+        self._reader = gate_model(model)
+
+    def read(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the gates for a batch of prepared images, in network order.
+
+        They are float32 (N, 1, 1, C), or (N, H, W, C) for spatial modules; for ``channels_first``
+        (N, C, 1, 1) and (N, C, H, W).
+        """
+        gates = self._reader.predict_on_batch(batch)
+        return {name: np.asarray(gates[name], "float32") for name in self.layers}
+
+    def by_channel(self, gates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what ``read`` returned as one number a channel, (N, C): its mean over the map."""
+        return {
+            name: values.mean(axis=spatial_axes(self._modules[name].data_format))
+            for name, values in gates.items()
+        }
+
+
 def channel_gates(
     model: keras.Model, batches: Iterable[np.ndarray]
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -102,16 +137,5 @@ def channel_gates(
         ValueError: the model is not functional, or has no recalibration layer. It is raised at
             once, not with the first batch.
     """
-    modules = {layer.name: layer for layer in recalibration_layers(model)}
-    reader = gate_model(model)
-
-    def read() -> Iterator[dict[str, np.ndarray]]:
-        for batch in batches:
-            gates = reader.predict_on_batch(batch)
-            yield {name: _by_channel(module, gates[name]) for name, module in modules.items()}
-
-    return read()
-
-
-def _by_channel(module: Recalibration, gates: np.ndarray) -> np.ndarray:
-    return np.asarray(gates, "float32").mean(axis=spatial_axes(module.data_format))
+    network = NetworkGates(model)
+    return (network.by_channel(network.read(batch)) for batch in batches)

@@ -108,16 +108,21 @@ def _correlation(analysis: Analysis) -> list[Row]:
             "run": row["run"],
             "images": row["images"],
             "sum of squares": f"{row['squared_sum']:,.0f}",
-            "paper's sum": SQUARED_CORRELATIONS.get(row["run"]),
+            "paper's sum": SQUARED_CORRELATIONS.get(_module(row["run"])),
             "without diagonal": f"{row['squared_sum_off_diagonal']:,.0f}",
             "pairs": row["pairs"],
             "mean square": _number(row["mean_squared"]),
-            "paper's mean square": _number(_mean_square_in_paper(row["run"])),
+            "paper's mean square": _number(_mean_square_in_paper(_module(row["run"]))),
             "constant channels": row["constant_channels"],
         }
         for row in analysis.data
         if row["block"] == "network"
     ]
+
+
+def _module(run: str) -> str:
+    """The module of a run, whose label may have its folder behind it: ``srm (seed_1)``."""
+    return run.partition(" (")[0]
 
 
 def _mean_square_in_paper(module: str) -> float | None:

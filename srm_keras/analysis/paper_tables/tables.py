@@ -168,7 +168,8 @@ class _Notes:
 
     def mark(self, text: str) -> str:
         """The mark of a note, such as `` [a]``."""
-        letter = self._letters.setdefault(text, string.ascii_lowercase[len(self._letters) % 26])
+        rounds, place = divmod(len(self._letters), len(string.ascii_lowercase))
+        letter = self._letters.setdefault(text, string.ascii_lowercase[place] * (rounds + 1))
         return f" [{letter}]"
 
     @property

@@ -10,6 +10,7 @@ from keras import layers
 from srm_keras.analysis.gates.reading import recalibration_layers
 from srm_keras.analysis.pruning.branch_ends import BranchEnd, branch_end
 from srm_keras.layers.data_format import feature_shape
+from srm_keras.models.functional import copy_weights, new_inputs
 from srm_keras.validation import one_of
 
 
@@ -44,7 +45,7 @@ def without_channels(
         if len(channels) < end.channels:
             smaller[name] = end, np.asarray(channels, int)
     surgery = _Surgery(smaller)
-    result = keras.models.clone_model(model, _new_inputs(model), surgery.copy, surgery.call)
+    result = keras.models.clone_model(model, new_inputs(model), surgery.copy, surgery.call)
     for layer in result.layers:
         surgery.set_weights(layer, model)
     return result
@@ -87,21 +88,12 @@ class _Surgery:
         """Give a layer of the new model the weights that are left of its own."""
         if layer.name in self.scattered or layer.name in self.made or not layer.weights:
             return
-        weights = model.get_layer(layer.name).get_weights()
+        source = model.get_layer(layer.name)
         if layer.name in self.kept:
-            weights = [weight[..., self.kept[layer.name]] for weight in weights]
-        layer.set_weights(weights)
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()  # It computes with what it derives from its weights.
-
-
-def _new_inputs(model: keras.Model) -> Any:
-    """Inputs like those of ``model``, in the same structure, with the names of its input layers."""
-    inputs = [layer for layer in model.layers if isinstance(layer, layers.InputLayer)]
-    names = {id(layer.output): layer.name for layer in inputs}
-    return keras.tree.map_structure(
-        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)]), model.input
-    )
+            kept = self.kept[layer.name]
+            layer.set_weights([weight[..., kept] for weight in source.get_weights()])
+        else:
+            copy_weights(source, layer)
 
 
 def _scatter(end: BranchEnd, channels: np.ndarray) -> layers.Conv2D:

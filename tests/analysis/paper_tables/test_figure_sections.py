@@ -53,6 +53,14 @@ def test_without_results(number):
     assert not part.pictures
 
 
+def test_runs_with_a_folder_in_their_label_stand_beside_the_papers_totals_too():
+    """Unlike a module with other options, which is not the paper's."""
+    labels = {"srm (seed_1)": 143_909, "se(reduction=4)": None, "se(reduction=4) (one)": None}
+    for label, total in labels.items():
+        (row,) = section(8, [CORRELATION[1] | {"run": label}]).rows
+        assert row["paper's sum"] == total
+
+
 def test_correlation_beside_the_papers_totals():
     part = section(8, CORRELATION, [PICTURE])
     (row,) = part.rows

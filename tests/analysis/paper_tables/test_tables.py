@@ -60,6 +60,13 @@ def test_settings_do_not_mix():
     assert cell(part, "SRM", on="CIFAR-10") == "50.00 (1 run) [a]; 25.00 (1 run) [b]"
 
 
+def test_every_note_has_a_letter_of_its_own():
+    part = section(2, [trained_run(steps=600 + more) for more in range(60)])
+    letters = [note.partition("]")[0] for note in part.notes]
+    assert len(set(letters)) == 60
+    assert (letters[0], letters[26], letters[52]) == ("[a", "[aa", "[aaa")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
