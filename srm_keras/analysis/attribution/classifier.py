@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from srm_keras.analysis.networks import check_functional
 from srm_keras.validation import nearest
 
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
@@ -64,19 +65,9 @@ def feature_map(model: keras.Model, layer: str | None = None):
     return maps[layer]
 
 
-def data_format_of(model: keras.Model) -> str:
-    """Return the data format of the first layer that has one, else Keras' global setting."""
-    formats = (getattr(layer, "data_format", None) for layer in model.layers)
-    return next(filter(None, formats), keras.config.image_data_format())
-
-
 def check_classifier(model: keras.Model) -> None:
     """Raise ``ValueError`` unless ``model`` is functional, with one input and scores as output."""
-    if not isinstance(model, keras.Function):
-        raise ValueError(
-            "`model` must be a functional keras.Model. "
-            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
-        )
+    check_functional(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
         shapes = [tuple(output.shape) for output in model.outputs]
         raise ValueError(

@@ -8,11 +8,11 @@ import numpy as np
 from srm_keras.analysis.attribution.classifier import (
     check_classifier,
     check_images,
-    data_format_of,
     feature_map,
     logits,
 )
 from srm_keras.analysis.attribution.input_gradient import input_gradient
+from srm_keras.analysis.networks import data_format_of
 from srm_keras.validation import one_of
 
 METHODS = ("grad_cam", "grad_cam++")

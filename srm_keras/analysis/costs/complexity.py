@@ -13,6 +13,7 @@ from srm_keras.analysis.costs.cost import COLUMNS, Cost, LayerCost
 from srm_keras.analysis.costs.layer_work import layer_work
 from srm_keras.analysis.costs.operations import is_module, is_registered, module_work
 from srm_keras.analysis.costs.work import Shape
+from srm_keras.analysis.networks import check_functional, data_format_of, single_calls
 from srm_keras.files import write_csv, write_json
 from srm_keras.layers.data_format import channel_axis
 from srm_keras.tables import text_table
@@ -137,11 +138,7 @@ def complexity(
     Reference:
         Lee et al. 2019, section 3.3 and table 1.
     """
-    if not isinstance(model, keras.Function):
-        raise ValueError(
-            "`model` must be a functional keras.Model. "
-            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
-        )
+    check_functional(model)
     positive_int("bytes_per_element", bytes_per_element)
     shape = _image_shape(model, input_shape)
     costs = tuple(
@@ -161,7 +158,7 @@ def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Sha
     valid = isinstance(given, list | tuple) and len(given) == len(own)
     valid = valid and all(isinstance(side, int) and side > 0 for side in given)
     if valid and len(own) == 3:
-        channels = channel_axis(_data_format(model)) % 4 - 1
+        channels = channel_axis(data_format_of(model)) % 4 - 1
         valid = given[channels] == own[channels]
     if not valid:
         raise ValueError(
@@ -171,37 +168,18 @@ def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Sha
     return tuple(given)
 
 
-def _data_format(model: keras.Model) -> str:
-    formats = (getattr(layer, "data_format", None) for layer in model.layers)
-    return next(filter(None, formats), "channels_last")
-
-
 def _static_shapes(
     model: keras.Model, input_shape: Shape
 ) -> Iterable[tuple[keras.layers.Layer, Any, Shape]]:
     """Yield each layer with the shapes of its input and output for a batch of one image."""
-    shapes = {id(model.inputs[0]): (1, *input_shape)}
-
-    def shape_of(tensor):
-        # `layer.input` and `layer.output` are those of the layer's first call, so a tensor that
-        # no first call in this model has made comes from another call.
-        if id(tensor) not in shapes:
-            raise ValueError(
-                "`model` must call each of its layers once, and before any other model does. "
-                f"Received: {model.name!r}, in which a tensor {tensor.name!r} comes from a later "
-                "call of a shared layer"
-            )
-        return shapes[id(tensor)]
-
     for layer in model.operations:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
         _check_plain(layer)
-        layer_input = keras.tree.map_structure(shape_of, layer.input)
+    shapes = {id(model.inputs[0]): (1, *input_shape)}
+    for layer, _, _ in single_calls(model):
+        layer_input = keras.tree.map_structure(lambda tensor: shapes[id(tensor)], layer.input)
         layer_output = tuple(layer.compute_output_shape(layer_input))
         shapes[id(layer.output)] = layer_output
         yield layer, layer_input, layer_output
-    keras.tree.map_structure(shape_of, model.outputs)
 
 
 def _check_plain(layer: Any) -> None:

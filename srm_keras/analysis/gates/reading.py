@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from srm_keras.analysis.networks import check_functional
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import spatial_axes
 
@@ -49,11 +50,7 @@ def recalibration_layers(model: keras.Model) -> list[Recalibration]:
     Raises:
         ValueError: the model is not functional, or has no recalibration layer.
     """
-    if not isinstance(model, keras.Function):
-        raise ValueError(
-            "`model` must be a functional keras.Model. "
-            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
-        )
+    check_functional(model)
     modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
     if not modules:
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from srm_keras.analysis.pruning.single_calls import single_calls
+from srm_keras.analysis.networks import single_calls
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import channel_axis
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from srm_keras.analysis.pruning.single_calls import single_calls
+from srm_keras.analysis.networks import single_calls
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import channel_axis, over_space, spatial_axes
 

@@ -1,9 +1,24 @@
-"""The graph of a model that calls each of its layers once."""
+"""What the analyses ask of any network: that it is a graph, and what the graph is."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+
+
+def check_functional(model: Any) -> None:
+    """Raise ``ValueError`` unless ``model`` is a functional model."""
+    if not isinstance(model, keras.Function):
+        raise ValueError(
+            "`model` must be a functional keras.Model. "
+            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
+        )
+
+
+def data_format_of(model: keras.Model) -> str:
+    """Return the data format of the first layer that has one, else Keras' global setting."""
+    formats = (getattr(layer, "data_format", None) for layer in model.layers)
+    return next(filter(None, formats), keras.config.image_data_format())
 
 
 def single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]]]:
