@@ -10,9 +10,9 @@ from ml_collections import config_dict
 
 from srm_keras.files import read_json
 from srm_keras.training import run_folder
+from srm_keras.training.fields import naming
 from srm_keras.training.initial_network import InitialNetwork, read_initial_network
 from srm_keras.training.parts import freeze, head_of
-from srm_keras.training.recipe import naming
 from srm_keras.training.weight_transfer import transfer_weights
 
 _SHOWN = 4

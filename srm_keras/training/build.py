@@ -6,9 +6,9 @@ from ml_collections import config_dict
 
 from srm_keras import models
 from srm_keras.training.distribution import Learner
+from srm_keras.training.fields import naming
 from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.parts import rate_factors
-from srm_keras.training.recipe import naming
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
 

@@ -1,4 +1,4 @@
-"""The one plotting style of the training figures: loss and accuracy against the step."""
+"""The one plotting style of the training figures: what is measured against the step."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,27 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
         raise ValueError(f"`path` must be a metrics.csv. Received: path={str(path)!r}") from None
 
 
-def plot_run(rows: Rows, path: str | os.PathLike, title: str) -> None:
-    """Draws the training and validation curves of one run as a PNG."""
-    figure, panels = _figure(title)
+def plot_run(
+    rows: Rows,
+    path: str | os.PathLike,
+    title: str,
+    quantities: Sequence[str] = QUANTITIES,
+    scale: str = "linear",
+) -> None:
+    """Draws the training and validation curves of one run as a PNG, a panel a quantity.
+
+    Args:
+        rows: With `step`, the quantities, and each of them after `val_`.
+        path: Where the PNG goes.
+        title: The title of the figure.
+        quantities: Columns.
+        scale: Of the vertical axes, `"linear"` or `"log"`.
+    """
+    figure, panels = _figure(title, quantities)
     for quantity, axes in panels.items():
         for color, (prefix, (kind, _)) in zip(PALETTE, KINDS.items(), strict=False):
             _line(axes, [rows], prefix + quantity, color, kind, style="-")
+        axes.set_yscale(scale)
     _save(figure, panels, path)
 
 
@@ -45,7 +60,7 @@ def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, tit
         path: Where the PNG goes.
         title: The title of the figure.
     """
-    figure, panels = _figure(title)
+    figure, panels = _figure(title, QUANTITIES)
     for quantity, axes in panels.items():
         for index, (label, runs) in enumerate(groups.items()):
             color = PALETTE[index % len(PALETTE)]
@@ -54,12 +69,12 @@ def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, tit
     _save(figure, panels, path)
 
 
-def _figure(title: str) -> tuple[Figure, dict[str, Axes]]:
-    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+def _figure(title: str, quantities: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
+    figure = Figure(figsize=(5.5 * len(quantities), 4.2), dpi=120, layout="constrained")
     figure.suptitle(title, fontsize=12)
-    panels = dict(zip(QUANTITIES, figure.subplots(1, 2), strict=True))
+    panels = dict(zip(quantities, figure.subplots(1, len(quantities)), strict=True))
     for quantity, axes in panels.items():
-        axes.set(xlabel="step", ylabel=quantity)
+        axes.set(xlabel="step", ylabel=quantity.replace("_", " "))
         axes.grid(color="#dddddd", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels

@@ -1,21 +1,13 @@
 """What a run says, as TensorBoard's events."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
-
-NAMES = {
-    "lr": "learning_rate",
-    "loss": "loss/training",
-    "accuracy": "accuracy/training",
-    "val_loss": "loss/validation",
-    "val_accuracy": "accuracy/validation",
-}
 
 
 class EventLog:
@@ -26,9 +18,18 @@ class EventLog:
     Args:
         folder: For the events; what it held is removed.
         rows: The rows so far.
+        quantities: What they hold beside the learning rate, of training and of validation.
     """
 
-    def __init__(self, folder: Path, rows: Iterable[Mapping[str, float]]):
+    def __init__(
+        self,
+        folder: Path,
+        rows: Iterable[Mapping[str, float]],
+        quantities: Sequence[str] = ("loss", "accuracy"),
+    ):
+        self._tags = {"lr": "learning_rate"}
+        for name in quantities:
+            self._tags |= {name: f"{name}/training", f"val_{name}": f"{name}/validation"}
         self._writer = _begin(folder)
         for row in rows:
             self.add(row)
@@ -40,7 +41,7 @@ class EventLog:
         import tensorflow as tf
 
         with self._writer.as_default(step=int(row["step"])):
-            for name, tag in NAMES.items():
+            for name, tag in self._tags.items():
                 tf.summary.scalar(tag, row[name])
         self._writer.flush()
 

@@ -8,8 +8,8 @@ from ml_collections import config_dict
 
 from srm_keras import data
 from srm_keras.data.records import Records
+from srm_keras.training.fields import naming
 from srm_keras.training.one_hot import OneHotBatches, one_hot_stream
-from srm_keras.training.recipe import naming
 
 Examples = data.Examples | Records
 """What can be read by position, in memory, in files or in records."""

@@ -1,56 +1,19 @@
-"""The fields of a training recipe, their defaults, and what may stand in them.
+"""The fields of a classifier's training recipe, and what may stand in them together.
 
 A recipe is an `ml_collections.ConfigDict`. `FIELDS` is the whole list: `default_recipe()` is
 made from it, `resolve()` checks against it, and docs/training.md describes it.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from ml_collections import config_dict
 
 from srm_keras.training import accepted
-from srm_keras.validation import nearest
+from srm_keras.training.fields import RUN_FIELDS, Field, checked, defaults, run_problems
 
-
-@dataclass(frozen=True)
-class Field:
-    """One recipe field: its default and the values it accepts, in code and in words."""
-
-    default: Any
-    accepts: Callable[[Any], bool]
-    expected: str
-
-
-POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
-SCHEDULES = ("step", "cosine")
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 FOLDS_BY = ("label", "group")
 
 FIELDS: dict[str, Field] = {
-    "seed": Field(0, accepted.integer(0), "a non-negative integer"),
-    "recalibration": Field(
-        None, accepted.is_spec, "None, a name such as 'srm', a mapping, or a list of these"
-    ),
-    "steps": Field(1000, accepted.integer(1), "a positive integer (optimizer updates)"),
-    "eval_every": Field(100, accepted.integer(1), "a positive integer (optimizer updates)"),
-    "batch_size": Field(128, accepted.integer(1), "a positive integer"),
-    "eval_batch_size": Field(256, accepted.integer(1), "a positive integer"),
+    **RUN_FIELDS,
     "label_smoothing": Field(0.0, accepted.in_unit_interval, "a number in [0, 1)"),
-    "dtype_policy": Field("float32", accepted.one_of(*POLICIES), f"one of {POLICIES}"),
-    "strategy": Field("auto", accepted.one_of(*STRATEGIES), f"one of {STRATEGIES}"),
-    "synchronized_batch_norm": Field(True, accepted.is_bool, "True or False"),
-    "jit_compile": Field(False, accepted.is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
-    "steps_per_execution": Field(1, accepted.integer(1), "a positive integer (optimizer updates)"),
-    "deterministic": Field(
-        True, accepted.is_bool, "True or False (bit-identical resume needs True)"
-    ),
-    "checkpoint_every": Field(
-        0, accepted.integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
-    ),
-    "keep_checkpoints": Field(2, accepted.integer(1), "a positive integer"),
     "data.name": Field("texture_shapes", accepted.is_name, "the name of a data set"),
     "data.options": Field(
         {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.load`"
@@ -104,22 +67,6 @@ FIELDS: dict[str, Field] = {
     "optimizer.ema_decay": Field(
         0.0, accepted.in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
     ),
-    "learning_rate.base": Field(
-        0.1, lambda value: accepted.is_number(value) and value > 0, "a positive number"
-    ),
-    "learning_rate.reference_batch_size": Field(
-        0,
-        accepted.integer(0),
-        "the batch size that `learning_rate.base` is for, to scale it linearly, or 0",
-    ),
-    "learning_rate.schedule": Field("step", accepted.one_of(*SCHEDULES), f"one of {SCHEDULES}"),
-    "learning_rate.milestones": Field(
-        (), accepted.are_milestones, "a tuple of increasing positive integers (optimizer updates)"
-    ),
-    "learning_rate.factor": Field(
-        0.1, lambda value: accepted.is_number(value) and 0 < value <= 1, "a number in (0, 1]"
-    ),
-    "learning_rate.warmup_steps": Field(0, accepted.integer(0), "a non-negative integer"),
     "learning_rate.multipliers": Field(
         None,
         accepted.are_factors,
@@ -131,17 +78,7 @@ FIELDS: dict[str, Field] = {
 
 def default_recipe() -> config_dict.ConfigDict:
     """Returns a recipe with every field at its default; recipe files start from it."""
-    recipe = config_dict.ConfigDict()
-    for path, field in FIELDS.items():
-        *groups, leaf = path.split(".")
-        holder = recipe
-        for group in groups:
-            if group not in holder:
-                holder[group] = config_dict.ConfigDict()
-            holder = holder[group]
-        default = config_dict.placeholder(object) if field.default is None else field.default
-        holder[leaf] = config_dict.ConfigDict(default) if default == {} else default
-    return recipe
+    return defaults(FIELDS)
 
 
 def is_smoke(form: str) -> bool:
@@ -165,81 +102,14 @@ def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.
             The message names the field, the value and what would be right.
     """
-    if not isinstance(recipe, config_dict.ConfigDict):
-        raise ValueError(f"`recipe` must be an ml_collections ConfigDict. Received: {recipe!r}")
-    resolved = default_recipe()
-    for path, value in _flatten(recipe.to_dict()):
-        if path not in FIELDS:
-            raise ValueError(_unknown_field(path))
-        if not FIELDS[path].accepts(value):
-            raise ValueError(
-                f"`{path}` must be {FIELDS[path].expected}. Received: {path}={value!r}"
-            )
-        _assign(resolved, path, value)
+    resolved = checked(recipe, FIELDS)
     _check_together(resolved)
     return resolved
 
 
-@contextlib.contextmanager
-def naming(field: str) -> Iterator[None]:
-    """Turns what is raised for wrong arguments inside into a `ValueError` that names `field`."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"In `{field}`: {error}") from error
-
-
-def _flatten(values: Mapping, prefix: str = "") -> list[tuple[str, Any]]:
-    """Lists (dotted path, value) of the leaves; the open mappings count as leaves."""
-    leaves = []
-    for key, value in values.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and path not in FIELDS:
-            leaves += _flatten(value, f"{path}.")
-        else:
-            leaves.append((path, value))
-    return leaves
-
-
-def _assign(recipe: config_dict.ConfigDict, path: str, value: Any) -> None:
-    *groups, leaf = path.split(".")
-    for group in groups:
-        recipe = recipe[group]
-    if isinstance(value, list) and isinstance(recipe[leaf], tuple):
-        value = tuple(value)
-    with recipe.ignore_type():
-        recipe[leaf] = value
-
-
-def _unknown_field(path: str) -> str:
-    hint = nearest(path, FIELDS) or f" (the fields are: {', '.join(FIELDS)})"
-    return f"`{path}` is not a field of a recipe{hint}"
-
-
 def _check_together(recipe: config_dict.ConfigDict) -> None:
     """Checks the fields that only make sense together with others."""
-    steps, rate, stride = recipe.steps, recipe.learning_rate, recipe.steps_per_execution
-    problems = []
-    if steps % recipe.eval_every:
-        problems.append(
-            f"`eval_every` must divide steps={steps}. Received: eval_every={recipe.eval_every}"
-        )
-    for name in ("eval_every", "checkpoint_every"):
-        if recipe[name] % stride:
-            problems.append(
-                f"`steps_per_execution` must divide {name}={recipe[name]}. "
-                f"Received: steps_per_execution={stride}"
-            )
-    if rate.schedule == "step" and rate.milestones and rate.milestones[-1] >= steps:
-        problems.append(
-            f"`learning_rate.milestones` must be below steps={steps}. "
-            f"Received: learning_rate.milestones={rate.milestones}"
-        )
-    if rate.warmup_steps > steps:
-        problems.append(
-            f"`learning_rate.warmup_steps` must be at most steps={steps}. "
-            f"Received: learning_rate.warmup_steps={rate.warmup_steps}"
-        )
+    problems = run_problems(recipe)
     if not recipe.data.eval_splits and not recipe.data.folds:
         problems.append("`data.eval_splits` must name a split. Received: data.eval_splits=()")
     if recipe.data.folds and recipe.data.fold >= recipe.data.folds:

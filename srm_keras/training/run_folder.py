@@ -1,6 +1,7 @@
 """What a run leaves on disk, and whether a folder may take a run."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import shutil
@@ -100,6 +101,18 @@ def versions(seed: int) -> dict[str, Any]:
         "backend": keras.config.backend(),
         "git": _git_revision(),
         "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def parameter_counts(model: keras.Model) -> dict[str, int]:
+    """How many numbers are trained and how many are not, for `result.json`."""
+    groups = {
+        "trainable": model.trainable_variables,
+        "non_trainable": model.non_trainable_variables,
+    }
+    return {
+        name: sum(math.prod(variable.shape) for variable in variables)
+        for name, variables in groups.items()
     }
 
 

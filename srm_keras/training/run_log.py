@@ -1,18 +1,18 @@
 """The rows of a run: tables, curves and events that grow at every evaluation."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
+from ml_collections import config_dict
 
 from srm_keras.files import write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_run
 from srm_keras.training.events import EventLog
-
-MEASURED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 TIMES = ("epoch", "step", "seconds", "images_per_second")
 
@@ -27,26 +27,31 @@ class RunLog(keras.callbacks.Callback):
 
     Args:
         folder: The run folder, or None where another worker writes it.
-        steps_per_epoch: Updates between two evaluations.
-        batch_size: Images an update.
+        recipe: With `eval_every`, the updates between two evaluations, and `batch_size`.
         schedule: The learning rate of every update.
         title: Of the picture.
+        quantities: What is measured, in training and in validation.
+        scale: Of the picture's vertical axes, `"linear"` or `"log"`.
     """
 
     def __init__(
         self,
         folder: Path | None,
-        steps_per_epoch: int,
-        batch_size: int,
+        recipe: config_dict.ConfigDict,
         schedule: LearningRateSchedule,
         title: str,
+        quantities: Sequence[str] = ("loss", "accuracy"),
+        scale: str = "linear",
     ):
         super().__init__()
         self.folder = folder
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
+        self.steps_per_epoch = recipe.eval_every
+        self.batch_size = recipe.batch_size
         self.schedule = schedule
         self.title = title
+        self.quantities = tuple(quantities)
+        self.scale = scale
+        self.measured = (*quantities, *(f"val_{name}" for name in quantities))
         self.rows: list[Row] = []
         self.timing: list[Row] = []
         self._events: EventLog | None = None
@@ -70,7 +75,7 @@ class RunLog(keras.callbacks.Callback):
             spent = progress["seconds"]
         self._began = time.monotonic() - spent
         if self.folder is not None:
-            self._events = EventLog(self.folder / run_folder.EVENTS, self.rows)
+            self._events = EventLog(self.folder / run_folder.EVENTS, self.rows, self.quantities)
             self._write_tables(self.folder)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -80,17 +85,23 @@ class RunLog(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": step,
             "lr": _digits(self.schedule(step - 1)),
-            **{name: _digits(logs[name]) for name in MEASURED},
+            **{name: _digits(logs[name]) for name in self.measured},
         }
         self._add_timing(row)
         self.rows.append(row)
         if self.folder is not None and self._events is not None:
             self._write_tables(self.folder)
-            plot_run(self.rows, self.folder / run_folder.CURVES, self.title)
+            plot_run(
+                self.rows,
+                self.folder / run_folder.CURVES,
+                self.title,
+                self.quantities,
+                self.scale,
+            )
             self._events.add(row)
 
     def _write_tables(self, folder: Path) -> None:
-        write_csv(folder / run_folder.METRICS, self.rows, ("epoch", "step", "lr", *MEASURED))
+        write_csv(folder / run_folder.METRICS, self.rows, ("epoch", "step", "lr", *self.measured))
         write_csv(folder / run_folder.TIMING, self.timing, TIMES)
 
     def _add_timing(self, row: Row) -> None:

@@ -160,7 +160,7 @@ def test_the_end_of_a_run_is_finished_too(undisturbed, tmp_path, monkeypatch):
     assert_same_run(undisturbed, tmp_path)
 
 
-def die(_):
+def die(*_):
     raise Killed
 
 

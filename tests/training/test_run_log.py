@@ -1,4 +1,5 @@
 import pytest
+from ml_collections import ConfigDict
 
 from srm_keras.training import run_log
 from srm_keras.training.run_log import RunLog
@@ -15,7 +16,8 @@ def clock(monkeypatch):
 
 
 def log():
-    return RunLog(None, 10, 8, StepDecay(0.1), "title")
+    recipe = ConfigDict({"eval_every": 10, "batch_size": 8})
+    return RunLog(None, recipe, StepDecay(0.1), "title")
 
 
 def test_a_resumed_epoch_is_timed_as_a_whole(clock):
