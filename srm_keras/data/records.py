@@ -21,17 +21,18 @@ class Records:
     """Encoded images and their labels, record by record: what `Examples` is to files.
 
     Attributes:
-        builder: The prepared TFDS data set, with features `image` and `label`, in the format
-            `array_record`.
+        builder: The prepared TFDS data set, with a feature `image`, in the format `array_record`.
         tfds_split: The name of the split there.
         positions: int64 (N,), the records that are meant, in this order.
         info: What is known about the split.
+        label_feature: The feature that is the label; None: all are of the one class of `info`.
     """
 
     builder: "tfds.core.DatasetBuilder"
     tfds_split: str
     positions: np.ndarray
     info: DatasetInfo
+    label_feature: str | None = "label"
 
     in_memory = False
     domains = None
@@ -44,8 +45,10 @@ class Records:
     @cached_property
     def labels(self) -> np.ndarray:
         """int32 (N,). The first use reads all records, and tells stderr how far it has come."""
+        if self.label_feature is None:
+            return np.zeros(len(self), "int32")
         source = self._source()
-        labels = (source[int(position)]["label"] for position in self.positions)
+        labels = (self._label(source[int(position)]) for position in self.positions)
         read = with_progress(labels, len(self), f"{self.info.name}: read", "labels")
         return np.fromiter(read, "int32", len(self))
 
@@ -65,7 +68,7 @@ class Records:
 
         def record(position: np.ndarray) -> tuple[bytes, np.int32]:
             features = source[int(position)]
-            return features["image"], np.int32(features["label"])
+            return features["image"], self._label(features)
 
         def read(position: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
             content, label = tf.numpy_function(record, [position], (tf.string, tf.int32))
@@ -85,6 +88,9 @@ class Records:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
+
+    def _label(self, features: dict[str, Any]) -> np.int32:
+        return np.int32(0 if self.label_feature is None else features[self.label_feature])
 
     def _source(self) -> Sequence[dict[str, Any]]:
         """The split's records, whose `image` is the file's bytes."""

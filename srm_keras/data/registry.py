@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from srm_keras.data import (
     cifar,
+    coco,
     dtd,
     fashion_mnist,
+    image_files,
     image_folder,
     imagenet,
     made_up,
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 SOURCES: dict[str, Callable[..., Examples | Records]] = {
     "cifar10": cifar.load_cifar10,
     "cifar100": cifar.load_cifar100,
+    "coco": coco.load_examples,
     "dtd": dtd.load_examples,
     "fashion_mnist": fashion_mnist.load_examples,
+    "image_files": image_files.load_examples,
     "image_folder": image_folder.load_examples,
     "imagenet": imagenet.load_examples,
     "made_up": made_up.load_examples,

@@ -1,16 +1,11 @@
 """`load` and its errors."""
 
-import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from srm_keras import data
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_public_names():
@@ -19,8 +14,10 @@ def test_public_names():
     assert set(data.SOURCES) == {
         "cifar10",
         "cifar100",
+        "coco",
         "dtd",
         "fashion_mnist",
+        "image_files",
         "image_folder",
         "imagenet",
         "made_up",
@@ -44,29 +41,6 @@ def test_load_is_the_dataset_of_load_examples():
     np.testing.assert_array_equal(images, examples.images)
     np.testing.assert_array_equal(labels, examples.labels)
     assert info == examples.info
-
-
-def test_in_memory_sources_and_folds_need_no_tensorflow():
-    code = """
-import sys
-
-class NoTensorFlow:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, NoTensorFlow())
-from srm_keras import data
-
-examples = data.load_examples("texture_shapes", "test", test_examples=40, size=8)
-print(len(examples.subset(data.k_folds(examples, 5)[0][1])))
-"""
-    pytest.importorskip("jax")
-    environment = {"KERAS_BACKEND": "jax", "PATH": "", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "8"
 
 
 @pytest.mark.parametrize(

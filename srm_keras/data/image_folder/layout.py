@@ -13,6 +13,8 @@ from srm_keras.validation import one_of
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 DEFAULT_TEST_FRACTION = 0.2
+UNLABELLED = "image"
+"""The only class of images that have no labels."""
 
 _TRAIN = "train"
 _SPLIT_LIKE = ("test", "testing", "training", "val", "valid", "validation")
@@ -61,11 +63,7 @@ def list_images(
         ValueError: If there is no such folder or split, a class folder holds no image, a class is
             not one of the training split's, or `test_fraction` is given beside split folders.
     """
-    root = checks.path("data_dir", data_dir)
-    if not root.is_dir():
-        raise ValueError(
-            f"`data_dir` must be a folder that exists. Received: data_dir={str(root)!r}"
-        )
+    root = _existing_folder(data_dir)
     splits = [folder.name for folder in _folders(root)] if _has_split_folders(root) else []
     if splits:
         _refuse_fraction(test_fraction, root)
@@ -86,12 +84,43 @@ def list_images(
     return _merged(ranked, class_names, root, seed)
 
 
+def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
+    """Lists all image files of a folder and those below it, as one class, in a random order.
+
+    As in `list_images`, the order follows from the seed and the files' paths alone.
+
+    Args:
+        data_dir: The folder.
+        seed: Of the order.
+
+    Raises:
+        ValueError: If there is no such folder, or no image in it.
+    """
+    root = _existing_folder(data_dir)
+    files = sorted(_images_below(root), key=lambda file: _rank(file, root, seed))
+    if not files:
+        raise ValueError(
+            "`data_dir` must be a folder with JPEG or PNG files. "
+            f"Received: data_dir={str(root)!r}, where no image was found"
+        )
+    return ImageList(tuple(files), (0,) * len(files), (UNLABELLED,))
+
+
 def refuse_lost_classes(images: ImageList, expected: ImageList, where: str) -> None:
     """Raises `ValueError` if a class of `expected` has no file left in `images`."""
     lost = sorted(set(expected.labels) - set(images.labels))
     if lost:
         names = ", ".join(expected.class_names[label] for label in lost)
         raise ValueError(f"{where} has classes whose files are all corrupt: {names}")
+
+
+def _existing_folder(data_dir: str | os.PathLike) -> Path:
+    root = checks.path("data_dir", data_dir)
+    if not root.is_dir():
+        raise ValueError(
+            f"`data_dir` must be a folder that exists. Received: data_dir={str(root)!r}"
+        )
+    return root
 
 
 def _has_split_folders(root: Path) -> bool:
