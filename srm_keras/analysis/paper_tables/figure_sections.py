@@ -68,6 +68,21 @@ def _checked(read: Callable[[Analysis], list[Row]], analysis: Analysis) -> list[
         ) from error
 
 
+def _style_transfer(analysis: Analysis) -> list[Row]:
+    return [
+        {
+            "analysis": analysis.name,
+            "network": row["variant"],
+            "runs": row["runs"],
+            **{
+                f"{name} loss": f"{row[f'{name}_loss']:.4g} ± {row[f'{name}_loss_std']:.2g}"
+                for name in ("style", "content")
+            },
+        }
+        for row in analysis.data["variants"]
+    ]
+
+
 def _pruning(analysis: Analysis) -> list[Row]:
     return [
         {
@@ -138,6 +153,10 @@ def _number(value: float | None) -> str | None:
 
 # By figure: how its analysis becomes rows, and what to know about them.
 _READERS: dict[int, tuple[Callable[[Analysis], list[Row]], str]] = {
+    5: (
+        _style_transfer,
+        "Of held-out contents, last weights: mean ± sample standard deviation over the runs.",
+    ),
     6: (_pruning, "area: under the curve of accuracy against pruning ratio, from ratio 0 to 1."),
     7: (
         _diversity,

@@ -52,11 +52,15 @@ FIGURES = (
         4,
         "Examples of style transfer",
         "BN+SRM comes close to instance normalization, BN+SE does not.",
+        "style_transfer.json",
+        ("grid.png",),
     ),
     PaperFigure(
         5,
         "Style and content loss of style transfer, Rain Princess",
         "BN+SRM reaches almost the losses of instance normalization, BN+SE much higher ones.",
+        "style_transfer.json",
+        ("curves.png",),
     ),
     PaperFigure(
         6,
@@ -85,6 +89,8 @@ FIGURES = (
         9,
         "More examples of style transfer",
         "BN blurs borders and leaves artefacts, BN+SE fewer; BN+SRM is comparable to IN.",
+        "style_transfer.json",
+        ("grid.png",),
     ),
     PaperFigure(
         10,

@@ -73,6 +73,21 @@ def test_correlation_beside_the_papers_totals():
     assert part.pictures == [PICTURE]
 
 
+def test_losses_of_style_transfer():
+    losses = {"style_loss": 4.0, "style_loss_std": 0.25, "content_loss": 100.0}
+    row = {"variant": "bn+srm", "runs": 3, **losses, "content_loss_std": 1.5}
+    part = section(5, {"variants": [row]})
+    assert part.rows == [
+        {
+            "analysis": "folder",
+            "network": "bn+srm",
+            "runs": 3,
+            "style loss": "4 ± 0.25",
+            "content loss": "100 ± 1.5",
+        }
+    ]
+
+
 def test_diversity_of_every_block_and_in_figure_10_of_its_blocks():
     assert [row["block"] for row in section(7, DIVERSITY).rows] == ["conv2_6", "conv4_5"]
     (row,) = section(10, DIVERSITY).rows
