@@ -1,13 +1,17 @@
-"""Functional ResNets that take a recalibration spec, and modules put into any other network."""
+"""Functional networks that take a recalibration spec, and modules put into any other network."""
 
+from srm_keras.models.adain import AdaINStylizer
 from srm_keras.models.catalog import build, list_models
 from srm_keras.models.cifar_resnet import CifarResNet
+from srm_keras.models.feature_network import feature_network
 from srm_keras.models.insertion import insert_recalibration
 from srm_keras.models.pyramid import PyramidBackbone, as_backbone, pyramid_outputs
 from srm_keras.models.replacement import remove_recalibration, replace_recalibration
 from srm_keras.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+from srm_keras.models.stylization import StylizationNet
 
 __all__ = [
+    "AdaINStylizer",
     "CifarResNet",
     "PyramidBackbone",
     "ResNet18",
@@ -15,8 +19,10 @@ __all__ = [
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "StylizationNet",
     "as_backbone",
     "build",
+    "feature_network",
     "insert_recalibration",
     "list_models",
     "pyramid_outputs",

@@ -82,17 +82,20 @@ def compiled_twin(
         accuracy: What `make_accuracy` returned; it decides on the loss.
     """
     twin = Learner(model.inputs, model.outputs, name=model.name)
-    # XLA is a choice on TensorFlow alone: it makes a step on a CPU slower, and JAX needs it.
-    jit_compile = recipe.jit_compile if keras.config.backend() == "tensorflow" else "auto"
     twin.compile(
         optimizer,
         _loss(accuracy, recipe.label_smoothing),
         metrics=[accuracy],
-        jit_compile=jit_compile,
+        jit_compile=jit_compile(recipe),
         steps_per_execution=recipe.steps_per_execution,
     )
     twin.optimizer.build(twin.trainable_variables)
     return twin
+
+
+def jit_compile(recipe: config_dict.ConfigDict) -> bool | str:
+    """Whether to compile: a choice on TensorFlow alone, where it makes a step on a CPU slower."""
+    return recipe.jit_compile if keras.config.backend() == "tensorflow" else "auto"
 
 
 def _loss(accuracy: keras.metrics.Metric, label_smoothing: float) -> keras.losses.Loss:

@@ -89,20 +89,47 @@ class Inputs:
         one_hot: bool,
         **options: Any,
     ) -> Any:
-        """Batches of TensorFlow's or, where it is not the backend, of arrays if that is possible.
+        """Batches; `one_hot` says whether they come with labels of the form that is asked for."""
+        batches = stream(
+            examples,
+            self.preprocessing,
+            size,
+            training,
+            self.recipe.seed,
+            cache=self.recipe.data.cache,
+            shard=shard,
+            **options,
+        )
+        if not self.one_hot or one_hot:
+            return batches
+        expanded = OneHotBatches if isinstance(batches, data.ArrayBatches) else one_hot_stream
+        return expanded(batches, self.info.num_classes)
 
-        `one_hot` says whether they come with labels of the form that `self.one_hot` asks for.
-        """
-        given = (self.preprocessing, size, training, self.recipe.seed)
-        expand = self.one_hot and not one_hot
-        classes = self.info.num_classes
-        tensorflow = keras.config.backend() == "tensorflow"
-        if isinstance(examples, data.Examples) and examples.in_memory and not tensorflow:
-            batches = data.ArrayBatches(examples, *given, **options)
-            return OneHotBatches(batches, classes) if expand else batches
-        cache = self.recipe.data.cache
-        stream = data.batches(examples, *given, cache=cache, shard=shard, **options)
-        return one_hot_stream(stream, classes) if expand else stream
+
+def stream(
+    examples: Examples,
+    preprocessing: data.Preprocessing,
+    batch_size: int,
+    training: bool,
+    seed: int,
+    *,
+    cache: bool,
+    shard: tuple[int, int],
+    **options: Any,
+) -> Any:
+    """Batches of TensorFlow's or, where it is not the backend, of arrays if that is possible.
+
+    The arguments are those of `srm_keras.data.batches`.
+    """
+    given = (examples, preprocessing, batch_size, training, seed)
+    if keras.config.backend() != "tensorflow" and has_array(examples):
+        return data.ArrayBatches(*given, **options)
+    return data.batches(*given, cache=cache, shard=shard, **options)
+
+
+def has_array(examples: Examples) -> bool:
+    """Whether images are in memory, where batches can be made without TensorFlow."""
+    return isinstance(examples, data.Examples) and examples.in_memory
 
 
 def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:

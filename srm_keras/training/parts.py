@@ -19,8 +19,9 @@ def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 def head_of(model: keras.Model) -> str | None:
     """Name of the classifier, a dense layer behind all others with weights; None without one."""
-    name, layer = list(weighted_layers(model).items())[-1]
-    return name if isinstance(layer, keras.layers.Dense) else None
+    layers = weighted_layers(model)
+    last = next(reversed(layers), None)
+    return last if last is not None and isinstance(layers[last], keras.layers.Dense) else None
 
 
 def parts_of(model: keras.Model) -> dict[str, tuple[str, ...]]:

@@ -1,10 +1,11 @@
 """What a recipe sets for the whole process: seeds, determinism, the dtype policy."""
 
-import contextlib
-from collections.abc import Iterator
-
 import keras
 from ml_collections import config_dict
+
+from srm_keras.layers.dtype_policy import dtype_policy
+
+__all__ = ["dtype_policy", "make_deterministic"]
 
 
 def make_deterministic(recipe: config_dict.ConfigDict) -> None:
@@ -14,14 +15,3 @@ def make_deterministic(recipe: config_dict.ConfigDict) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """A context in which new layers have the dtype policy `name`."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -35,12 +35,14 @@ FILES = (
     *(METRICS, TIMING, CURVES, GATES, GATES_TABLE, GATES_OVER_TRAINING),
     *(BEST, LAST, PREDICTIONS, RESULT, REPORT),
 )
-FILES_OF_SOME = (INITIAL,)
-"""Of a run whose recipe has `init`."""
+STYLE = "style.png"
+FILES_OF_SOME = (INITIAL, STYLE)
+"""Of a run whose recipe has `init`; of one in the style of one image."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
-FOLDERS = (CHECKPOINTS, EVENTS)
+SAMPLES = "samples"
+FOLDERS = (CHECKPOINTS, EVENTS, SAMPLES)
 
 PACKAGES = (
     *("srm-keras", "keras", "tensorflow", "jax", "torch"),

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from srm_keras.layers import Recalibration
+from srm_keras.models.surgery.modules import SCALE_SUFFIX, is_scale
 from srm_keras.training.parts import head_of, weighted_layers
 
 _SHOWN = 6
@@ -35,7 +36,8 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     """Give `target` the weights of the layers of `source` that have the same names.
 
     Modules may differ: one that `source` has not, or of another kind, stays new. So may the
-    classifier. All other layers must be the same.
+    classifier. All other layers must be the same, and so must the factor behind a module that
+    started neutral (`insert_recalibration`).
 
     Args:
         source: The trained network.
@@ -59,6 +61,7 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     for name, layer in theirs.items():
         if name not in ours and name != heads[0] and not isinstance(layer, Recalibration):
             problems.append(f"{name} is in `init` alone")
+    problems += [f"{name} is in `init` alone" for name in _scales(source, loaded, target)]
     if problems:
         raise ValueError(_told(problems))
     for name in loaded:
@@ -69,6 +72,13 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
 def _may_be_new(layer: keras.layers.Layer, other: keras.layers.Layer | None) -> bool:
     """Whether `layer` is a module and `other` is none, or of another kind."""
     return isinstance(layer, Recalibration) and type(other) is not type(layer)
+
+
+def _scales(source: keras.Model, loaded: list[str], target: keras.Model) -> list[str]:
+    """Factors behind the `loaded` modules of `source` that `target` has not."""
+    ours = {layer.name for layer in target.layers}
+    scales = [layer.name for layer in source.layers if is_scale(layer) and layer.name not in ours]
+    return [name for name in scales if name.removesuffix(SCALE_SUFFIX) in loaded]
 
 
 def _difference(other: keras.layers.Layer | None, layer: keras.layers.Layer) -> str:

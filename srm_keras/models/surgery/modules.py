@@ -1,13 +1,12 @@
 """New modules for places in a model, and which layers of a model are such."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from srm_keras.layers import Recalibration, Spec, recalibration
+from srm_keras.layers.dtype_policy import dtype_policy
 from srm_keras.models.surgery.neutral import check_neutral, neutral_scale, start_neutral
 
 SUFFIX = "_recalibration"
@@ -44,7 +43,8 @@ def new_module(
     Raises:
         ValueError: the spec is none, or ``neutral`` is asked of a module that cannot be.
     """
-    with _dtype_policy(getattr(like, "dtype_policy", None)):
+    # Operations, such as that behind x + y, have none.
+    with dtype_policy(getattr(like, "dtype_policy", keras.config.dtype_policy())):
         layer = recalibration(spec, name=name, data_format=data_format)
         if layer is None:
             return None
@@ -82,14 +82,3 @@ def is_scale(layer: Any) -> bool:
     """Whether this is what makes up for the gates of a module that started neutral."""
     ending = f"{SUFFIX}{SCALE_SUFFIX}"
     return isinstance(layer, keras.layers.Rescaling) and layer.name.endswith(ending)
-
-
-@contextlib.contextmanager
-def _dtype_policy(policy: Any) -> Iterator[None]:
-    """New layers have this policy, or that of Keras where it is None."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy or before)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

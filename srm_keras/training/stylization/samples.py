@@ -1,0 +1,89 @@
+"""What a stylizer makes of a few images, as one picture after every evaluation."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from PIL import Image
+
+from srm_keras.files import write_atomically
+from srm_keras.training import run_folder
+
+_TILE = 96  # least side of an image on a strip, in pixels
+_GAP = 4
+
+
+class SampleStrips(keras.callbacks.Callback):
+    """Saves `last.keras` and `samples/step_000000100.png` after every epoch.
+
+    A strip has the contents above, for AdaIN their paintings below, and what the stylizer makes
+    of them below that.
+
+    Args:
+        stylizer: The network; it may share its layers with the one that is trained.
+        contents: Float RGB images 0 to 255, (N, H, W, 3).
+        paintings: Likewise, for AdaIN; else None.
+        folder: The run folder.
+        steps_per_epoch: Updates between two evaluations.
+        evaluated: A context in which the stylizer has the weights that were evaluated.
+    """
+
+    def __init__(
+        self,
+        stylizer: keras.Model,
+        contents: np.ndarray,
+        paintings: np.ndarray | None,
+        folder: Path,
+        steps_per_epoch: int,
+        evaluated: Callable[[], AbstractContextManager],
+    ):
+        super().__init__()
+        self.stylizer = stylizer
+        self.contents = contents
+        self.paintings = paintings
+        self.folder = folder
+        self.steps_per_epoch = steps_per_epoch
+        self.evaluated = evaluated
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes both."""
+        _ = self.model  # asking for it makes Keras write JAX's state back to the variables
+        with self.evaluated():
+            write_atomically(self.folder / run_folder.LAST, self.stylizer.save)
+            painted = stylized(self.stylizer, self.contents, self.paintings)
+        rows = [self.contents, self.paintings, painted]
+        path = self.folder / run_folder.SAMPLES / strip_name((epoch + 1) * self.steps_per_epoch)
+        write_atomically(path, strip([row for row in rows if row is not None]).save)
+
+
+def strip_name(step: int) -> str:
+    """The name of the strip after so many updates."""
+    return f"step_{step:09d}.png"
+
+
+def stylized(
+    stylizer: keras.Model, contents: np.ndarray, paintings: np.ndarray | None = None
+) -> np.ndarray:
+    """The pictures that a feed-forward or, with `paintings`, an AdaIN stylizer makes, float32."""
+    inputs: Any = contents
+    if paintings is not None:
+        strength = np.ones(len(contents), "float32")
+        inputs = {"content": contents, "style": paintings, "strength": strength}
+    return keras.ops.convert_to_numpy(stylizer(inputs, training=False))
+
+
+def strip(rows: Sequence[np.ndarray]) -> Image.Image:
+    """Rows of equally many images (N, H, W, 3) of 0 to 255, under one another."""
+    side = max(image.shape[0] for row in rows for image in row)
+    tile = side * -(-_TILE // side)
+    step = tile + _GAP
+    sheet = Image.new("RGB", (len(rows[0]) * step - _GAP, len(rows) * step - _GAP), "white")
+    for down, row in enumerate(rows):
+        for across, image in enumerate(row):
+            picture = Image.fromarray(np.clip(np.rint(image), 0, 255).astype("uint8"))
+            picture = picture.resize((tile, tile), Image.Resampling.NEAREST)
+            sheet.paste(picture, (across * step, down * step))
+    return sheet

@@ -1,0 +1,134 @@
+"""`train_stylizer(recipe, workdir)`: from a stylization recipe to a run folder."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+from ml_collections import config_dict
+from PIL import Image
+
+from srm_keras.files import write_atomically, write_json
+from srm_keras.training import run_folder
+from srm_keras.training.build import make_schedule
+from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
+from srm_keras.training.process_settings import dtype_policy, make_deterministic
+from srm_keras.training.run_log import RunLog
+from srm_keras.training.session import Session, checkpoint_folder, run
+from srm_keras.training.state import TrainingState
+from srm_keras.training.stylization.inputs import StylizationInputs, load_stylization_inputs
+from srm_keras.training.stylization.objective import (
+    build_objective,
+    build_stylizer,
+    compiled_learner,
+    loss_means,
+    loss_weights,
+)
+from srm_keras.training.stylization.recipe import resolve
+from srm_keras.training.stylization.report import title_of, write_stylization_report
+from srm_keras.training.stylization.samples import SampleStrips
+
+
+def train_stylizer(
+    recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool = False
+) -> dict[str, Any]:
+    """Trains the stylizer that `recipe` describes and leaves the run in `workdir`.
+
+    It resumes, distributes, logs and fails as `srm_keras.training.train` does, and ends with the
+    weights of a run that was never interrupted. Instead of accuracies there are the content and
+    the style loss, of training and of held-out contents, and pictures.
+
+    Args:
+        recipe: The recipe; `srm_keras.training.stylization.default_recipe()` lists its fields.
+        workdir: The run folder; made if it does not exist.
+        overwrite: Whether a run that `workdir` already holds is replaced.
+
+    Returns:
+        What `result.json` holds: the losses of the last weights, the number of parameters, and
+        the seconds it took. Nothing on workers other than the chief.
+
+    Raises:
+        ValueError: Before any work, if the recipe or `workdir` is wrong.
+        FloatingPointError: If the loss or a weight stops being finite; it says at which step.
+        OSError: If the disk is full; the earlier checkpoints are intact.
+        srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
+
+    Reference:
+        Johnson et al. 2016; Lee et al. 2019, section 4.3; Huang and Belongie 2017.
+    """
+    return run(resolve(recipe), workdir, overwrite, _prepare)
+
+
+def _prepare(
+    recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
+) -> Session:
+    """Reads the images, builds the networks and, when nothing can go wrong any more, the folder."""
+    make_deterministic(recipe)
+    inputs = load_stylization_inputs(recipe)
+    schedule = make_schedule(recipe)
+    with distribution.scope(), dtype_policy(recipe.dtype_policy):
+        stylizer = build_stylizer(recipe)
+        objective = build_objective(recipe, stylizer, inputs.style)
+        set_synchronized(stylizer, recipe.synchronized_batch_norm and distribution.replicas > 1)
+        names = tuple(objective[1])
+        metrics = loss_means(names)
+        weights = loss_weights(recipe, names)
+        learner = compiled_learner(objective, weights, metrics, schedule, recipe, stylizer.name)
+    state = TrainingState(learner, metrics, distribution)
+    quantities = ("loss", *names)
+    title = title_of(recipe.to_dict())
+    log = RunLog(
+        folder if distribution.is_chief else None, recipe, schedule, title, quantities, "log"
+    )
+    evaluated = functools.partial(inference_state, learner)
+    writers: list[keras.callbacks.Callback] = []
+    if distribution.is_chief:
+        run_folder.create(folder, overwrite)
+        _write_description(folder, recipe, inputs)
+        writers.append(
+            SampleStrips(stylizer, *inputs.samples(), folder, recipe.eval_every, evaluated)
+        )
+    return Session(
+        recipe=recipe,
+        folder=folder,
+        distribution=distribution,
+        learner=learner,
+        train=inputs.train,
+        validation=inputs.validation,
+        evaluated=evaluated,
+        log=log,
+        writers=writers,
+        state=state,
+        checkpoints=checkpoint_folder(
+            folder, recipe, state, distribution, style=inputs.style_digest
+        ),
+        finish=lambda: _finish(folder, stylizer, log, quantities),
+    )
+
+
+def _write_description(
+    folder: Path, recipe: config_dict.ConfigDict, inputs: StylizationInputs
+) -> None:
+    write_json(folder / run_folder.RECIPE, recipe.to_dict())
+    write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
+    if inputs.style is not None:
+        write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
+
+
+def _finish(
+    folder: Path, stylizer: keras.Model, log: RunLog, quantities: tuple[str, ...]
+) -> dict[str, Any]:
+    last = log.rows[-1]
+    splits = {
+        split: {name: last[prefix + name] for name in quantities}
+        for split, prefix in (("training", ""), ("held_out", "val_"))
+    }
+    result = {
+        "last": {"epoch": last["epoch"], "step": last["step"], "splits": splits},
+        "parameters": run_folder.parameter_counts(stylizer),
+        "seconds": log.seconds,
+    }
+    write_stylization_report(folder, result)
+    write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
+    return result

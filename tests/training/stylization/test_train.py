@@ -1,0 +1,127 @@
+"""Stylizers trained for a few steps, killed, resumed and read back."""
+
+import csv
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from srm_keras.files import read_json
+from srm_keras.training import state_keeper
+from srm_keras.training.stylization import train_stylizer
+from srm_keras.training.stylization.inputs import load_stylization_inputs
+from srm_keras.training.stylization.objective import build_objective, build_stylizer
+from srm_keras.training.stylization.recipe import resolve
+from tests.support.tiny_stylization import EVAL_EVERY, STEPS, tiny_recipe
+from tests.support.tiny_training import Killed, assert_same_arrays, newest_state, weights
+
+METHODS = {
+    "feed_forward": {"normalization": "batch", "recalibration": "srm"},
+    "adain": {"method": "adain"},
+}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def run(request, tmp_path_factory):
+    """A run of each method that nothing disturbs: its recipe's fields, result and folder."""
+    folder = tmp_path_factory.mktemp(request.param)
+    fields = METHODS[request.param]
+    keras.backend.clear_session()
+    return fields, train_stylizer(tiny_recipe(**fields), folder), folder
+
+
+def test_the_files_of_a_run(run):
+    fields, result, folder = run
+    for name in ("recipe.json", "versions.json", "timing.csv", "curves.png", "report.html"):
+        assert (folder / name).stat().st_size > 0, name
+    assert (folder / "style.png").exists() == ("method" not in fields)
+    assert read_json(folder / "result.json") == result
+    strips = sorted(path.name for path in (folder / "samples").iterdir())
+    assert strips == ["step_000000003.png", "step_000000006.png"]
+    rows = 3 if fields.get("method") == "adain" else 2
+    assert Image.open(folder / "samples" / strips[0]).size == (2 * 100 - 4, rows * 100 - 4)
+
+
+def test_the_losses_of_the_table_are_those_of_the_saved_network(run):
+    """Computed anew from last.keras, one image at a time, with the recipe's weights."""
+    fields, result, folder = run
+    recipe = resolve(tiny_recipe(**fields))
+    inputs = load_stylization_inputs(recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    stylizer = keras.saving.load_model(folder / "last.keras")
+    if "method" not in fields:
+        # The random feature network is drawn after the stylizer, from the same seed.
+        keras.utils.set_random_seed(recipe.seed)
+        build_stylizer(recipe)
+    tensors, terms = build_objective(recipe, stylizer, inputs.style)
+    losses = keras.Model(tensors, terms)
+    total = {name: [] for name in terms}
+    for images, _ in inputs.validation():
+        count = len(keras.tree.flatten(images)[0])
+        for k in range(count):
+            one = keras.tree.map_structure(lambda x, k=k: x[k : k + 1], images)
+            for name, value in losses(one, training=False).items():
+                total[name].append(keras.ops.convert_to_numpy(value)[0])
+    held_out = result["last"]["splits"]["held_out"]
+    assert {len(values) for values in total.values()} == {3}
+    for name, values in total.items():
+        assert held_out[name] == pytest.approx(np.mean(values), rel=1e-4), name
+    assert held_out["loss"] == pytest.approx(
+        held_out["content_loss"] + held_out["style_loss"], rel=1e-4
+    )
+
+
+def test_the_table_has_all_losses(run):
+    _, _, folder = run
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert [int(row["step"]) for row in rows] == [EVAL_EVERY, STEPS]
+    names = ("loss", "content_loss", "style_loss")
+    assert set(rows[0]) == {"epoch", "step", "lr", *names, *(f"val_{name}" for name in names)}
+
+
+def test_a_killed_run_ends_with_the_same_weights(run, tmp_path):
+    fields, _, folder = run
+    keep = state_keeper.StateKeeper.on_train_batch_end
+
+    def die(keeper, batch, logs=None):
+        keep(keeper, batch, logs)
+        if keeper.step == 5:
+            raise Killed
+
+    keras.backend.clear_session()
+    with (
+        mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", die),
+        pytest.raises(Killed),
+    ):
+        train_stylizer(tiny_recipe(**fields), tmp_path)
+    keras.backend.clear_session()
+    train_stylizer(tiny_recipe(**fields), tmp_path)
+    for name in ("metrics.csv", "samples/step_000000006.png"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+    assert_same_arrays(weights(tmp_path / "last.keras"), weights(folder / "last.keras"))
+    assert_same_arrays(newest_state(tmp_path), newest_state(folder))
+
+
+def test_another_style_is_another_run(run):
+    fields, _, folder = run
+    with pytest.raises(ValueError, match=r"style\.index=0 instead of 1"):
+        train_stylizer(tiny_recipe(**fields, style__index=1), folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"style__image": "missing.jpg"}, r"`style\.image` must be an image file.*missing\.jpg"),
+        ({"style__index": 20}, r"`style\.index` must be below the number of examples, 20"),
+        ({"content__eval_split": "tset"}, r"In `content`: .*'test'"),
+        ({"batch_size": 21}, "`batch_size` must be at most the number of training images"),
+        ({"recalibration": "srn"}, "In `network`: .*'srm'"),
+        ({"features__content_layer": "block1_conv9"}, r"In `features`: .*block1_conv"),
+    ],
+)
+def test_what_is_refused_before_any_work(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train_stylizer(tiny_recipe(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
