@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from srm_keras.data.augmentation import Augmentation
     from srm_keras.data.pipeline import batches
     from srm_keras.data.preprocessing import Preprocessing
+    from srm_keras.data.stylized import stylize_dataset
 
 _LAZY = {
     "ArrayBatches": "arrays",
     "Augmentation": "augmentation",
     "Preprocessing": "preprocessing",
     "batches": "pipeline",
+    "stylize_dataset": "stylized",
 }
 """Names that are imported on first use, and the modules that hold them."""
 
@@ -43,6 +45,7 @@ __all__ = [
     "k_folds",
     "load",
     "load_examples",
+    "stylize_dataset",
     "texture_shapes",
 ]
 

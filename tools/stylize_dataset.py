@@ -1,0 +1,146 @@
+r"""Makes a stylized copy of a data set: each image in the style of a random painting.
+
+    python -m tools.stylize_dataset --stylizer=runs/adain --data=image_folder \
+        --options=data_dir=textures --splits=train,test:val --paintings=paintings \
+        --out=stylized_textures
+
+Takes an AdaIN stylizer that train.stylize made and any data set of docs/data.md. Writes to --out
+
+    <split>/<class>/<name>.jpg    the images, in their own sizes
+    manifest.csv                  split, image, painting and file of each
+    skipped.csv                   images and paintings that could not be read
+    stylized.json                 the parameters
+
+Deterministic in --seed. Workers with --shard=0 ... --shard=n-1 and --shards=n share the work; a
+command that was interrupted goes on where it was. The exit status is 1 if anything was skipped.
+docs/stylized_data.md says more.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from tools.command_line import check_flags
+
+STYLIZER = flags.DEFINE_string(
+    "stylizer", None, "Run folder of train.stylize with method adain, or a .keras file."
+)
+DATA = flags.DEFINE_string("data", None, "Data source, as image_folder, imagenet, texture_shapes.")
+OPTIONS = flags.DEFINE_list(
+    "options", [], "The source's options, as data_dir=FOLDER,label=texture. Numbers are understood."
+)
+SPLITS = flags.DEFINE_list(
+    "splits", ["train"], "Splits to copy, as train,test:val, where test is called val in the copy."
+)
+PAINTINGS = flags.DEFINE_string("paintings", None, "Folder of JPEG and PNG files.")
+OUT = flags.DEFINE_string("out", None, "Folder of the copy.")
+SEED = flags.DEFINE_integer("seed", 0, "Which image gets which painting.", lower_bound=0)
+ALPHA = flags.DEFINE_float("alpha", 1.0, "Strength of the style, from 0 (none) to 1.")
+PAINTING_SIZE = flags.DEFINE_integer(
+    "painting_size", 256, "Shorter side in pixels to which paintings are brought.", lower_bound=1
+)
+SHARD = flags.DEFINE_integer("shard", 0, "Number of this worker, from 0.", lower_bound=0)
+SHARDS = flags.DEFINE_integer("shards", 1, "Number of workers.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1)
+FORMAT = flags.DEFINE_enum("format", "jpg", ["jpg", "png"], "Of the copies; jpg is quality 95.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Stylize the data set that the flags name."""
+    try:
+        report = _stylize(argv)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the same command goes on.")
+    print(f"Stylized {report.stylized:,} images; {report.found:,} were there. See {OUT.value}")
+    if not report.complete:
+        sys.exit(_told(report))
+
+
+def _stylize(argv: Sequence[str]):
+    check_flags(argv, STYLIZER, DATA, PAINTINGS, OUT)
+    from srm_keras.data import load_examples
+    from srm_keras.data.stylized import stylize_dataset
+
+    names = _split_names(SPLITS.value)
+    options = _options(DATA.value, OPTIONS.value)
+    splits = {name: load_examples(DATA.value, split, **options) for name, split in names.items()}
+    return stylize_dataset(
+        _stylizer(Path(STYLIZER.value)),
+        splits,
+        PAINTINGS.value,
+        OUT.value,
+        alpha=ALPHA.value,
+        seed=SEED.value,
+        painting_size=PAINTING_SIZE.value,
+        shard=SHARD.value,
+        shards=SHARDS.value,
+        batch_size=BATCH_SIZE.value,
+        image_format=FORMAT.value,
+    )
+
+
+def _stylizer(path: Path):
+    """The network of a run folder or file."""
+    import keras
+
+    import srm_keras.models  # noqa: F401  for the layers of the network
+
+    file = path / "last.keras" if path.is_dir() else path
+    if not file.is_file() or file.suffix != ".keras":
+        raise ValueError(
+            "`--stylizer` must be a run folder of train.stylize or a .keras file. "
+            f"Received: {str(path)!r}"
+        )
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except Exception as error:  # Keras raises whatever it meets in the file
+        raise ValueError(
+            f"`--stylizer` cannot be loaded: {str(error).strip().splitlines()[0]}. "
+            f"Received: {str(file)!r}"
+        ) from None
+
+
+def _split_names(texts: Sequence[str]) -> dict[str, str]:
+    """For each split of the copy the one it is made of."""
+    pairs = [text.partition(":") for text in texts]
+    names = {copy or split: split for split, _, copy in pairs}
+    if len(names) < len(pairs) or not all(names.values()):
+        raise ValueError(
+            f"`--splits` must be names that differ, as train,test:val. Received: {','.join(texts)}"
+        )
+    return names
+
+
+def _options(source: str, texts: Sequence[str]) -> dict:
+    """The source's options; of an image folder files are checked when they are painted."""
+    import ast
+
+    values = {"verify": False} if source == "image_folder" else {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise ValueError(f"`--options` must be name=value,… Received: {text!r}")
+        try:
+            values[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            values[name] = value
+    return values
+
+
+def _told(report) -> str:
+    """What could not be read, in a line each and a last one."""
+    lines = [
+        f"skipped {kind} {name}: {reason}"
+        for kind, reasons in (("image", report.skipped), ("painting", report.skipped_paintings))
+        for name, reason in reasons.items()
+    ]
+    counts = f"{len(report.skipped)} images and {len(report.skipped_paintings)} paintings"
+    return "\n".join([*lines, f"error: {counts} could not be read; they are in skipped.csv"])
+
+
+if __name__ == "__main__":
+    app.run(main)
