@@ -4,6 +4,7 @@ r"""Times things on this machine.
     python -m tools.benchmark layers --quick
     python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
     python -m tools.benchmark exported --out=runs/benchmark
+    python -m tools.benchmark stylizers --out=runs/benchmark
 
 `layers` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes
@@ -17,6 +18,9 @@ pipeline.json and pipeline.md. docs/data.md says how it measures.
 without and with modules, in the form that the exporters write, as the folded layers, and in int8;
 it writes benchmark_exported.json and benchmark_exported.md, which says how it measures. Leave the
 machine alone meanwhile.
+
+`stylizers` does the same for the stylization network at 256×256 with batch norm, without and with
+modules, and with instance norm; it writes benchmark_stylizers.json and benchmark_stylizers.md.
 """
 
 import sys
@@ -26,7 +30,7 @@ from absl import app, flags, logging
 
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for the JSON and Markdown files.")
 ROUNDS = flags.DEFINE_integer(
-    "rounds", None, "Measured rounds. By default 20; of exported 30.", lower_bound=1
+    "rounds", None, "Measured rounds. By default 20; of exported and stylizers 30.", lower_bound=1
 )
 QUICK = flags.DEFINE_bool("quick", False, "A tiny size, three rounds: to see that it works.")
 DATA_DIR = flags.DEFINE_string(
@@ -68,23 +72,36 @@ def pipeline() -> None:
 
 
 def exported() -> None:
-    """Time exported networks."""
-    from srm_keras.analysis.benchmarks.benchmark import environment
-    from srm_keras.export.benchmark.benchmark import benchmark_exported
+    """Time exported classifiers."""
     from srm_keras.export.benchmark.files import NETWORKS
     from srm_keras.export.benchmark.files import QUICK as TINY
+
+    _time_files(TINY if QUICK.value else NETWORKS, "benchmark_exported")
+
+
+def stylizers() -> None:
+    """Time exported stylization networks."""
+    from srm_keras.export.benchmark.files import STYLIZERS, TINY_STYLIZERS
+
+    _time_files(TINY_STYLIZERS if QUICK.value else STYLIZERS, "benchmark_stylizers")
+
+
+def _time_files(networks: Sequence, name: str) -> None:
+    from srm_keras.analysis.benchmarks.benchmark import environment
+    from srm_keras.export.benchmark.benchmark import benchmark_exported
     from srm_keras.export.benchmark.report import rows_text
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     benchmark_exported(
-        TINY if QUICK.value else NETWORKS,
+        networks,
         rounds=_rounds(30),
         out=OUT.value,
         environment=environment(),
         on_file=lambda network, file: print(f"wrote {network.name}, {file}", file=sys.stderr),
         on_network=lambda network, rows: print(rows_text(rows), end="\n\n", flush=True),
+        name=name,
     )
-    print(f"Wrote benchmark_exported.json and benchmark_exported.md to {OUT.value}")
+    print(f"Wrote {name}.json and {name}.md to {OUT.value}")
 
 
 def _rounds(default: int) -> int:
@@ -92,7 +109,7 @@ def _rounds(default: int) -> int:
     return min(rounds, 3) if QUICK.value else rounds
 
 
-BENCHMARKS = {"layers": layers, "pipeline": pipeline, "exported": exported}
+BENCHMARKS = {"layers": layers, "pipeline": pipeline, "exported": exported, "stylizers": stylizers}
 
 
 def main(argv: Sequence[str]) -> None:

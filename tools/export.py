@@ -9,24 +9,50 @@ network with modules), model_int16x8.tflite, model.onnx (where tf2onnx is instal
 report.json and report.md to --out, and no file that does not compute what the Keras model computes
 on evaluation images, to the bound of its format. docs/export.md says what each is for and what is
 in the report.
+
+    python -m tools.export --run=runs/painting_srm --images=photos/ --samples=8
+
+Of a run folder of train.stylize, saved_model/, model.tflite and model_float16.tflite take photos of
+any size, or with --image_size of that size alone, which web/ always does.
 """
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import app, flags, logging
 
-RUN = flags.DEFINE_string("run", None, "Run folder of train.classify.")
+from tools.command_line import check_flags
+
+RUN = flags.DEFINE_string("run", None, "Run folder of train.classify or train.stylize.")
 OUT = flags.DEFINE_string("out", None, "Folder for the files. By default RUN/export.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to export.")
 FORMATS = flags.DEFINE_list(
     "formats",
     None,
     "Of: saved_model, float32, float16, dynamic, int8, int8_io, int8_float_modules, int16x8, onnx, "
-    "web. By default all that fit the network and whose packages are installed.",
+    "web. By default all that fit the network and whose packages are installed. Of train.stylize: "
+    "saved_model, float32, float16, web.",
 )
 SAMPLES = flags.DEFINE_integer(
-    "samples", 256, "Number of evaluation images on which outputs are compared.", lower_bound=1
+    "samples",
+    None,
+    "Number of evaluation images on which outputs are compared. By default 256, or 8 of "
+    "train.stylize.",
+    lower_bound=1,
+)
+IMAGES = flags.DEFINE_string(
+    "images",
+    None,
+    "train.stylize: folder of JPEG or PNG files on which outputs are compared. By default the "
+    "held-out photos of the run.",
+)
+IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size",
+    None,
+    "train.stylize: side in pixels to which TFLite files are fixed. By default they take any size, "
+    "and web/ that of the training.",
+    lower_bound=8,
 )
 REPRESENTATIVE = flags.DEFINE_integer(
     "representative",
@@ -55,33 +81,60 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _export(argv: Sequence[str]) -> dict[str, str]:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not RUN.value:
-        raise ValueError("`--run` is required.")
-    from pathlib import Path
+    check_flags(argv, RUN)
+    from tools.stylizer_runs import is_stylizer_run
 
-    from srm_keras.export.formats import Source, available_formats, export_formats
+    source, table, formats = _stylizer() if is_stylizer_run(RUN.value) else _classifier()
+    from srm_keras.export.formats import export_formats
+
+    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
+    out = Path(OUT.value or Path(RUN.value) / "export")
+    formats = FORMATS.value or formats
+    failures = export_formats(source, out, formats, lambda report: print(report, flush=True), table)
+    if len(failures) < len(formats):
+        print(f"Wrote report.json and report.md to {out}")
+    return failures
+
+
+def _classifier() -> tuple:
+    """What is exported of a run of train.classify, the formats, and which of them by default."""
+    from srm_keras.export.formats import FORMATS as TABLE
+    from srm_keras.export.formats import Source, available_formats
     from srm_keras.training import load_run
     from tools.run_samples import evaluation_samples, representative_inputs
 
+    if IMAGES.value or IMAGE_SIZE.value:
+        raise ValueError("`--images` and `--image_size` are for runs of train.stylize.")
     run = load_run(RUN.value, CHECKPOINT.value)
     source = Source(
         run.model,
-        evaluation_samples(run, SAMPLES.value).inputs,
+        evaluation_samples(run, SAMPLES.value or 256).inputs,
         representative_inputs(run, REPRESENTATIVE.value),
         run.preprocessing,
         run.classes,
         TOLERANCE.value,
         MIN_SNR_DB.value,
     )
-    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    out = Path(OUT.value or Path(RUN.value) / "export")
-    formats = FORMATS.value or available_formats(run.model)
-    failures = export_formats(source, out, formats, lambda report: print(report, flush=True))
-    if len(failures) < len(formats):
-        print(f"Wrote report.json and report.md to {out}")
-    return failures
+    return source, TABLE, available_formats(run.model)
+
+
+def _stylizer() -> tuple:
+    """The same of a run of train.stylize."""
+    from srm_keras.export.predictions import image_files
+    from srm_keras.export.stylizer_formats import STYLIZER_FORMATS, StylizerSource
+    from tools.stylizer_runs import load_stylizer_run, photo_samples
+
+    files = image_files([IMAGES.value]) if IMAGES.value else ()
+    run = load_stylizer_run(RUN.value)
+    side = IMAGE_SIZE.value or run.recipe.content.image_size
+    source = StylizerSource(
+        run.model,
+        photo_samples(run, SAMPLES.value or 8, side, files),
+        bool(IMAGE_SIZE.value),
+        TOLERANCE.value,
+        MIN_SNR_DB.value,
+    )
+    return source, STYLIZER_FORMATS, list(STYLIZER_FORMATS)
 
 
 if __name__ == "__main__":

@@ -1,99 +1,79 @@
-// The page: an image comes in by click, drop or paste; scores and gates come out.
+// The page: two tabs, and a way in for images, by click, drop or paste, to the one that is open.
 
-import { gateChart, scoreBars } from "./charts.js";
-import { loadNetwork } from "./network.js";
-import { paint, pixels } from "./picture.js";
-import { isGrey, middle, standardized } from "./preprocessing.js";
-import { Problem } from "./problem.js";
+import * as recognize from "./recognize.js";
+import { fail } from "./status.js";
+import * as stylize from "./stylize.js";
 
-const $ = (selector) => document.querySelector(selector);
+const TABS = { recognize, stylize };
+const panel = (name) => document.getElementById(name);
+const tab = (name) => document.getElementById(`${name}-tab`);
+const started = new Set();
 
-let network;
-let gates = [];
-let latest = 0;
+let open;
 
-async function start() {
-  watchInputs();
-  say("Loading the network …");
-  network = await loadNetwork();
-  const { model, classes, gates: blocks, input } = network.description;
-  const [, height, width] = input.shape;
-  $("#network").textContent =
-    `${model}: ${classes.length} classes, ${height} × ${width} pixels, ${blocks.length} blocks`;
-  $("#file").disabled = false;
-  document.body.dataset.state = "ready";
-  say("Ready. Choose, drop or paste an image.");
+/** Open a tab; its network is loaded the first time. */
+async function show(name) {
+  open = name;
+  for (const other of Object.keys(TABS)) {
+    tab(other).setAttribute("aria-selected", other === name);
+    tab(other).tabIndex = other === name ? 0 : -1;
+    panel(other).hidden = other !== name;
+  }
+  if (started.has(name)) return;
+  started.add(name);
+  await TABS[name].start().then(
+    () => (panel(name).dataset.state = "ready"),
+    (error) => {
+      panel(name).dataset.state = "failed";
+      fail(panel(name).querySelector(".status"), error);
+    },
+  );
+  document.body.dataset.state = panel(name).dataset.state;
+}
+
+function watchTabs() {
+  const names = Object.keys(TABS);
+  for (const name of names) tab(name).addEventListener("click", () => choose(name));
+  document.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: names.length - 1, ArrowRight: 1 }[event.key];
+    const target = { Home: names[0], End: names.at(-1) }[event.key]
+      ?? (step && names[(names.indexOf(open) + step) % names.length]);
+    if (!target) return;
+    event.preventDefault();
+    choose(target);
+    tab(target).focus();
+  });
+  addEventListener("hashchange", () => show(named()));
+}
+
+function choose(name) {
+  history.replaceState(null, "", `#${name}`);
+  show(name);
+}
+
+/** The tab that the address names, or the first one. */
+function named() {
+  const name = location.hash.slice(1);
+  return name in TABS ? name : Object.keys(TABS)[0];
 }
 
 function watchInputs() {
-  $("#file").addEventListener("change", ({ target }) => take(target.files[0]));
-  document.addEventListener("paste", ({ clipboardData }) => take(clipboardData.files[0]));
+  const take = (files) => TABS[open].take(files[0]);
+  for (const name of Object.keys(TABS)) {
+    panel(name).querySelector(".file").addEventListener("change", ({ target }) => {
+      take(target.files);
+    });
+  }
+  document.addEventListener("paste", ({ clipboardData }) => take(clipboardData.files));
   for (const type of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(type, (event) => {
       event.preventDefault();
-      $("#drop").classList.toggle("over", type === "dragover");
+      panel(open).querySelector(".drop").classList.toggle("over", type === "dragover");
     });
   }
-  document.addEventListener("drop", ({ dataTransfer }) => take(dataTransfer.files[0]));
-  $("#order").addEventListener("change", drawGates);
+  document.addEventListener("drop", ({ dataTransfer }) => take(dataTransfer.files));
 }
 
-/** Answer one file; where a later one comes meanwhile, its answer counts. */
-async function take(file) {
-  if (!network) return;
-  const turn = ++latest;
-  try {
-    if (!file) throw new Problem("That was no file. Choose, drop or paste an image file.");
-    say(`Reading ${file.name} …`);
-    const image = await pixels(file);
-    if (turn === latest) await show(file, image, turn);
-  } catch (error) {
-    if (turn === latest) fail(error);
-  }
-}
-
-async function show(file, image, turn) {
-  const { classes, preprocessing } = network.description;
-  const seen = middle(image, preprocessing);
-  const answer = await network.answer(standardized(seen, preprocessing));
-  if (turn !== latest) return;
-  paint($("#seen"), seen);
-  $("#seen-note").textContent = `What the network sees: ${seen.width} × ${seen.height} pixels. `
-    + `${file.name} has ${image.width} × ${image.height}.`;
-  $("#scores").replaceChildren(...scoreBars(answer.scores, classes));
-  gates = answer.gates;
-  drawGates();
-  $("#answer").hidden = false;
-  $("#gates-section").hidden = gates.length === 0;
-  const grey = preprocessing.channels === 1 && !isGrey(image);
-  const best = classes[answer.scores.indexOf(Math.max(...answer.scores))];
-  say(`${file.name}: ${best}, in ${answer.milliseconds.toFixed(1)} ms.`
-    + (grey ? " This network reads grey images: colours were turned to grey." : ""));
-}
-
-function drawGates() {
-  const sorted = $("#order input:checked").value === "sorted";
-  $("#gates").replaceChildren(...gates.map((block) => gateChart(block, sorted)));
-}
-
-function say(text) {
-  $("#status").className = "";
-  $("#status").textContent = text;
-}
-
-function fail(error) {
-  const known = error instanceof Problem;
-  $("#status").className = "problem";
-  $("#status").textContent = known ? error.message : `Something went wrong: ${error}`;
-  if (error.command) {
-    const code = document.createElement("code");
-    code.textContent = error.command;
-    $("#status").append(" ", code);
-  }
-  if (!known) console.error(error);
-}
-
-start().catch((error) => {
-  document.body.dataset.state = "failed";
-  fail(error);
-});
+watchTabs();
+watchInputs();
+show(named());

@@ -1,4 +1,4 @@
-// The network in model/, as `srm_keras.export.to_web` writes it.
+// The networks beside the page: model/ and stylizer/, as `tools.web_demo` writes them.
 
 import { Problem } from "./problem.js";
 import { compile, reason, run } from "./runtime.js";
@@ -6,23 +6,47 @@ import { compile, reason, run } from "./runtime.js";
 const COMMAND = "python -m tools.web_demo --run=RUN";
 
 /**
- * Fetch and compile model/model.tflite.
+ * Fetch and compile the classifier in model/.
  *
  * @returns {Promise<{description: object, answer: function(Float32Array): Promise<object>}>} What
  *     model.json says, and a function from a prepared image to `{scores, gates, milliseconds}`.
  */
-export async function loadNetwork() {
-  const description = await (await fetched("model/model.json")).json().catch(() => {
-    throw new Problem("model/model.json is not readable. Write it anew with", COMMAND);
+export async function loadClassifier() {
+  const { description, model } = await load("model");
+  return { description, answer: (image) => answer(model, description, image) };
+}
+
+/**
+ * Fetch and compile the stylization network in stylizer/.
+ *
+ * @returns {Promise<{description: object, stylize: function(Float32Array): Promise<object>}>} What
+ *     model.json says, and a function from a prepared image to `{values, milliseconds}`: RGB, 0 to
+ *     255 and perhaps a little beyond.
+ */
+export async function loadStylizer() {
+  const { description, model } = await load("stylizer");
+  return {
+    description,
+    stylize: async (image) => {
+      const { outputs: [{ data }], milliseconds } = await timed(model, image);
+      return { values: data, milliseconds };
+    },
+  };
+}
+
+async function load(folder) {
+  const description = await (await fetched(folder, "model.json")).json().catch(() => {
+    throw new Problem(`${folder}/model.json is not readable. Write it anew with`, COMMAND);
   });
-  const file = new Uint8Array(await (await fetched("model/model.tflite")).arrayBuffer());
+  const file = new Uint8Array(await (await fetched(folder, "model.tflite")).arrayBuffer());
   const blank = new Float32Array(description.input.shape.reduce((a, b) => a * b));
   const model = await warm(file, blank).catch((error) => {
     if (error instanceof Problem) throw error;
     const said = reason(error).replace(/\.$/, "");
-    throw new Problem(`LiteRT.js refuses model/model.tflite: ${said}. Write it anew with`, COMMAND);
+    throw new Problem(
+      `LiteRT.js refuses ${folder}/model.tflite: ${said}. Write it anew with`, COMMAND);
   });
-  return { description, answer: (image) => answer(model, description, image) };
+  return { description, model };
 }
 
 /** A compiled network that has run once: the first run takes several times as long. */
@@ -32,18 +56,23 @@ async function warm(file, image) {
   return model;
 }
 
-async function fetched(path) {
-  const response = await fetch(path, { cache: "no-cache" });
+async function fetched(folder, name) {
+  const response = await fetch(`${folder}/${name}`, { cache: "no-cache" });
   if (!response.ok) {
-    throw new Problem("There is no network in model/ yet. Put a trained one there with", COMMAND);
+    throw new Problem(
+      `There is no network in ${folder}/ yet. Put a trained one there with`, COMMAND);
   }
   return response;
 }
 
-async function answer(model, { scores, gates }, image) {
+async function timed(model, image) {
   const start = performance.now();
   const outputs = await run(model, image);
-  const milliseconds = performance.now() - start;
+  return { outputs, milliseconds: performance.now() - start };
+}
+
+async function answer(model, { scores, gates }, image) {
+  const { outputs, milliseconds } = await timed(model, image);
   const output = (name) => outputs.find((one) => one.name === name);
   const values = Array.from(output("predictions").data);
   return {

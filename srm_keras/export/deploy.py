@@ -9,6 +9,7 @@ import keras
 from srm_keras.export.deploy_forms import FORMS
 from srm_keras.export.folding import fold
 from srm_keras.export.folding.flatten import flatten
+from srm_keras.export.layer_forms import LAYER_FORMS, has_layer_form
 from srm_keras.layers import SRM, GatherExcite, Recalibration
 from srm_keras.models.graph import read_graph
 
@@ -20,10 +21,12 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
     compute the same from four-dimensional tensors (``export.deploy_forms``): in SRM a depthwise
     convolution over ``[mean, std]`` is the channel-wise fully connected layer; the dense layers of
     SE and CBAM are 1×1 convolutions. Such a graph runs in LiteRT as one piece, and is quantized
-    with a scale for each channel. A network of this package needs no ``srm_keras`` afterwards,
+    with a scale for each channel. Likewise reflection padding, instance normalization and
+    nearest-neighbour enlargement to double size are written with operators that do not split the
+    graph (``export.layer_forms``). A classifier of this package needs no ``srm_keras`` afterwards,
     unless its shortcuts are ``"identity"``.
 
-    A recalibration layer stays as ``fold`` left it where it is ``channels_first``, called more than
+    Such a layer stays as ``fold`` left it where it is ``channels_first``, called more than
     once, of a class without deploy form, or needs a height and width that are unknown.
 
     Args:
@@ -66,7 +69,9 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
-    if type(layer) not in FORMS or layer.data_format != "channels_last":
+    if type(layer) not in FORMS and not has_layer_form(layer):
+        return False
+    if layer.data_format != "channels_last":
         return False
     calls = read_graph(model).calls[layer.name]
     if len(calls) > 1 or not calls[0].plain:
@@ -74,20 +79,24 @@ def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
     return None not in calls[0].shapes[0][1:3] or not _needs_size(layer)
 
 
-def _needs_size(layer: Recalibration) -> bool:
+def _needs_size(layer: keras.layers.Layer) -> bool:
     """Whether the form of this layer depends on height and width."""
     if isinstance(layer, GatherExcite):
         return layer.extent > 0
     return isinstance(layer, SRM) and layer.unbiased
 
 
-def _expand(model: keras.Model, formed: dict[str, Recalibration], with_gates: bool) -> keras.Model:
+def _expand(
+    model: keras.Model, formed: dict[str, keras.layers.Layer], with_gates: bool
+) -> keras.Model:
     gates: dict[str, Any] = {}
 
     def call(layer, *args, **kwargs):
         if layer.name not in formed:
             return layer(*args, **kwargs)
-        output, gates[layer.name] = _form(formed[layer.name], args[0].shape)(args[0])
+        output = _form(formed[layer.name], args[0].shape)(args[0])
+        if isinstance(layer, Recalibration):
+            output, gates[layer.name] = output
         return output
 
     clone = keras.models.clone_model(model, clone_function=_in_float32, call_function=call)
@@ -101,10 +110,11 @@ def _expand(model: keras.Model, formed: dict[str, Recalibration], with_gates: bo
     return flat
 
 
-def _form(layer: Recalibration, shape: tuple[int | None, ...]) -> keras.Model:
+def _form(layer: keras.layers.Layer, shape: tuple[int | None, ...]) -> keras.Model:
     """The deploy form as a model of its own, in which no name can meet another of the network."""
     x = keras.Input(batch_shape=shape)
-    return keras.Model(x, FORMS[type(layer)](layer, x), name=f"{layer.name}_form")
+    form = (FORMS | LAYER_FORMS)[type(layer)]
+    return keras.Model(x, form(layer, x), name=f"{layer.name}_form")
 
 
 def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -114,7 +124,7 @@ def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(config)
 
 
-def _check_gates(model: keras.Model, formed: list[Recalibration]) -> None:
+def _check_gates(model: keras.Model, formed: list[keras.layers.Layer]) -> None:
     for layer in model.layers:
         if isinstance(layer, Recalibration) and layer not in formed:
             raise ValueError(

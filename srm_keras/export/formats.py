@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,18 +97,20 @@ FORMATS: dict[str, tuple[str, Callable[[Source, Path], ExportReport]]] = {
 
 
 def export_formats(
-    source: Source,
+    source: Any,
     folder: str | os.PathLike,
-    formats: Iterable[str] = tuple(FORMATS),
+    formats: Iterable[str] | None = None,
     on_report: Callable[[ExportReport], None] = lambda report: None,
+    table: Mapping[str, tuple[str, Callable[[Any, Path], ExportReport]]] = FORMATS,
 ) -> dict[str, str]:
     """Export to every one of ``formats``; one that fails does not keep the others from it.
 
     Args:
-        source: what is exported.
+        source: what is exported: a ``Source``, or what the functions in ``table`` take.
         folder: for the files, one a format, and ``report.json`` and ``report.md`` on all of them.
-        formats: keys of ``FORMATS``.
+        formats: keys of ``table``; None for all.
         on_report: called with the report on each file that was written.
+        table: the file of each format and what writes it.
 
     Returns:
         For each format that failed, why; no such file was written.
@@ -118,13 +120,13 @@ def export_formats(
             format was written.
         ImportError: a package that a format needs is not installed; nothing was written.
     """
-    names = [one_of("formats", name, FORMATS) for name in formats]
+    names = [one_of("formats", name, table) for name in (table if formats is None else formats)]
     for name in names:
         for package in PACKAGES.get(name, ()):
             require(package)
     failures = {}
     for name in names:
-        file, export = FORMATS[name]
+        file, export = table[name]
         try:
             on_report(export(source, Path(folder) / file))
         except ExportError as error:

@@ -37,6 +37,7 @@ class Parity:
             output is not one vector of scores a sample.
         snr_db: signal-to-noise ratio of the logits, ``10 log₁₀ Σ logit² / Σ error²``, each sample's
             logits less their mean; at most 300. See ``centred_logits``.
+        rms_error: root of the mean squared difference.
     """
 
     samples: int
@@ -45,6 +46,7 @@ class Parity:
     max_output: float
     top1_agreement: float | None
     snr_db: float
+    rms_error: float
 
     def allowed_error(self, tolerance: float) -> float:
         """The largest ``max_error`` allowed: ``tolerance · max(1, max_output)``.
@@ -83,15 +85,31 @@ def compare(
         raise ValueError(
             f"The outputs must have the same shape. Received: {expected.shape} and {actual.shape}"
         )
-    errors = np.abs(expected - actual)
     logits = actual if candidate_logits is None else outputs(candidate_logits, samples)
+    return parity(expected, actual, len(samples), logits)
+
+
+def parity(
+    expected: np.ndarray, actual: np.ndarray, samples: int, logits: np.ndarray | None = None
+) -> Parity:
+    """The differences between outputs of the same shape.
+
+    Args:
+        expected: what is right, float64.
+        actual: what is compared with it, float64.
+        samples: how many inputs they are the outputs for.
+        logits: of ``actual``, where they cannot be computed from it.
+    """
+    errors = np.abs(expected - actual)
+    scores = actual if logits is None else logits
     return Parity(
-        samples=len(samples),
+        samples=samples,
         max_error=float(errors.max()),
         mean_error=float(errors.mean()),
         max_output=float(np.abs(expected).max()),
         top1_agreement=_top1_agreement(expected, actual),
-        snr_db=signal_to_noise_db(centred_logits(expected), centred_logits(logits)),
+        snr_db=signal_to_noise_db(centred_logits(expected), centred_logits(scores)),
+        rms_error=float(np.sqrt(np.mean(errors**2))),
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import platform
 from pathlib import Path
@@ -180,9 +181,19 @@ def _sentence(report: dict[str, Any]) -> str:
     return (
         f"- `{report['file']}`: `{report['model']}`, {shapes}, {folding}{kept}; "
         f"{report['keras_parameters']:,} parameters before; {_limits(report['bound'])}; "
+        f"{_of_images(report)}"
         f"{packages}; {report['environment']['platform']}, "
         f"{report['environment']['processors']} processors."
     )
+
+
+def _of_images(report: dict[str, Any]) -> str:
+    """What errors are to pixels from 0 to 255, where the network's outputs are RGB images."""
+    shape, parity = report["output_shape"], report["parity"]
+    if len(shape) != 4 or shape[-1] != 3 or "rms_error" not in parity:
+        return ""
+    peak_to_noise = 20 * math.log10(255 / max(parity["rms_error"], 255e-15))
+    return f"largest error {parity['max_error'] / 255:.1e} of 255, PSNR {peak_to_noise:.1f} dB; "
 
 
 def _limits(bound: dict[str, float | None]) -> str:

@@ -9,10 +9,10 @@ from srm_keras.export import deploy
 from srm_keras.layers import SRM, recalibration
 from tests.support.specs import (
     CORE_SPECS,
-    EVERY_SPEC,
     is_spatial,
     needs_static_size,
     spec_id,
+    specs_in_time,
 )
 from tests.support.weights import feature_map, randomize
 
@@ -32,8 +32,11 @@ def is_stock(model):
     return not any(type(layer).__module__.startswith("srm_keras") for layer in model.layers)
 
 
-SIDES = [(spec, 8) for spec in EVERY_SPEC]
-SIDES += [(spec, 7) for spec in EVERY_SPEC if is_spatial(spec)]
+SIDES = [
+    pytest.param(*spec.values, side, marks=spec.marks)
+    for spec in specs_in_time()
+    for side in ((8, 7) if is_spatial(*spec.values) else (8,))
+]
 
 
 @pytest.mark.parametrize(("spec", "side"), SIDES, ids=lambda value: spec_id(value))
@@ -83,11 +86,8 @@ def test_names_of_a_network_and_of_deploy_forms_do_not_meet():
     np.testing.assert_allclose(deployed(images)[0], model(images), rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    ["srm", pytest.param({"name": "cbam", "reduction": 4}, marks=pytest.mark.slow)],
-    ids=spec_id,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["srm", {"name": "cbam", "reduction": 4}], ids=spec_id)
 def test_a_deployed_network_is_saved_and_loaded_by_keras_alone(spec, tmp_path):
     deployed = deploy(network(spec))
     deployed.save(tmp_path / "model.keras")

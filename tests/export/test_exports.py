@@ -13,7 +13,7 @@ from tests.export.conftest import small_network
 from tests.support.specs import every_module, spec_id
 from tests.support.weights import feature_map, randomize
 
-MODULES = every_module("srm", "cbam")
+MODULES = every_module("srm")
 FILES = {to_saved_model: "saved_model", to_tflite: "model.tflite"}
 SAMPLES = feature_map((5, 8, 8, 3))
 

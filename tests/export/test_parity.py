@@ -52,13 +52,13 @@ def test_maps_have_no_top1_agreement():
 def test_the_bound_is_absolute_up_to_outputs_of_1_and_relative_beyond(
     max_error, max_output, within
 ):
-    parity = Parity(1, max_error, max_error, max_output, None, 0.0)
+    parity = Parity(1, max_error, max_error, max_output, None, 0.0, max_error)
     assert parity.within(Bound(max_error=1e-5)) == within
 
 
 @pytest.mark.parametrize(("snr_db", "within"), [(25.1, True), (24.9, False), (float("nan"), False)])
 def test_the_other_bound_is_a_signal_to_noise_ratio(snr_db, within):
-    parity = Parity(1, 1.0, 1.0, 1.0, None, snr_db)
+    parity = Parity(1, 1.0, 1.0, 1.0, None, snr_db, 1.0)
     assert parity.within(Bound(min_snr_db=25)) == within
     assert not parity.within(Bound(max_error=1e-5, min_snr_db=25))
     assert parity.within(Bound())

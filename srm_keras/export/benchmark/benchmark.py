@@ -30,6 +30,7 @@ def benchmark_exported(
     environment: Mapping[str, Any] | None = None,
     on_file: Callable[[Network, File], object] = lambda network, file: None,
     on_network: Callable[[Network, list[Row]], object] = lambda network, rows: None,
+    name: str = NAME,
 ) -> dict[str, Any]:
     """Time one image in every file of every network, in LiteRT with one thread.
 
@@ -40,11 +41,11 @@ def benchmark_exported(
     Args:
         networks: what to time.
         rounds: measured times of each file.
-        out: a folder for ``benchmark_exported.json`` and ``.md``, both rewritten after each
-            network.
+        out: a folder for ``NAME.json`` and ``NAME.md``, both rewritten after each network.
         environment: what is known of the machine, for the report.
         on_file: called after each file is written.
         on_network: called after each network with its rows.
+        name: of the two files.
 
     Returns:
         What the JSON file holds: ``environment``, ``settings`` and ``rows``. A row has ``network``,
@@ -63,7 +64,7 @@ def benchmark_exported(
         )
     positive_int("rounds", rounds)
     ends = (".json", ".md") if out else ()
-    files = [writable_file("out", Path(out or "", NAME + end)) for end in ends]
+    files = [writable_file("out", Path(out or "", name + end)) for end in ends]
     report: dict[str, Any] = {
         "environment": dict(environment or {}),
         "settings": {"rounds": rounds, "warmup": WARM_UP, "threads": 1, "batch_size": 1},

@@ -12,8 +12,10 @@ from srm_keras.export.compared_forms import DEPLOYED, FORMS, LAYERS
 from srm_keras.export.random_statistics import take_statistics
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.models import CifarResNet, ResNet18, ResNet50
+from srm_keras.models.stylization import StylizationNet
 
 PLAIN = "none"
+INSTANCE_NORM = "instance norm"
 IMAGES = 4
 
 
@@ -22,7 +24,8 @@ class File:
     """What a TFLite file holds.
 
     Attributes:
-        module: name of a recalibration module, or ``"none"``.
+        module: name of a recalibration module, or ``"none"``; of stylization networks, which have
+            batch norm else, also ``"instance norm"``.
         form: a key of ``FORMS``.
         format: of ``srm_keras.export.to_tflite``.
     """
@@ -74,6 +77,24 @@ NETWORKS = (
     Network("CifarResNet-56 (bottleneck)", partial(CifarResNet, 56), 32, _MAIN),
 )
 QUICK = (Network("CifarResNet-8 (basic)", partial(CifarResNet, 8, block="basic"), 16, _MAIN),)
+
+
+def _stylizer(recalibration: str | None, input_shape: tuple[int, ...], **options) -> keras.Model:
+    """A stylization network with batch norm and a module, or with instance norm."""
+    if recalibration == INSTANCE_NORM:
+        return StylizationNet("instance", input_shape=input_shape, **options)
+    return StylizationNet("batch", recalibration, input_shape=input_shape, **options)
+
+
+_STYLIZER_FILES = (
+    *(File(module) for module in (PLAIN, "srm", "se", INSTANCE_NORM)),
+    *(File(module, LAYERS) for module in (PLAIN, "srm", INSTANCE_NORM)),
+)
+
+STYLIZERS = (Network("StylizationNet", _stylizer, 256, _STYLIZER_FILES),)
+TINY_STYLIZERS = (
+    Network("StylizationNet", partial(_stylizer, filters=4, blocks=1), 16, _STYLIZER_FILES),
+)
 
 
 def write_files(

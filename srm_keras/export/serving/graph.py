@@ -97,6 +97,15 @@ def _check_none_missing(positions: tf.Tensor, contents: tf.Tensor) -> tf.Operati
 
 def _prepared_file(content: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """One image (image_size, image_size, channels); fails for what is none."""
+    with tf.control_dependencies([check_file(content)]):
+        image = decode(tf.identity(content))
+    if preprocessing.channels == 1:
+        image = tf.image.rgb_to_grayscale(image)
+    return preprocessing.evaluation(image)
+
+
+def check_file(content: tf.Tensor) -> tf.Operation:
+    """Fail unless the header is that of a JPEG or PNG file of a moderate size."""
     sides = tf.cond(
         tf.io.is_jpeg(content),
         lambda: tf.io.extract_jpeg_shape(content)[:2],
@@ -104,11 +113,7 @@ def _prepared_file(content: tf.Tensor, preprocessing: Preprocessing) -> tf.Tenso
     )
     pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
     fits = tf.logical_and(pixels <= MAX_PIXELS, _is_moderate(sides))
-    with tf.control_dependencies([_check(fits, "image too large or too narrow")]):
-        image = decode(tf.identity(content))
-    if preprocessing.channels == 1:
-        image = tf.image.rgb_to_grayscale(image)
-    return preprocessing.evaluation(image)
+    return _check(fits, "image too large or too narrow")
 
 
 def _sides_of_png(content: tf.Tensor) -> tf.Tensor:

@@ -16,6 +16,11 @@ from srm_keras.export.checked import TOLERANCE, Format, check_model, check_parit
 from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
+from srm_keras.export.serving.image_signatures import (
+    check_image_output,
+    image_signature_parities,
+    image_signatures,
+)
 from srm_keras.export.serving.signatures import (
     check_classes,
     check_preprocessing,
@@ -23,6 +28,7 @@ from srm_keras.export.serving.signatures import (
     signature_parities,
 )
 from srm_keras.files import write_json
+from srm_keras.validation import boolean
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
@@ -36,6 +42,7 @@ def to_saved_model(
     tolerance: float = TOLERANCE,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
+    image_output: bool = False,
 ) -> ExportReport:
     """Export ``model`` as a SavedModel that computes the same, with a report beside it.
 
@@ -56,6 +63,11 @@ def to_saved_model(
     return ``class_name``, the name of the largest score, (N,) strings. ``preprocessing.json`` and
     ``classes.json`` lie in the SavedModel's folder ``assets``.
 
+    With ``image_output`` the latter two need no ``preprocessing`` and return images:
+    ``serve_uint8`` takes uint8 images (N, H, W, 3) as they are and returns the network's, rounded
+    and clipped to 0 to 255, as uint8; ``serve_jpeg`` returns (N,) strings, PNG files, each of its
+    image's size.
+
     The folder is published only after the outputs of all signatures were compared with those of
     ``model``. A SavedModel that lies at ``path`` is replaced then, and left alone where the export
     fails.
@@ -70,6 +82,8 @@ def to_saved_model(
             relative to the largest output beyond.
         preprocessing: how images were prepared for training; None: float images only.
         classes: names of the classes, one for each score; None: scores only.
+        image_output: whether ``model`` turns RGB images, 0 to 255, into such images, as
+            ``StylizationNet`` does; then without ``preprocessing`` and ``classes``.
 
     Raises:
         ValueError: an argument is not one of the above; nothing was written.
@@ -80,11 +94,18 @@ def to_saved_model(
     check_model(model)
     check_preprocessing(preprocessing, model)
     check_classes(classes, model)
+    if boolean("image_output", image_output):
+        check_image_output(model)
+        _check_bare(preprocessing, classes)
 
     def write(network: keras.Model, temporary: Path) -> None:
-        write_saved_model(network, temporary, preprocessing, classes)
+        write_saved_model(network, temporary, preprocessing, classes, image_output)
 
     def details(temporary: Path) -> dict[str, Any]:
+        if image_output:
+            images = np.asarray(samples)
+            parities = image_signature_parities(temporary, model, images, tolerance)
+            return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
         if preprocessing is None:
             return {}
         parities = signature_parities(temporary, model, np.asarray(samples), preprocessing)
@@ -102,6 +123,7 @@ def write_saved_model(
     path: str | os.PathLike,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
+    image_output: bool = False,
 ) -> None:
     """Write the inference of ``network``, its signatures and assets; see ``to_saved_model``."""
     spec = signature(network)
@@ -112,11 +134,21 @@ def write_saved_model(
     }
     if preprocessing is not None:
         signatures |= serving_signatures(network, preprocessing, classes)
+    if image_output:
+        signatures |= image_signatures(network)
     module = tf.Module()
     module.weights = network.variables  # What is saved beside the functions that use it.
     with tempfile.TemporaryDirectory() as folder:
         module.assets = _assets(Path(folder), preprocessing, classes)
         tf.saved_model.save(module, os.fspath(path), signatures=signatures)
+
+
+def _check_bare(preprocessing: Preprocessing | None, classes: Sequence[str] | None) -> None:
+    if preprocessing is not None or classes is not None:
+        raise ValueError(
+            "`image_output` must be False for a network with preprocessing or classes. Received: "
+            f"image_output=True, preprocessing={preprocessing!r}, classes={classes!r}"
+        )
 
 
 def check_saved_model_path(path: Path) -> None:

@@ -100,7 +100,7 @@ def signature_parities(
     loaded = tf.saved_model.load(path)
     run = keras_runner(in_float32(model))
     raw = raw_images(samples, preprocessing)
-    files = np.array([_encoded(image, place) for place, image in enumerate(raw)], dtype=object)
+    files = np.array([encoded(image, place) for place, image in enumerate(raw)], dtype=object)
 
     def of_arrays(images: np.ndarray) -> np.ndarray:
         return loaded.signatures[UINT8](image=tf.constant(images))[OUTPUT].numpy()
@@ -127,10 +127,14 @@ def raw_images(samples: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return np.clip(np.rint((samples - np.array(offset)) / scale), 0, 255).astype("uint8")
 
 
-def _encoded(image: np.ndarray, position: int) -> bytes:
-    """One image as a file: of even positions whole as JPEG, of odd ones in part as PNG."""
+def encoded(image: np.ndarray, position: int, whole: bool = False) -> bytes:
+    """One image as a file: of even positions whole as JPEG, of odd ones in part as PNG.
+
+    With ``whole``, for networks that read one size alone, the latter are whole too.
+    """
     if position % 2:
-        return tf.io.encode_png(image[:, : max(3 * image.shape[1] // 4, 1)]).numpy()
+        width = image.shape[1]
+        return tf.io.encode_png(image[:, : width if whole else max(3 * width // 4, 1)]).numpy()
     return tf.io.encode_jpeg(image).numpy()
 
 

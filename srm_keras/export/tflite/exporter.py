@@ -14,6 +14,7 @@ from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.sizes import with_input_shape
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.export.tflite.graph import tflite_details
 from srm_keras.export.tflite.logits import tflite_logits
@@ -35,6 +36,7 @@ def to_tflite(
     integer_io: bool = False,
     float_modules: bool = False,
     batch_size: int | None = None,
+    input_shape: Sequence[int] | None = None,
     fold: bool = True,
     tolerance: float = TOLERANCE,
     min_snr_db: float | None = None,
@@ -75,6 +77,8 @@ def to_tflite(
         float_modules: whether the recalibration modules of an int8 file compute in float32, which
             is more exact, but not for hardware that has integers alone.
         batch_size: a fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
+        input_shape: a fixed height and width, and the channels, of images whose size ``model``
+            leaves free; None for what ``model`` reads (``resize_tensor_input``).
         fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
         tolerance: of float32, largest difference from the outputs of ``model``: absolute for
             outputs up to 1, relative to the largest output beyond.
@@ -92,6 +96,8 @@ def to_tflite(
         raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
     conversion = Conversion(format, integer_io, batch_size, representative)
     check_model(model)
+    if input_shape is not None:
+        model = with_input_shape(model, input_shape)
     if conversion.integer:
         images = samples if representative is None else representative
         images = check_samples(images, model, "samples" if images is samples else "representative")
@@ -113,7 +119,7 @@ def to_tflite(
         write=write,
         load=TFLiteRunner,
         bound=_bound(format, tolerance, min_snr_db),
-        details=tflite_details,
+        details=lambda file: tflite_details(file, np.shape(samples)[1:]),
         logits=tflite_logits,
     )
     return export(model, path, samples, file_format, fold)

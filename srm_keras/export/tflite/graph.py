@@ -1,6 +1,7 @@
 """What a TFLite file consists of, and in how many pieces LiteRT executes it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,22 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
     return _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
-def tflite_details(path: Path) -> dict[str, Any]:
-    """Return ``{"operators": {name: count}, "partitions": …}`` of a TFLite file."""
+def tflite_details(path: Path, image_shape: Sequence[int] = ()) -> dict[str, Any]:
+    """Return ``{"operators": {name: count}, "partitions": …}`` of a TFLite file.
+
+    Args:
+        path: of the file.
+        image_shape: of one image, for files that leave it free.
+    """
     model = read_graph(path)
     names = [operator_name(model, operator) for operator in model.subgraphs[0].operators]
     return {
         "operators": dict(Counter(names).most_common()),
-        "partitions": partitions(path, model),
+        "partitions": partitions(path, model, image_shape),
     }
 
 
-def partitions(path: Path, model: schema.ModelT) -> int:
+def partitions(path: Path, model: schema.ModelT, image_shape: Sequence[int] = ()) -> int:
     """Return the number of pieces in which LiteRT executes a graph; 1 where it stays whole.
 
     XNNPACK takes whatever neighbouring operators it supports as one piece, within which tensors
@@ -42,6 +48,9 @@ def partitions(path: Path, model: schema.ModelT) -> int:
     none after the first run. An operator that XNNPACK does not know is a piece by itself.
     """
     interpreter = Interpreter(model_path=str(path), num_threads=1)
+    (image,) = interpreter.get_input_details()
+    if -1 in image["shape_signature"][1:]:
+        interpreter.resize_tensor_input(image["index"], (image["shape"][0], *image_shape))
     interpreter.allocate_tensors()
     (image,) = interpreter.get_input_details()
     interpreter.set_tensor(image["index"], np.zeros(image["shape"], image["dtype"]))

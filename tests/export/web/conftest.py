@@ -1,11 +1,13 @@
 """Copies of the web page in several states, and what a visitor in headless Chromium sees there."""
 
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -21,6 +23,7 @@ from tests.support.weights import feature_map, randomize
 HERE = Path(__file__).parent
 PREPROCESSING = Preprocessing(image_size=16, resize=20, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 GREY = Preprocessing(image_size=16, channels=1)
+IGNORED = ("node_modules", "model", "stylizer")
 CLASSES = ("ash", "birch", "cedar", "date palm", "elm", "<b>fir</b>", "ginkgo")
 
 
@@ -93,7 +96,7 @@ class Visit:
 
 def _site(root: Path, name: str, model: Path | None, packages: bool = True) -> None:
     site = root / name
-    shutil.copytree(WEB_DEMO, site, ignore=shutil.ignore_patterns("node_modules", "model"))
+    shutil.copytree(WEB_DEMO, site, ignore=shutil.ignore_patterns(*IGNORED))
     if packages:
         (site / "node_modules").symlink_to(WEB_DEMO / "node_modules")
     if model is not None:
@@ -123,12 +126,9 @@ def _images(folder: Path) -> list[np.ndarray]:
     return images
 
 
-@pytest.fixture(scope="session")
-def visit(browser, web_export, srm_export, tmp_path_factory):
-    """One visit with everything in it: starting Chromium takes seconds."""
-    root, folder = tmp_path_factory.mktemp("sites"), tmp_path_factory.mktemp("visitor")
-    _sites(root, web_export, srm_export)
-    images = _images(folder)
+@contextlib.contextmanager
+def served(root: Path) -> Iterator[str]:
+    """The address of a web server for ``root``, while it runs."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
     server = subprocess.Popen(
         [*command, "--directory", str(root)],
@@ -138,11 +138,20 @@ def visit(browser, web_export, srm_export, tmp_path_factory):
     )
     try:
         port = re.search(r"port (\d+)", server.stdout.readline())[1]
-        address = f"http://127.0.0.1:{port}"
-        visitor = ["node", str(HERE / "page.mjs"), address, str(folder)]
-        done = subprocess.run(visitor, capture_output=True, text=True, timeout=200)
-        assert done.returncode == 0, done.stderr
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="session")
+def visit(browser, web_export, srm_export, tmp_path_factory):
+    """One visit with everything in it: starting Chromium takes seconds."""
+    root, folder = tmp_path_factory.mktemp("sites"), tmp_path_factory.mktemp("visitor")
+    _sites(root, web_export, srm_export)
+    images = _images(folder)
+    with served(root) as address:
+        visitor = ["node", str(HERE / "page.mjs"), address, str(folder)]
+        done = subprocess.run(visitor, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
     return Visit(json.loads(done.stdout), address, images, folder)

@@ -1,0 +1,16 @@
+"""Stylization networks applied: to pictures of any size, folders of them, and videos."""
+
+from srm_keras.export.stylize.files import Options, Outcome
+from srm_keras.export.stylize.pictures import read_picture
+from srm_keras.export.stylize.stylizer import Stylizer, load_stylizer
+from srm_keras.export.stylize.work import Work, plan_work
+
+__all__ = [
+    "Options",
+    "Outcome",
+    "Stylizer",
+    "Work",
+    "load_stylizer",
+    "plan_work",
+    "read_picture",
+]

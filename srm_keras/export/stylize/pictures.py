@@ -1,0 +1,97 @@
+"""Picture files: upright pixels in, pixels out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from srm_keras.export.foreign import first_line
+from srm_keras.files import write_atomically
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+OPAQUE = (".jpg", ".jpeg")
+OPTIONS: dict[str, dict[str, Any]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"quality": 95},
+}
+"""What Pillow is told for each format."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a file shows.
+
+    Attributes:
+        pixels: uint8 RGB (H, W, 3).
+        alpha: uint8 (H, W), the opacity; None for opaque pictures.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+
+
+def read_picture(path: Path, size: int | None = None) -> Picture:
+    """Return the picture in a JPEG, PNG or WebP file, the first one of an animation.
+
+    It is turned upright as its EXIF orientation says. Grey values are repeated, palettes looked
+    up, CMYK converted, and of 16 bits the upper 8 kept; a colour profile is ignored.
+
+    Args:
+        path: of the file.
+        size: the longest side of larger pictures is reduced to it.
+
+    Raises:
+        ValueError: the file cannot be read, with the reason.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            image.load()
+    except OSError as error:
+        raise ValueError(error.strerror or _reason(error)) from None
+    except Exception as error:  # Each of Pillow's decoders has its own.
+        raise ValueError(_reason(error)) from None
+    if image.has_transparency_data:
+        pixels = _reduced(image.convert("RGBA"), size)
+        return Picture(pixels[..., :3], pixels[..., 3])
+    return Picture(_reduced(_eight_bits(image).convert("RGB"), size))
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture atomically, in the format that the suffix names, without metadata.
+
+    JPEG files have no opacity; they keep colours at full resolution, for painted edges are bright.
+    """
+    image = Image.fromarray(picture.pixels)
+    if picture.alpha is not None and path.suffix.lower() not in OPAQUE:
+        image.putalpha(Image.fromarray(picture.alpha))
+    options = OPTIONS.get(path.suffix.lower(), {})
+    write_atomically(path, lambda temporary: image.save(temporary, **options))
+
+
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Return uint8 pixels (H, W, 3) with the longest side reduced to ``size`` if it is longer."""
+    return _reduced(Image.fromarray(pixels), size)
+
+
+def _reduced(image: Image.Image, size: int | None) -> np.ndarray:
+    longest = max(image.size)
+    if size is not None and longest > size:
+        width, height = (max(round(side * size / longest), 1) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of 16 bits, which Pillow clips instead of scaling."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype("uint8"))
+
+
+def _reason(error: Exception) -> str:
+    text = first_line(error)
+    return "it is no picture" if text.startswith("cannot identify") else text

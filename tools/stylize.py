@@ -1,0 +1,110 @@
+r"""Paints images, folders of them, or a video with a trained stylization network.
+
+    python -m tools.stylize --stylizer=runs/mosaic --images=photo.jpg --out=painted.jpg
+    python -m tools.stylize --stylizer=runs/mosaic --images=photos/ --out=painted/ --size=1024
+    python -m tools.stylize --stylizer=runs/mosaic --images=clip.mp4 --out=painted.mp4
+    python -m tools.stylize --stylizer=runs/adain --style=painting.jpg --strength=0.7 \
+        --images=photos/ --out=painted/
+
+--stylizer is a run folder of train.stylize or a .keras file. Of a folder all JPEG, PNG and WebP
+files are painted, at any depth, to the same names below --out. What is there already is kept, so
+that a run that was killed goes on where it was. A file that cannot be read is told in one line,
+the others are painted, and the exit status is 1. Large images are painted in pieces, as
+docs/style_transfer.md says. Videos need PyAV: pip install 'srm-keras[video]'.
+"""
+
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from tools.command_line import check_flags
+
+STYLIZER = flags.DEFINE_string("stylizer", None, "The network; see above.")
+IMAGES = flags.DEFINE_string("images", None, "An image, a folder of images, or a video.")
+OUT = flags.DEFINE_string(
+    "out", None, "File or folder for the result; of a video, a folder gets the frames."
+)
+SIZE = flags.DEFINE_integer(
+    "size", None, "Longest side to which larger images are reduced.", lower_bound=1
+)
+TILE = flags.DEFINE_integer(
+    "tile",
+    None,
+    "Side of the pieces that the network takes at a time; 0 for whole images. By default images "
+    "of more than 2 million pixels are cut into pieces of 1024.",
+    lower_bound=0,
+)
+STYLE = flags.DEFINE_string("style", None, "The painting, for AdaIN networks.")
+STRENGTH = flags.DEFINE_float("strength", 1.0, "Of the style, 0 to 1, for AdaIN networks.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results and begin anew.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Paint what the flags name."""
+    try:
+        check_flags(argv, STYLIZER, IMAGES, OUT)
+        counts = _stylize()
+    except (ValueError, ImportError, OSError) as error:
+        sys.exit(f"error: {error}")
+    if counts["failed"]:
+        sys.exit(f"error: {counts['failed']} of {counts.total()} images could not be painted")
+
+
+def _stylize() -> Counter[str]:
+    """Paint, and return how many images came to which end."""
+    from srm_keras.data.progress import with_progress
+    from srm_keras.export.stylize import Options, load_stylizer, plan_work
+
+    work = plan_work(IMAGES.value, OUT.value, Options(SIZE.value, TILE.value))
+    stylizer = load_stylizer(STYLIZER.value, _style(), STRENGTH.value)
+    stylizer.check_tile(TILE.value)
+    work.begin(_settings(), OVERWRITE.value)
+    counts: Counter[str] = Counter()
+    for outcome in with_progress(work.paint(stylizer), work.total, "stylized", work.noun):
+        counts[outcome.state] += 1
+        if outcome.error:
+            print(f"{outcome.source}: {outcome.error}", file=sys.stderr, flush=True)
+    print(f"painted {counts['written']:,} {work.noun} to {OUT.value}", file=sys.stderr)
+    if counts["kept"]:
+        print(
+            f"kept {counts['kept']:,} that were there (--overwrite makes them anew)",
+            file=sys.stderr,
+        )
+    return counts
+
+
+def _style():
+    """The painting, if there is one."""
+    if not STYLE.value:
+        return None
+    from srm_keras.export.stylize import read_picture
+
+    try:
+        return read_picture(Path(STYLE.value)).pixels
+    except ValueError as error:
+        raise ValueError(f"`--style` cannot be read ({error}). Received: {STYLE.value}") from None
+
+
+def _settings() -> dict[str, str | float | None]:
+    """What decides how the results look."""
+    from srm_keras.export.stylize.stylizer import network_file
+
+    return {
+        "stylizer": _digest(network_file(STYLIZER.value)),
+        "style": _digest(Path(STYLE.value)) if STYLE.value else None,
+        "strength": STRENGTH.value,
+        "size": SIZE.value,
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    app.run(main)
