@@ -32,6 +32,13 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     return rest
 
 
+def seed(text: str) -> int:
+    """The seed that an entry of `--seeds` is; raises `ValueError` if it is none."""
+    if not text.strip().isdigit():
+        raise ValueError(f"`seeds` must be non-negative integers. Received: {text!r}")
+    return int(text)
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turns what a training raises for people into one line on stderr and an exit status.

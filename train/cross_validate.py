@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
             command_line.WORKDIR.value,
             _specs(RECALIBRATIONS.value),
             FOLDS.value,
-            [_seed(text) for text in SEEDS.value],
+            [command_line.seed(text) for text in SEEDS.value],
         )
     print((Path(command_line.WORKDIR.value) / "summary.md").read_text())
 
@@ -66,12 +66,6 @@ def _variants() -> dict[str, Any]:
     """The mapping RECALIBRATIONS of the recipe file; empty where it has none."""
     file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
     return runpy.run_path(file).get("RECALIBRATIONS", {})
-
-
-def _seed(text: str) -> int:
-    if not text.strip().isdigit():
-        raise ValueError(f"`seeds` must be non-negative integers. Received: {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+r"""Trains style transfer networks that differ in normalization and modules, and compares them.
+
+    python -m train.compare_stylizers --config=train/recipes/style_transfer.py \
+        --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
+        --variants=bn,in,bn+se,bn+srm,bn+eca --seeds=0,1,2 --workdir=runs/painting
+
+The paper's Figures 4 and 5 (Lee et al. 2019, section 4.3). `bn+ge` is Gather-Excite without
+parameters, which works at any size of image. The same command goes on where an earlier one was
+stopped. docs/style_transfer.md describes what it writes to --workdir.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from train import command_line
+
+MODULES = {"ge": {"name": "ge", "params": "theta_minus"}}
+
+VARIANTS = flags.DEFINE_list(
+    "variants", ["bn", "in", "bn+se", "bn+srm"], "bn or in, alone or with a module: bn+srm."
+)
+SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the comparison, and prints its table."""
+    from srm_keras.training.stylization import compare_stylizers
+
+    workdir = command_line.WORKDIR.value
+    with command_line.one_line_errors():
+        compare_stylizers(
+            command_line.CONFIG.value,
+            workdir,
+            VARIANTS.value,
+            [command_line.seed(text) for text in SEEDS.value],
+            MODULES,
+        )
+    print((Path(workdir) / "summary.md").read_text())
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=command_line.parse_flags)
