@@ -121,15 +121,14 @@ def stream(
 
     The arguments are those of `srm_keras.data.batches`.
     """
-    given = (examples, preprocessing, batch_size, training, seed)
-    if keras.config.backend() != "tensorflow" and has_array(examples):
-        return data.ArrayBatches(*given, **options)
-    return data.batches(*given, cache=cache, shard=shard, **options)
+    given = (preprocessing, batch_size, training, seed)
+    if isinstance(examples, data.Examples) and examples.in_memory and not _on_tensorflow():
+        return data.ArrayBatches(examples, *given, **options)
+    return data.batches(examples, *given, cache=cache, shard=shard, **options)
 
 
-def has_array(examples: Examples) -> bool:
-    """Whether images are in memory, where batches can be made without TensorFlow."""
-    return isinstance(examples, data.Examples) and examples.in_memory
+def _on_tensorflow() -> bool:
+    return keras.config.backend() == "tensorflow"
 
 
 def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:

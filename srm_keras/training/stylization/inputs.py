@@ -13,7 +13,7 @@ from PIL import Image
 
 from srm_keras import data
 from srm_keras.training.fields import naming
-from srm_keras.training.inputs import Examples, has_array, stream
+from srm_keras.training.inputs import Examples, stream
 
 _PAINTINGS = 1  # added to the seed, so that contents and paintings are shuffled independently
 
@@ -103,7 +103,7 @@ class StylizationInputs:
             "shard": shard,
             "start_step": start_step,
         }
-        if all(has_array(each) for each in (self.contents, self.held_out, self.paintings) if each):
+        if all(each.in_memory for each in (self.contents, self.held_out, self.paintings) if each):
             return stream(*given, **shared)
         return data.batches(*given, **shared)
 
