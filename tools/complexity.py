@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 MODEL = flags.DEFINE_string(
     "model", None, "A name that srm_keras.models.build knows, or a path to a .keras file."
 )
@@ -52,8 +54,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    check_flags(argv)
     if PAPER.value and (FORMULAS.value or MODEL.value is not None):
         raise ValueError("Give either `--model` or `--paper`.")
     if MODEL.value is None and not (PAPER.value or FORMULAS.value):

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 OUT = flags.DEFINE_string("out", None, "Folder for conversion.csv and conversion.md.")
 DEPTHS = flags.DEFINE_list("depths", ["18", "50", "101"], "Of: 18, 34, 50, 101, 152.")
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 224, "Side of the images.", lower_bound=32)
@@ -46,10 +48,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _compare(argv: Sequence[str]) -> int:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not OUT.value:
-        raise ValueError("`--out` is required.")
+    check_flags(argv, OUT)
     from srm_keras.files import writable_file
     from srm_keras.validation import one_of
     from tools import torch_resnet

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import check_flags, require
+
 WEIGHTS = flags.DEFINE_string(
     "weights",
     None,
@@ -56,11 +58,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    check_flags(argv)
     for flag in (WEIGHTS, OUT, *([MODEL] if TO.value == "keras" else [])):
-        if not flag.value:
-            raise ValueError(f"`--{flag.name}` is required.")
+        require(flag)
     others = (MODEL, CLASSES) if TO.value == "torch" else (LAYOUT,)
     for flag in others:
         if flag.present:

@@ -14,6 +14,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from tools.command_line import check_flags
+
 WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder that the demo is written to.")
 
 PARITY_SAMPLES = 256
@@ -83,14 +85,13 @@ def _predictions(run, samples) -> list:
 
 def main(argv: Sequence[str]) -> None:
     """Run the demo; what goes wrong ends in one line on stderr."""
-    if len(argv) > 1:
-        sys.exit(f"error: arguments must be flags. Received: {' '.join(argv[1:])}")
     from srm_keras.export import ExportError
     from train.recipes.texture_shapes import get_config
 
     recipe = get_config()
     recipe.recalibration = "srm"
     try:
+        check_flags(argv)
         demo(recipe, Path(WORKDIR.value))
     except (ValueError, FloatingPointError, ExportError) as error:
         sys.exit(f"error: {error}")

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 BLOCKS = flags.DEFINE_list(
@@ -49,10 +51,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _analyse(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not (RUNS.value and OUT.value):
-        raise ValueError("`--runs` and `--out` are required.")
+    check_flags(argv, RUNS, OUT)
     from srm_keras.files import writable_file
     from tools.analysed_runs import analysed_runs, drawn_blocks
     from tools.run_samples import evaluation_samples

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from tools.command_line import require
+
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
@@ -41,8 +43,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _explain(paths: Sequence[str]) -> None:
-    if not (RUNS.value and OUT.value):
-        raise ValueError("`--runs` and `--out` are required.")
+    require(RUNS, OUT)
     if paths and CLASS.value == "true":
         raise ValueError("`--class` must be predicted for image files. Received: --class=true")
     from srm_keras.files import writable_file

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 BOUND = 1e-5
 
 OUT = flags.DEFINE_string("out", None, "Folder for insertion.json, insertion.csv and insertion.md.")
@@ -34,10 +36,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _table(argv: Sequence[str]) -> list[str]:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not OUT.value:
-        raise ValueError("`--out` is required.")
+    check_flags(argv, OUT)
     from srm_keras.analysis.insertion_table import insertion_table
     from srm_keras.files import writable_file
     from srm_keras.layers import list_recalibrations

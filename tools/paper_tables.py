@@ -18,6 +18,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 RUNS = flags.DEFINE_list("runs", [], "Folders of runs and of cross-validations, or patterns.")
 FIGURES = flags.DEFINE_list("figures", [], "Folders with results of the analysis tools.")
 OUT = flags.DEFINE_string("out", None, "Folder for the report.")
@@ -35,10 +37,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _report(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not OUT.value:
-        raise ValueError("`--out` is required.")
+    check_flags(argv, OUT)
     from srm_keras.analysis.paper_tables.report import paper_report
     from srm_keras.files import writable_file
     from tools.figure_records import curve_analyses, figure_analyses

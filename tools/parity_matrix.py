@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
+from tools.command_line import check_flags
+
 OUT = flags.DEFINE_string("out", None, "Folder for parity.json, parity.csv and parity.md.")
 QUICK = flags.DEFINE_bool("quick", False, "One small network, without and with SRM.")
 NETWORKS = flags.DEFINE_list(
@@ -36,10 +38,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _matrix(argv: Sequence[str]) -> int:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not OUT.value:
-        raise ValueError("`--out` is required.")
+    check_flags(argv, OUT)
     from srm_keras.export.matrix import networks
     from srm_keras.export.matrix.matrix import parity_matrix
 

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import require
+
 MODEL = flags.DEFINE_string("model", None, "The network; see above.")
 TOP = flags.DEFINE_integer("top", 5, "How many classes to tell for each image.", lower_bound=1)
 OUT = flags.DEFINE_string("out", None, "File for all predictions, *.csv or *.json.")
@@ -38,8 +40,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _predict(paths: Sequence[str]) -> int:
     """Classify the images and return how many were broken."""
-    if not MODEL.value:
-        raise ValueError("`--model` is required.")
+    require(MODEL)
     out = _out_file()
     from srm_keras.data.progress import with_progress
     from srm_keras.export.predictions import image_files, predict_files, write_predictions

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify.")
 OUT = flags.DEFINE_string("out", None, "The preset: a folder, or a .zip file.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to save.")
@@ -42,8 +44,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_flags(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
+    check_flags(argv)
     saving = [flag for flag in (RUN, OUT) if flag.value]
     if (CHECK.value and saving) or (not CHECK.value and len(saving) < 2):
         raise ValueError("Either `--run` and `--out` are required, or `--check` alone.")

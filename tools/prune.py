@@ -18,6 +18,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, networks with gates.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
@@ -45,10 +47,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _prune(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not (RUNS.value and OUT.value):
-        raise ValueError("`--runs` and `--out` are required.")
+    check_flags(argv, RUNS, OUT)
     from tools.analysed_runs import analysed_runs
     from tools.flag_values import ratios_of
     from tools.pruning_study import Batches, PruningStudy, areas_table

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from tools.command_line import check_flags
+
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
@@ -38,10 +40,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _study(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not (RUNS.value and OUT.value and REPRESENTATIVE.value):
-        raise ValueError("`--runs`, `--out` and `--representative` are required.")
+    check_flags(argv, RUNS, OUT, REPRESENTATIVE)
     from srm_keras.export.quantization.report import row_text
     from srm_keras.export.quantization.rows import Rows
     from srm_keras.export.quantization.study import study

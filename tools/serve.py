@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of the SavedModel.")
 NAME = flags.DEFINE_string("name", "model", "Name of the model in the address.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
@@ -20,16 +22,13 @@ PORT = flags.DEFINE_integer("port", 8501, "Port to listen on.", lower_bound=1, u
 
 def main(argv: Sequence[str]) -> None:
     """Serve the SavedModel that the flags name."""
-    if len(argv) > 1:
-        sys.exit(f"error: Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not SAVED_MODEL.value:
-        sys.exit("error: `--saved_model` is required.")
     try:
+        check_flags(argv, SAVED_MODEL)
         from srm_keras.export.serving.server import serve
+
+        serve(SAVED_MODEL.value, NAME.value, HOST.value, PORT.value)
     except ModuleNotFoundError as error:
         sys.exit(f'error: {error.name} is missing: pip install "srm-keras[serving]"')
-    try:
-        serve(SAVED_MODEL.value, NAME.value, HOST.value, PORT.value)
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 SAVED_MODELS = flags.DEFINE_multi_string("saved_model", [], "Folder of a SavedModel; repeatable.")
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for serving.json and serving.md.")
 SECONDS = flags.DEFINE_float("seconds", 10, "Time for each measurement.", lower_bound=0.1)
@@ -31,11 +33,8 @@ START_SECONDS = 120
 
 def main(argv: Sequence[str]) -> None:
     """Serve and time the SavedModels that the flags name."""
-    if len(argv) > 1:
-        sys.exit(f"error: Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not SAVED_MODELS.value:
-        sys.exit("error: `--saved_model` is required.")
     try:
+        check_flags(argv, SAVED_MODELS)
         _benchmark()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from tools.command_line import check_flags
+
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify, a network with gates.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
@@ -47,10 +49,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _prune(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Arguments must be flags. Received: {' '.join(argv[1:])}")
-    if not (RUN.value and OUT.value):
-        raise ValueError("`--run` and `--out` are required.")
+    check_flags(argv, RUN, OUT)
     from srm_keras.files import writable_file
     from srm_keras.training import load_run
     from tools.flag_values import ratios_of

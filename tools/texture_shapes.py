@@ -9,6 +9,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from tools.command_line import check_flags
+
 OUT = flags.DEFINE_string("out", "runs/texture_shapes", "Folder for one <split>.png a split.")
 SEED = flags.DEFINE_integer("seed", 0, "The data set's seed.")
 SIZE = flags.DEFINE_integer("size", 32, "Side of the images in pixels.")
@@ -23,12 +25,11 @@ TFDS_LABEL = flags.DEFINE_enum("tfds_label", "shape", ["shape", "texture"], "Its
 
 def main(argv: Sequence[str]) -> None:
     """Writes the contact sheets, then the TFDS data set if a folder is given for it."""
-    if len(argv) > 1:
-        sys.exit(f"error: no argument is expected beside flags. Received: {' '.join(argv[1:])}")
     from srm_keras.data import texture_shapes
 
     options = {"seed": SEED.value, "size": SIZE.value, "cue_correlation": CUE_CORRELATION.value}
     try:
+        check_flags(argv)
         paths = texture_shapes.write_contact_sheets(Path(OUT.value), **options)
         print("Wrote " + ", ".join(map(str, paths)))
         if TFDS_DIR.value is not None:

@@ -11,6 +11,7 @@ import keras
 from srm_keras.files import writable_file, write_atomically
 from srm_keras.interop import card
 from srm_keras.interop.keras_applications import RGB_MEAN, RGB_STD, from_keras_applications
+from srm_keras.interop.presets import read_keras_file
 from srm_keras.interop.pytorch import (
     TorchResNet,
     describe,
@@ -100,11 +101,7 @@ def convert_to_torch(
     if not path.is_file():
         raise ValueError(f"`weights` must be a file that exists. Received: weights={str(path)!r}")
     writable_file("out", out)
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # ValueError, TypeError, BadZipFile, …: as the file is broken
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"`weights` must be a .keras file that can be read ({reason})") from None
+    model = read_keras_file(path)
     save_torch_state_dict(model, out, layout)
     facts = {
         "network": card.network_facts(model),

@@ -134,8 +134,8 @@ WITHOUT_TENSORFLOW = """
 
     class Refuse:
         def find_spec(self, name, path=None, target=None):
-            if name.split(".")[0] == "tensorflow":
-                raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+            if name.split(".")[0] in ("tensorflow", "tensorflow_datasets"):
+                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 
     sys.meta_path.insert(0, Refuse())
@@ -143,7 +143,9 @@ WITHOUT_TENSORFLOW = """
     from srm_keras import data, layers
 
     train = data.load_examples("texture_shapes", "train", train_examples=100)
-    test = data.load_examples("texture_shapes", "test", test_examples=100)
+    test = data.load_examples("texture_shapes", "test", test_examples=125)
+    test = test.subset(data.k_folds(test, 5)[0][0])
+    assert len(test) == 100
     preprocessing = data.Preprocessing(32, pad=4, flip=True)
     convolution = keras.layers.Conv2D(8, 3, strides=4)
     pooling, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, "softmax")

@@ -159,8 +159,9 @@ def test_a_data_set_without_random_access_takes_a_buffer():
     assert len(set(taken(stream, 6)[1].ravel().tolist())) == 48
 
 
-@pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
-@pytest.mark.parametrize("start", [1, 6, 40])
+@pytest.mark.parametrize(
+    ("start", "augmentation"), [(1, None), (40, None), (6, Augmentation(mixup=0.3, cutmix=1.0))]
+)
 def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
     arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT}
     whole = taken(batches(DATASET, AUGMENTED, 8, training=True, **arguments), start + 9)

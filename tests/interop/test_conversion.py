@@ -125,8 +125,12 @@ def test_keras_files_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`weights` must be a file that exists"):
         convert_to_torch(tmp_path / "none.keras", out)
     (tmp_path / "broken.keras").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"`weights` must be a .keras file that can be read"):
+    with pytest.raises(ValueError, match=r"broken.keras is no whole zip file"):
         convert_to_torch(tmp_path / "broken.keras", out)
+    code = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x)])
+    code.save(tmp_path / "code.keras")
+    with pytest.raises(ValueError, match=r"code.keras is refused: .*Lambda"):
+        convert_to_torch(tmp_path / "code.keras", out)
     CifarResNet(8, recalibration="cbam").save(tmp_path / "cbam.keras")
     with pytest.raises(ValueError, match="'timm' have SqueezeExcite, ECA"):
         convert_to_torch(tmp_path / "cbam.keras", out, "timm")

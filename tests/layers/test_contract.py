@@ -8,7 +8,15 @@ from keras import ops
 from srm_keras.layers import Recalibration, recalibration
 from tests.support.gradients import layer_gradients
 from tests.support.reference import reference_gates
-from tests.support.specs import EVERY_SPEC, NAMES, SPECS, is_spatial, needs_static_size, spec_id
+from tests.support.specs import (
+    EVERY_SPEC,
+    NAMES,
+    SPECS,
+    is_spatial,
+    needs_static_size,
+    spec_id,
+    specs_in_time,
+)
 from tests.support.weights import (
     feature_map,
     randomize,
@@ -21,6 +29,7 @@ BACKEND = keras.config.backend()
 SHAPE = (3, 9, 7, 12)
 FORMATS = ("channels_last", "channels_first")
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=spec_id)
+every_spec_in_time = pytest.mark.parametrize("spec", specs_in_time(), ids=spec_id)
 every_format = pytest.mark.parametrize("data_format", FORMATS)
 # Elsewhere than on TensorFlow, op by op far slower, the float64 reference is met in both formats.
 formats = pytest.mark.parametrize("data_format", FORMATS[: 2 if BACKEND == "tensorflow" else 1])
@@ -126,7 +135,7 @@ def test_unknown_batch_height_and_width(spec, data_format):
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("mixed_float16", 4e-3), ("mixed_bfloat16", 3e-2), ("float64", 1e-6)]
 )
-@every_spec
+@every_spec_in_time
 def test_precision_policies(spec, policy, tolerance):
     x = feature_map(SHAPE)
     layer = built(spec, dtype=policy)
@@ -151,7 +160,7 @@ HARD_INPUTS = {
 
 
 @pytest.mark.parametrize("case", HARD_INPUTS)
-@every_spec
+@every_spec_in_time
 def test_hard_inputs_give_finite_outputs_and_gradients(spec, case):
     if case == "large_mean" and spec_id(spec).startswith("srm") and BACKEND == "torch":
         pytest.xfail("Keras 3.15 on torch takes batch norm's variance as E[x²] − E[x]²: NaN here")

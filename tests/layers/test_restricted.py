@@ -7,7 +7,7 @@ from keras import ops
 
 from srm_keras.layers import Recalibration, recalibration
 from tests.support.reference import cbam, eca, relu, sigmoid
-from tests.support.specs import SPECS, spec_id
+from tests.support.specs import SPECS, spec_id, specs_in_time
 from tests.support.weights import (
     feature_map,
     randomize,
@@ -18,7 +18,7 @@ from tests.support.weights import (
 
 SHAPE = (3, 9, 7, 12)
 KEPT = [0, 3, 4, 7, 11]
-every_spec = pytest.mark.parametrize("spec", SPECS, ids=spec_id)
+every_spec_in_time = pytest.mark.parametrize("spec", specs_in_time(), ids=spec_id)
 every_format = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 
 
@@ -46,7 +46,7 @@ def looks_at_each_channel_by_itself(spec) -> bool:
     return options["name"] == "ge" and options["params"] != "theta_plus"
 
 
-@every_spec
+@every_spec_in_time
 @every_format
 def test_of_all_channels_it_is_a_copy(spec, data_format):
     layer = built(spec, data_format)
@@ -60,7 +60,7 @@ def test_of_all_channels_it_is_a_copy(spec, data_format):
     assert all(map(np.array_equal, before, layer.get_weights()))
 
 
-@pytest.mark.parametrize("spec", filter(looks_at_each_channel_by_itself, SPECS), ids=spec_id)
+@pytest.mark.parametrize("spec", list(filter(looks_at_each_channel_by_itself, SPECS)), ids=spec_id)
 @every_format
 def test_gates_of_channels_by_themselves_stay_the_same(spec, data_format):
     layer = built(spec, data_format)
@@ -142,7 +142,7 @@ def test_cbam_pools_over_the_channels_kept():
     )
 
 
-@every_spec
+@every_spec_in_time
 def test_it_comes_back_from_its_configuration_and_from_a_file(spec, tmp_path):
     smaller = built(spec).restricted(KEPT)
     inputs = keras.Input((*SHAPE[1:-1], len(KEPT)))

@@ -1,5 +1,7 @@
 """What every network must do with every module."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -13,19 +15,28 @@ from tests.support.specs import NAMES
 from tests.support.weights import feature_map, randomize, to_format
 
 MODULES = [None, *NAMES]
-KINDS = ["cifar_bottleneck", "cifar_basic", "resnet18"]
+SMALLEST, *LARGER = "cifar_basic", "cifar_bottleneck", "resnet18", "resnet50"
 
-every_network = pytest.mark.parametrize("kind", KINDS)
 every_module = pytest.mark.parametrize("module", MODULES)
-LARGE = pytest.param("resnet50", marks=pytest.mark.slow)
+
+
+def every_network(*larger: str):
+    """The smallest network with every module, larger ones with SRM; with all when there is time.
+
+    A module stands in the same place of every kind of block.
+    """
+    cells = [(SMALLEST, module) for module in MODULES]
+    for kind, module in itertools.product(larger, MODULES):
+        quick = module == "srm" and kind != "resnet50"
+        cells.append(pytest.param(kind, module, marks=[] if quick else pytest.mark.slow))
+    return pytest.mark.parametrize(("kind", "module"), cells)
 
 
 def images(count: int = 2, data_format: str = "channels_last") -> np.ndarray:
     return to_format(feature_map((count, *SHAPE)), data_format)
 
 
-@every_module
-@pytest.mark.parametrize("kind", [*KINDS, LARGE])
+@every_network(*LARGER)
 def test_output_is_a_distribution_and_every_weight_gets_a_gradient(kind, module):
     model = small_network(kind, module)
     randomize(model)
@@ -39,8 +50,7 @@ def test_output_is_a_distribution_and_every_weight_gets_a_gradient(kind, module)
         assert np.any(gradient != 0.0), variable.path
 
 
-@every_module
-@pytest.mark.parametrize("kind", [*KINDS, LARGE])
+@every_network(*LARGER)
 def test_keras_file_round_trip(kind, module, tmp_path):
     model = small_network(kind, module)
     randomize(model)
@@ -54,8 +64,7 @@ def test_keras_file_round_trip(kind, module, tmp_path):
     np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(model(x)))
 
 
-@every_module
-@pytest.mark.parametrize("kind", KINDS[:2])
+@every_network(LARGER[0])
 def test_weights_file_round_trip(kind, module, tmp_path):
     model = small_network(kind, module)
     randomize(model)
@@ -66,8 +75,7 @@ def test_weights_file_round_trip(kind, module, tmp_path):
     )
 
 
-@every_module
-@every_network
+@every_network(*LARGER[:2])
 def test_data_formats_compute_the_same(kind, module):
     last = small_network(kind, module, "channels_last")
     randomize(last)
@@ -85,13 +93,12 @@ def test_data_formats_compute_the_same(kind, module):
 @every_module
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy, module):
-    kind = "cifar_basic"
-    wide = small_network(kind, module)
+    wide = small_network(SMALLEST, module)
     randomize(wide)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        mixed = small_network(kind, module)
+        mixed = small_network(SMALLEST, module)
     finally:
         keras.config.set_dtype_policy(before)
     mixed.set_weights(wide.get_weights())

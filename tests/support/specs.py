@@ -58,6 +58,17 @@ def every_module(*by_default: str | None) -> list:
     ]
 
 
+def specs_in_time() -> list:
+    """Parameters of all of ``SPECS``; but one of each kind of arithmetic they are marked ``slow``.
+
+    For checks of what does not change from option to option.
+    """
+    specs = [*SPECS, *(spec for spec in CORE_SPECS if spec not in SPECS)]
+    return [
+        pytest.param(spec, marks=[] if spec in CORE_SPECS else pytest.mark.slow) for spec in specs
+    ]
+
+
 def spec_id(spec) -> str:
     """A readable name for a parametrized test."""
     if not isinstance(spec, dict):

@@ -27,6 +27,7 @@ def test_every_layer_with_weights_has_its_parts(network):
     assert parts["logits"] == ("head",)
     assert head_of(network) == "logits"
     assert head_of(CifarResNet(8, include_top=False, input_shape=(8, 8, 3))) is None
+    assert head_of(keras.Sequential([keras.Input((4,)), keras.layers.ReLU()])) is None
 
 
 def test_a_frozen_stage_computes_in_training_what_it_computes_in_inference(network):

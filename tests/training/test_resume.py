@@ -29,7 +29,11 @@ def undisturbed(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("deaths", [(2,), (3,), (4,), (5, 7)], ids=str)
+# Before any checkpoint and twice after one; at a checkpoint and an evaluation when there is time.
+DEATHS = [(2,), (5, 7), *(pytest.param(steps, marks=pytest.mark.slow) for steps in ((3,), (4,)))]
+
+
+@pytest.mark.parametrize("deaths", DEATHS, ids=str)
 def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_path):
     """Before any checkpoint, at one, before an evaluation, and twice in an epoch."""
     for step in deaths:
@@ -38,6 +42,7 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
     assert_same_run(undisturbed, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_goes_on_bit_identical(tmp_path):
     """SIGKILL, two replicas, mixed precision: the short form of the tests below."""
     options = {"steps": 8, "strategy": "mirrored", "policy": "mixed_bfloat16"}
@@ -98,7 +103,9 @@ def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(fields, tmp_pat
     assert ("held_out" in splits) == ("data.folds" in fields)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
     keep = state_keeper.StateKeeper.on_train_batch_end
 

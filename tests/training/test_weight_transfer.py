@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.models import CifarResNet
+from srm_keras.models import CifarResNet, replace_recalibration
 from srm_keras.training.weight_transfer import transfer_weights
 from tests.support.weights import randomize
 
@@ -102,6 +102,17 @@ def test_another_network_is_refused_layer_by_layer_and_nothing_is_loaded(options
     assert "\n" not in str(error.value)
     for path, value in values(target).items():
         np.testing.assert_array_equal(value, before[path])
+
+
+def test_a_module_that_started_neutral_is_refused_without_its_factor():
+    source = replace_recalibration(network("srm"), "srm", neutral=True)
+    with pytest.raises(ValueError, match=r"another one: conv2_1_recalibration_scale is in `init`"):
+        transfer_weights(source, network("srm", seed=2), same_classes=True)
+    target = replace_recalibration(network("srm", seed=2), "srm", neutral=True)
+    assert transfer_weights(source, target, same_classes=True).new == []
+    np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
+    # Of modules of another kind nothing is loaded, so that their factors do not matter.
+    assert transfer_weights(source, network("se", seed=2), same_classes=True).new == MODULES
 
 
 def test_a_network_that_is_something_else_altogether_is_refused():

@@ -129,8 +129,7 @@ def load_preset(source: str | os.PathLike) -> Preset:
 def _check_free(path: Path, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    is_preset = (path / files.MANIFEST).is_file() if path.is_dir() else zipfile.is_zipfile(path)
-    if not is_preset:
+    if not files.is_preset(path):
         raise ValueError(f"`path` must be free or a preset. Received: path={str(path)!r}")
     if not overwrite:
         raise ValueError(

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +40,15 @@ def with_manifest(parts: Parts) -> dict[str, bytes]:
     return {**parts, MANIFEST: manifest.encode()}
 
 
+def is_preset(path: Path) -> bool:
+    """Whether a folder or file says that it is a preset, be it whole or not."""
+    try:
+        manifest = json.loads(_manifest(path))
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
+    return isinstance(manifest, Mapping) and manifest.get("format") == FORMAT
+
+
 def read_preset_files(path: Path, origin: str) -> dict[str, bytes]:
     """Read all files of a preset, a folder or a zip file, and verify them.
 
@@ -59,6 +70,13 @@ def read_preset_files(path: Path, origin: str) -> dict[str, bytes]:
         )
     _verify(parts, origin)
     return parts
+
+
+def _manifest(path: Path) -> bytes:
+    if path.is_dir():
+        return (path / MANIFEST).read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(MANIFEST)
 
 
 def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:

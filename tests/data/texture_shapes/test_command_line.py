@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from srm_keras.data.texture_shapes import SPLITS
 
 ROOT = Path(__file__).parents[3]
@@ -16,6 +18,7 @@ def run(*flags):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_it_writes_a_sheet_for_every_split(tmp_path):
     result = run(f"--out={tmp_path / 'sheets'}", "--size=8", "--seed=3")
     assert result.returncode == 0, result.stderr

@@ -141,6 +141,22 @@ def test_what_is_there_is_not_lost(preset, tmp_path):
     assert load_preset(tmp_path / "p").sha256 == again.sha256 != once.sha256
 
 
+def test_other_peoples_archives_and_manifests_are_no_presets(preset, tmp_path):
+    app, archive, text = (tmp_path / name for name in ("app", "data.zip", "thesis.zip"))
+    app.mkdir()
+    (app / MANIFEST).write_text('{"name": "a web app"}')
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("data.csv", "1,2")
+    text.write_text("years of work")
+    for path in (app, archive, text):
+        with pytest.raises(ValueError, match=r"`path` must be free or a preset"):
+            save_preset(preset[1].model, path, PREPROCESSING, CLASSES, overwrite=True)
+    mine = tmp_path / "mine.zip"
+    save_preset(preset[1].model, mine, PREPROCESSING, CLASSES)
+    again = save_preset(preset[1].model, mine, PREPROCESSING, CLASSES[::-1], overwrite=True)
+    assert load_preset(mine).sha256 == again.sha256
+
+
 def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     inputs = keras.Input((16, 16, 3))
     outputs = keras.layers.Lambda(lambda x: x[:, 0, 0])(inputs)
