@@ -1,7 +1,5 @@
 """Networks in the form in which phones, servers and browsers run them best."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -11,6 +9,7 @@ from srm_keras.export.folding import fold
 from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.layer_forms import LAYER_FORMS, has_layer_form
 from srm_keras.layers import SRM, GatherExcite, Recalibration
+from srm_keras.layers.dtype_policy import dtype_policy
 from srm_keras.models.graph import read_graph
 
 
@@ -47,7 +46,7 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
     formed = [layer for layer in folded.layers if _has_form(layer, folded)]
     if gates:
         _check_gates(folded, formed)
-    with _float32():
+    with dtype_policy("float32"):
         return _expand(folded, {layer.name: layer for layer in formed}, gates)
 
 
@@ -62,7 +61,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
     flat = flatten(model)
-    with _float32():
+    with dtype_policy("float32"):
         clone = keras.models.clone_model(flat, clone_function=_in_float32)
     clone.set_weights(flat.get_weights())
     return clone
@@ -132,14 +131,3 @@ def _check_gates(model: keras.Model, formed: list[keras.layers.Layer]) -> None:
                 f"form. Received: gates=True and {layer.name!r}, a {type(layer).__name__} "
                 f"({layer.data_format}) with input {tuple(layer.input.shape)}"
             )
-
-
-@contextlib.contextmanager
-def _float32() -> Iterator[None]:
-    """New layers compute in float32, whatever Keras' global policy is."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
