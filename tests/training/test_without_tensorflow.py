@@ -12,7 +12,10 @@ from srm_keras.files import read_json
 ROOT = Path(__file__).parents[2]
 # What docs/training.md tells people to install.
 PACKAGES = ("keras>=3.15,<3.16", "jax", "ml-collections", "absl-py", "matplotlib", "scikit-learn")
-RECIPES = ("texture_shapes", "fashion_mnist", "cifar10", "cifar100")
+COMMANDS = {
+    **dict.fromkeys(("texture_shapes", "fashion_mnist", "cifar10", "cifar100"), "classify"),
+    **dict.fromkeys(("style_transfer", "adain"), "stylize"),
+}
 
 
 @pytest.mark.slow
@@ -23,11 +26,14 @@ def test_small_image_recipes_train_without_tensorflow(tmp_path):
     python = str(tmp_path / "env" / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
     assert subprocess.run([python, "-c", "import tensorflow"], capture_output=True).returncode
-    for recipe in RECIPES:
+    for recipe, command in COMMANDS.items():
         workdir = tmp_path / recipe
-        command = [python, "-m", "train.classify", f"--config=train/recipes/{recipe}.py:smoke"]
+        module = ["--config.recalibration=srm"] if recipe != "adain" else []
         done = subprocess.run(
-            [*command, "--config.recalibration=srm", f"--workdir={workdir}"],
+            [
+                *(python, "-m", f"train.{command}", f"--config=train/recipes/{recipe}.py:smoke"),
+                *(*module, f"--workdir={workdir}"),
+            ],
             cwd=ROOT,
             env={**os.environ, "KERAS_BACKEND": "jax"},
             capture_output=True,
