@@ -12,7 +12,13 @@ from srm_keras.data.examples import Examples
 from srm_keras.data.image_folder.layout import UNLABELLED, list_unlabelled
 from srm_keras.data.image_folder.source import as_examples
 from srm_keras.data.info import DatasetInfo
-from srm_keras.data.prepared import prepare_command, prepared_builder, root_folder
+from srm_keras.data.prepared import (
+    BY_POSITION,
+    check_read_by_position,
+    prepare_command,
+    prepared_builder,
+    root_folder,
+)
 from srm_keras.data.records import Records
 from srm_keras.validation import one_of
 
@@ -21,7 +27,6 @@ FOLDERS = {"train": "train2017", "val": "val2017"}
 
 _TFDS_NAME = "coco/2017"
 _TFDS_SPLITS = {"train": "train", "val": "validation"}
-_TFDS_FORMAT = "array_record"
 
 
 def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples | Records:
@@ -48,8 +53,9 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     if folder.is_dir():
         return as_examples("coco", split, list_unlabelled(folder, seed=0))
     builder = prepared_builder(_TFDS_NAME, root)
-    if builder is None or builder.info.file_format.value != _TFDS_FORMAT:
+    if builder is None:
         raise ValueError(_missing(root))
+    check_read_by_position(builder, _TFDS_NAME, root)
     tfds_split = _TFDS_SPLITS[split]
     count = builder.info.splits[tfds_split].num_examples
     info = DatasetInfo("coco", split, count, 1, (UNLABELLED,), (None, None, 3))
@@ -60,5 +66,5 @@ def _missing(root: Path) -> str:
     return (
         f"MS-COCO 2017 is not in `data_dir`. Download train2017.zip and val2017.zip from {URL} and "
         f"extract them to {root}/train2017/ and {root}/val2017/, or run "
-        f"{prepare_command(_TFDS_NAME, root, _TFDS_FORMAT)}. Received: data_dir={str(root)!r}"
+        f"{prepare_command(_TFDS_NAME, root, BY_POSITION)}. Received: data_dir={str(root)!r}"
     )

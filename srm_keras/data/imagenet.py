@@ -15,7 +15,13 @@ from srm_keras.data.examples import Examples
 from srm_keras.data.image_folder.layout import list_images
 from srm_keras.data.image_folder.source import as_examples
 from srm_keras.data.info import DatasetInfo
-from srm_keras.data.prepared import prepare_command, prepared_builder, root_folder
+from srm_keras.data.prepared import (
+    BY_POSITION,
+    check_read_by_position,
+    prepare_command,
+    prepared_builder,
+    root_folder,
+)
 from srm_keras.data.records import Records
 from srm_keras.validation import one_of
 
@@ -24,7 +30,6 @@ SPLITS = ("train", "val")
 
 _TFDS_NAME = "imagenet2012"
 _TFDS_SPLITS = {"train": "train", "val": "validation"}
-_TFDS_FORMAT = "array_record"
 
 
 def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples | Records:
@@ -53,13 +58,7 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     builder = prepared_builder(_TFDS_NAME, root)
     if builder is None:
         raise ValueError(_missing(root))
-    if builder.info.file_format.value != _TFDS_FORMAT:
-        raise ValueError(
-            f"{_TFDS_NAME} in {root} must have the format {_TFDS_FORMAT}, which can be read by "
-            f"position. Received: {builder.info.file_format.value}. Convert it with `tfds "
-            f"convert_format --root_data_dir={root}/{_TFDS_NAME} --out_file_format={_TFDS_FORMAT} "
-            "--out_path=NEW_FOLDER`"
-        )
+    check_read_by_position(builder, _TFDS_NAME, root)
     return _records(builder, split)
 
 
@@ -87,6 +86,6 @@ def _missing(root: Path) -> str:
         f"ImageNet is not in `data_dir`. Download ILSVRC2012_img_train.tar and "
         f"ILSVRC2012_img_val.tar from {URL} (an account is needed) and extract them to "
         f"{root}/train/<wnid>/ and {root}/val/<wnid>/, one folder a class; or put both into "
-        f"{root}/downloads/manual/ and run {prepare_command(_TFDS_NAME, root, _TFDS_FORMAT)}. "
+        f"{root}/downloads/manual/ and run {prepare_command(_TFDS_NAME, root, BY_POSITION)}. "
         f"Received: data_dir={str(root)!r}"
     )

@@ -10,6 +10,9 @@ from srm_keras.data import checks
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
+BY_POSITION = "array_record"
+"""The file format of TFDS whose records can be read by position."""
+
 
 def root_folder(data_dir: str | os.PathLike | None) -> Path:
     """`data_dir`, or else the folder where TFDS puts its data sets."""
@@ -35,6 +38,17 @@ def prepared_builder(name: str, root: Path) -> "tfds.core.DatasetBuilder | None"
 
     newest = max(found, key=lambda folder: [int(part) for part in folder.name.split(".")])
     return tfds.builder_from_directory(os.fspath(newest))
+
+
+def check_read_by_position(builder: "tfds.core.DatasetBuilder", name: str, root: Path) -> None:
+    """Raises `ValueError` unless a data set in `root` has TFDS's format that reads by position."""
+    file_format = builder.info.file_format.value
+    if file_format != BY_POSITION:
+        raise ValueError(
+            f"{name} in {root} must have the format {BY_POSITION}, which can be read by position. "
+            f"Received: {file_format}. Convert it with `tfds convert_format "
+            f"--root_data_dir={root}/{name} --out_file_format={BY_POSITION} --out_path=NEW_FOLDER`"
+        )
 
 
 def prepare_command(name: str, root: Path, file_format: str = "") -> str:
