@@ -18,7 +18,6 @@ docs/stylized_data.md says more.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import app, flags
 
@@ -64,12 +63,13 @@ def _stylize(argv: Sequence[str]):
     check_flags(argv, STYLIZER, DATA, PAINTINGS, OUT)
     from srm_keras.data import load_examples
     from srm_keras.data.stylized import stylize_dataset
+    from srm_keras.export.stylize.stylizer import load_network
 
     names = _split_names(SPLITS.value)
     options = _options(DATA.value, OPTIONS.value)
     splits = {name: load_examples(DATA.value, split, **options) for name, split in names.items()}
     return stylize_dataset(
-        _stylizer(Path(STYLIZER.value)),
+        load_network(STYLIZER.value),
         splits,
         PAINTINGS.value,
         OUT.value,
@@ -81,27 +81,6 @@ def _stylize(argv: Sequence[str]):
         batch_size=BATCH_SIZE.value,
         image_format=FORMAT.value,
     )
-
-
-def _stylizer(path: Path):
-    """The network of a run folder or file."""
-    import keras
-
-    import srm_keras.models  # noqa: F401  for the layers of the network
-
-    file = path / "last.keras" if path.is_dir() else path
-    if not file.is_file() or file.suffix != ".keras":
-        raise ValueError(
-            "`--stylizer` must be a run folder of train.stylize or a .keras file. "
-            f"Received: {str(path)!r}"
-        )
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # Keras raises whatever it meets in the file
-        raise ValueError(
-            f"`--stylizer` cannot be loaded: {str(error).strip().splitlines()[0]}. "
-            f"Received: {str(file)!r}"
-        ) from None
 
 
 def _split_names(texts: Sequence[str]) -> dict[str, str]:

@@ -176,15 +176,19 @@ def load_stylizer(
     Raises:
         ValueError: there is no such file, it cannot be loaded, or it is no stylization network.
     """
+    return Stylizer(load_network(path), style, strength)
+
+
+def load_network(path: str | os.PathLike) -> keras.Model:
+    """Return the network that ``load_stylizer`` would use, unchecked; raises as that does."""
     file = network_file(path)
     try:
-        model = keras.saving.load_model(file, compile=False)
+        return keras.saving.load_model(file, compile=False)
     except Exception as error:
         raise ValueError(
             f"`path` must be a network that can be loaded ({first_line(error)}). "
             f"Received: path={str(path)!r}"
         ) from error
-    return Stylizer(model, style, strength)
 
 
 def network_file(path: str | os.PathLike) -> Path:

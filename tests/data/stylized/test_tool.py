@@ -74,7 +74,7 @@ def test_the_exit_status_tells_what_was_skipped(command, photographs, paintings,
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--stylizer=nowhere"], "`--stylizer` must be a run folder"),
+        (["--stylizer=nowhere"], "`path` must be a run folder"),
         (["--options=data_dir"], "`--options` must be name=value"),
         (["--options=dat_dir=x"], "did you mean 'data_dir'"),
         (["--splits=train,test:train"], "`--splits` must be names that differ"),
