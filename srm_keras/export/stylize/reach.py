@@ -237,6 +237,7 @@ RULES: dict[str, Rule] = {
     "Conv2DTranspose": _transposed,
     "UpSampling2D": _upsampled,
     "ZeroPadding2D": _padded,
+    "ReflectionConv2D": _sliding,
     "ReflectionPadding2D": _padded,
     "Cropping2D": _cropped,
     "Flip": _flipped,  # of channels, RGB to BGR
