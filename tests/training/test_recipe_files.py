@@ -104,6 +104,15 @@ def test_the_ablations_have_a_form_for_a_desk():
     assert 100 < recipe.steps <= 2_000
 
 
+def test_stylized_imagenet_has_a_form_for_a_desk():
+    recipe = resolve(get_config(FOLDER / "stylized_imagenet.py", "desk"))
+    assert (recipe.data.name, recipe.data.eval_splits) == (
+        "stylized_imagenet",
+        ("val", "imagenet_val"),
+    )
+    assert recipe.steps <= 1_000
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_another_form_is_refused(path):
     with pytest.raises(ValueError, match=r"form must be '' or 'smoke'. Received: 'smok'"):
