@@ -29,9 +29,9 @@ def get_config(form: str = "") -> ConfigDict:
         recipe = textures.get_config()
         recipe.data.options = ConfigDict({"data_dir": config_dict.placeholder(str)})
         recipe.model.options = ConfigDict({"depth": 8, "block": "basic"})
-        recipe.update(steps=600, eval_every=100, batch_size=64)
+        recipe.update(steps=400, eval_every=100, batch_size=64)
         recipe.learning_rate.base = 0.05
-        recipe.learning_rate.milestones = (300, 450)
+        recipe.learning_rate.milestones = (200, 300)
     else:
         recipe = imagenet.get_config(form)
     recipe.data.eval_splits = ("val", "imagenet_val")
