@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from srm_keras.files import read_json
-from srm_keras.training import state_keeper
+from srm_keras.training import read_metrics, state_keeper
 from srm_keras.training.stylization import train_stylizer
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.objective import build_objective, build_stylizer
@@ -125,3 +125,24 @@ def test_what_is_refused_before_any_work(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         train_stylizer(tiny_recipe(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_two_devices_train_as_one_does(method, tmp_path):
+    """The losses of three updates and after them, with synchronized batch norm.
+
+    Adam divides by the gradient's size: rounding decides about weights whose gradient is near 0.
+    """
+    fields = {**METHODS[method], "steps": 3, "eval_every": 1, "learning_rate__base": 0.03}
+    rows = {}
+    for strategy in ("one_device", "mirrored"):
+        keras.backend.clear_session()
+        train_stylizer(tiny_recipe(**fields, strategy=strategy), tmp_path / strategy)
+        rows[strategy] = read_metrics(tmp_path / strategy / "metrics.csv")
+    first, *_, last = rows["one_device"]
+    learned = abs(last["val_loss"] - first["val_loss"])
+    assert learned > 1e-2 * first["val_loss"]
+    for one, two in zip(*rows.values(), strict=True):
+        assert two["val_loss"] == pytest.approx(one["val_loss"], abs=0.05 * learned)
+        assert two == pytest.approx(one, rel=2e-2)
