@@ -41,8 +41,10 @@ FILES_OF_SOME = (INITIAL, STYLE)
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
+FOLDERS = (CHECKPOINTS, EVENTS)
 SAMPLES = "samples"
-FOLDERS = (CHECKPOINTS, EVENTS, SAMPLES)
+FOLDERS_OF_SOME = (SAMPLES,)
+"""Of a stylization run."""
 
 PACKAGES = (
     *("srm-keras", "keras", "tensorflow", "jax", "torch"),
@@ -65,7 +67,8 @@ def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite:
     folder = Path(workdir)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`workdir` must be a folder. Received: workdir={str(workdir)!r}, a file")
-    found = [name for name in (*FILES, *FILES_OF_SOME, *FOLDERS) if (folder / name).exists()]
+    known = (*FILES, *FILES_OF_SOME, *FOLDERS, *FOLDERS_OF_SOME)
+    found = [name for name in known if (folder / name).exists()]
     if overwrite or not found:
         return False
     if RECIPE not in found:
@@ -82,7 +85,7 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     if overwrite and (folder / RECIPE).exists():
-        for name in FOLDERS:
+        for name in (*FOLDERS, *FOLDERS_OF_SOME):
             shutil.rmtree(folder / name, ignore_errors=True)
     for name in (*FILES, *FILES_OF_SOME) if overwrite else ():
         (folder / name).unlink(missing_ok=True)

@@ -105,8 +105,8 @@ def test_benchmark_layers(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tools.benchmark"], "must be of: layers, pipeline, exported. Received: none"),
-        (["tools.benchmark", "layer"], "must be of: layers, pipeline, exported. Received: layer"),
+        (["tools.benchmark"], "exported, stylizers. Received: none"),
+        (["tools.benchmark", "layer"], "exported, stylizers. Received: layer"),
         (["tools.complexity"], "Give either `--model` or `--paper`"),
         (["tools.complexity", "--paper", "--model=resnet18"], "Give either"),
         (["tools.complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),

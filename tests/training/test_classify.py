@@ -25,7 +25,11 @@ def command(*arguments):
         (["--workdir={tmp}", "--config=no.py"], "error: `--config` must be a recipe, FILE or"),
         (["--workdir={tmp}"], "error: `--config` and `--workdir` are required."),
         ([RECIPE, "--config.optimizer.nestrov=True"], "error: the recipe has no field 'nestrov'"),
-        ([RECIPE, "--workdir={tmp}", "--config.eval_every=3"], "error: `eval_every` must divide"),
+        pytest.param(
+            [RECIPE, "--workdir={tmp}", "--config.eval_every=3"],
+            "error: `eval_every` must divide",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_errors_are_one_line(tmp_path, arguments, message):

@@ -44,7 +44,16 @@ def test_both_forms_pass_the_checks_and_smoke_is_small(path):
     assert smoke.steps * smoke.batch_size <= 100 < full.steps * full.batch_size
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+QUICKLY = ("cifar10", "imagenet", "office_home")  # two networks, folds with domains
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem not in QUICKLY))
+        for path in RECIPES
+    ],
+)
 def test_the_smoke_form_trains(path, tmp_path):
     recipe = get_config(path, "smoke")
     splits = train(recipe, tmp_path / "run")["last"]["splits"]

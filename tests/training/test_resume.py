@@ -93,6 +93,7 @@ MORE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", MORE.values(), ids=MORE)
 def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(fields, tmp_path):
     train_tiny(tiny_recipe(**fields), tmp_path / "whole")

@@ -17,7 +17,7 @@ def both(optimizer, network):
     assert_same(runs.outcome(*two), runs.outcome(*one))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "clip"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("clip", marks=pytest.mark.slow)])
 def test_two_replicas_equal_one_device(optimizer, float64):
     both(optimizer, "small")
 

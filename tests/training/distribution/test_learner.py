@@ -33,7 +33,10 @@ CLIPPING = {
 }
 
 
-@pytest.mark.parametrize("name", CLIPPING)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * ("scaled" in name)) for name in CLIPPING],
+)
 def test_clipping_on_two_replicas_is_that_on_one_device(name, mirrored, float64):
     images = np.random.default_rng(0).normal(size=(8, 4))
     one, _, logs = learned(keras.Model, CLIPPING[name], None, images)

@@ -11,6 +11,7 @@ from tests.support.tiny_stylization import tiny_recipe
 MODULES = {"se2": {"name": "se", "reduction": 2}}
 
 
+@pytest.mark.slow
 def test_the_tables_and_pictures_of_two_seeds(tmp_path):
     recipe = tiny_recipe(steps=1, eval_every=1, checkpoint_every=0)
     (entry,) = compare_stylizers(recipe, tmp_path, ["in+se2"], [0, 1], MODULES)

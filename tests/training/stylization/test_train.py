@@ -18,7 +18,7 @@ from tests.support.tiny_stylization import EVAL_EVERY, STEPS, tiny_recipe
 from tests.support.tiny_training import Killed, assert_same_arrays, newest_state, weights
 
 METHODS = {
-    "feed_forward": {"normalization": "batch", "recalibration": "srm"},
+    "feed_forward": {"normalization": "batch", "recalibration": (None, "srm", None)},
     "adain": {"method": "adain"},
 }
 
