@@ -14,6 +14,7 @@ from srm_keras.analysis.paper_tables.figures import (
 from srm_keras.analysis.paper_tables.sections import Picture, Row, Section
 
 NOT_RUN = "Not run."
+WITHOUT_PICTURES = "Run, but without pictures that could be shown here."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,11 @@ def figure_section(figure: PaperFigure, analyses: Sequence[Analysis]) -> Section
     read, note = _READERS.get(figure.number, (lambda analysis: [], ""))
     rows = [row for analysis in analyses for row in _checked(read, analysis)]
     pictures = [picture for analysis in analyses for picture in analysis.pictures]
-    here = "Here, on the networks and data that are named:" if rows or pictures else NOT_RUN
+    here = NOT_RUN
+    if rows or pictures:
+        here = "Here, on the networks and data that are named:"
+    elif analyses and figure.number not in _READERS:
+        here = WITHOUT_PICTURES
     return Section(
         f"Figure {figure.number}: {figure.title}",
         [f"The paper: {figure.claim}", here],

@@ -73,6 +73,11 @@ def test_correlation_beside_the_papers_totals():
     assert part.pictures == [PICTURE]
 
 
+def test_a_figure_of_pictures_alone_is_run_even_where_they_may_not_be_shown():
+    assert section(4, {"variants": []}).text[-1].startswith("Run, but without pictures")
+    assert section(4, {"variants": []}, [PICTURE]).text[-1].startswith("Here")
+
+
 def test_losses_of_style_transfer():
     losses = {"style_loss": 4.0, "style_loss_std": 0.25, "content_loss": 100.0}
     row = {"variant": "bn+srm", "runs": 3, **losses, "content_loss_std": 1.5}
