@@ -61,10 +61,7 @@ REPRESENTATIVE = flags.DEFINE_integer(
     lower_bound=1,
 )
 TOLERANCE = flags.DEFINE_float(
-    "tolerance",
-    None,
-    "Largest difference from the Keras model's outputs, in float32 formats, as a part of the "
-    "largest output. By default 1e-5, or 1e-4 of train.stylize.",
+    "tolerance", 1e-5, "Largest difference from the Keras model's outputs, in float32 formats."
 )
 MIN_SNR_DB = flags.DEFINE_float(
     "min_snr_db", None, "Smallest signal-to-noise ratio of the logits in dB, in the other formats."
@@ -101,7 +98,6 @@ def _export(argv: Sequence[str]) -> dict[str, str]:
 
 def _classifier() -> tuple:
     """What is exported of a run of train.classify, the formats, and which of them by default."""
-    from srm_keras.export.checked import TOLERANCE as TOLERANCE_OF_SCORES
     from srm_keras.export.formats import FORMATS as TABLE
     from srm_keras.export.formats import Source, available_formats
     from srm_keras.training import load_run
@@ -116,7 +112,7 @@ def _classifier() -> tuple:
         representative_inputs(run, REPRESENTATIVE.value),
         run.preprocessing,
         run.classes,
-        TOLERANCE_OF_SCORES if TOLERANCE.value is None else TOLERANCE.value,
+        TOLERANCE.value,
         MIN_SNR_DB.value,
     )
     return source, TABLE, available_formats(run.model)
@@ -124,7 +120,6 @@ def _classifier() -> tuple:
 
 def _stylizer() -> tuple:
     """The same of a run of train.stylize."""
-    from srm_keras.export.checked import IMAGE_TOLERANCE
     from srm_keras.export.predictions import image_files
     from srm_keras.export.stylizer_formats import STYLIZER_FORMATS, StylizerSource
     from tools.stylizer_runs import load_stylizer_run, photo_samples
@@ -136,7 +131,7 @@ def _stylizer() -> tuple:
         run.model,
         photo_samples(run, SAMPLES.value or 8, side, files),
         bool(IMAGE_SIZE.value),
-        IMAGE_TOLERANCE if TOLERANCE.value is None else TOLERANCE.value,
+        TOLERANCE.value,
         MIN_SNR_DB.value,
     )
     return source, STYLIZER_FORMATS, list(STYLIZER_FORMATS)

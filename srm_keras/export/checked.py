@@ -20,8 +20,6 @@ from srm_keras.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.validation import boolean
 
 TOLERANCE = 1e-5
-IMAGE_TOLERANCE = 1e-4
-"""Of pictures, 1/40 of a grey level: norms over many pixels amplify the rounding of their means."""
 
 
 class ExportError(RuntimeError):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.export.checked import IMAGE_TOLERANCE
+from srm_keras.export.checked import TOLERANCE
 from srm_keras.export.report import ExportReport
 from srm_keras.export.serving.saved_model import to_saved_model
 from srm_keras.export.tflite.exporter import to_tflite
@@ -31,7 +31,7 @@ class StylizerSource:
     model: keras.Model
     samples: np.ndarray
     fixed: bool = False
-    tolerance: float = IMAGE_TOLERANCE
+    tolerance: float = TOLERANCE
     min_snr_db: float | None = None
 
 

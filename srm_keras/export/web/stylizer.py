@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export.checked import IMAGE_TOLERANCE, Format, check_model, export
+from srm_keras.export.checked import TOLERANCE, Format, check_model, export
 from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
@@ -30,7 +30,7 @@ def stylizer_to_web(
     folder: str | os.PathLike,
     samples: np.ndarray,
     image_size: int,
-    tolerance: float = IMAGE_TOLERANCE,
+    tolerance: float = TOLERANCE,
 ) -> ExportReport:
     """Export a stylization network for the web page, for photos of one size.
 
