@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from srm_keras.export.global_mean import global_mean
 from srm_keras.layers import CBAM, ECA, SRM, ChannelwiseDense, GatherExcite, SqueezeExcite
 from srm_keras.layers.channel_mlp import ChannelMLP
 
@@ -21,7 +22,7 @@ from srm_keras.layers.channel_mlp import ChannelMLP
 def srm(layer: SRM, x):
     """``σ(w_c · [mean, std] + b_c)``, the CFC as a depthwise convolution over two pixels."""
     name = layer.name
-    mean = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+    mean = global_mean(x, f"{name}_mean")
     statistics = {
         "avg": lambda: mean,
         "std": lambda: _std(layer, x, mean),
@@ -41,7 +42,7 @@ def _std(layer: SRM, x, mean):
     name = layer.name
     deviation = layers.Subtract(name=f"{name}_deviation")([x, mean])
     square = layers.Multiply(name=f"{name}_square")([deviation, deviation])
-    variance = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_variance")(square)
+    variance = global_mean(square, f"{name}_variance")
     if layer.unbiased:
         pixels = x.shape[1] * x.shape[2]
         variance = variance * (pixels / max(pixels - 1, 1))
@@ -61,14 +62,14 @@ def _channelwise_dense(encoder: ChannelwiseDense, style: list, name: str):
 def squeeze_excite(layer: SqueezeExcite, x):
     """``σ(W₂ ReLU(W₁ mean))`` with 1×1 convolutions on a map of one pixel."""
     name = layer.name
-    mean = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+    mean = global_mean(x, f"{name}_mean")
     return _gated(x, _dense_pair(layer.mlp, name)(mean), name)
 
 
 def eca(layer: ECA, x):
     """``σ(conv_k(mean))`` with the channels laid out along the width."""
     name, channels = layer.name, x.shape[-1]
-    mean = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+    mean = global_mean(x, f"{name}_mean")
     row = ops.reshape(mean, (-1, 1, channels, 1))
     (kernel,) = layer.conv.get_weights()
     conv = layers.Conv2D(1, (1, len(kernel)), padding="same", use_bias=False, name=f"{name}_conv")
@@ -80,7 +81,7 @@ def cbam(layer: CBAM, x):
     """``(x · M_c) · M_s``, where ``M_s`` is computed from ``x · M_c``."""
     name = layer.name
     pooled = [
-        layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x),
+        global_mean(x, f"{name}_mean"),
         layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}_max")(x),
     ]
     mlp = _dense_pair(layer.mlp, name)
@@ -112,7 +113,7 @@ def _average(layer: GatherExcite, x):
     """The average pool whose symmetric padding does not count."""
     name, extent = layer.name, layer.extent
     if not extent:
-        return layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+        return global_mean(x, f"{name}_mean")
     kernel = 2 * extent - 1
     padded = layers.ZeroPadding2D(extent - 1, name=f"{name}_pad")(x)
     pooled = layers.AveragePooling2D(kernel, extent, name=f"{name}_pool")(padded)

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from srm_keras.export.global_mean import global_mean
 from srm_keras.layers.instance_norm import InstanceNormalization
 from srm_keras.layers.reflection_padding import ReflectionPadding2D
 
@@ -42,10 +43,9 @@ def nearest_upsampling(layer: layers.UpSampling2D, x):
 def instance_normalization(layer: InstanceNormalization, x):
     """``(x − mean) · γ/√(v + ε) + β`` from maps of one pixel."""
     name = layer.name
-    mean = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
-    deviation = layers.Subtract(name=f"{name}_deviation")([x, mean])
+    deviation = layers.Subtract(name=f"{name}_deviation")([x, global_mean(x, f"{name}_mean")])
     square = layers.Multiply(name=f"{name}_square")([deviation, deviation])
-    variance = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_variance")(square)
+    variance = global_mean(square, f"{name}_variance")
     gamma, beta = (weight.astype("float32") for weight in layer.get_weights())
     return deviation * (ops.rsqrt(variance + layer.epsilon) * gamma) + beta
 
