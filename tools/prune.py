@@ -49,11 +49,10 @@ def main(argv: Sequence[str]) -> None:
 def _prune(argv: Sequence[str]) -> None:
     check_flags(argv, RUNS, OUT)
     from tools.analysed_runs import analysed_runs
-    from tools.flag_values import ratios_of
     from tools.pruning_study import Batches, PruningStudy, areas_table
     from tools.run_samples import evaluation_samples
 
-    ratios = ratios_of(RATIOS.value)
+    ratios = _ratios(RATIOS.value)
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
     stages = {label: _stages(label, run.model) for label, run in runs.items()}
     samples = evaluation_samples(next(iter(runs.values())), SAMPLES.value or sys.maxsize)
@@ -71,6 +70,20 @@ def _prune(argv: Sequence[str]) -> None:
                 print(f"{what}: area {curve.area:.4f}", file=sys.stderr, flush=True)
     print(areas_table(curves))
     print(f"Wrote pruning.png, pruning.csv and pruning.json to {OUT.value}")
+
+
+def _ratios(texts: Sequence[str]) -> list[float]:
+    """The numbers of ``--ratios``, which must ascend from 0 to at most 1."""
+    from srm_keras.analysis.pruning.curve import check_ratios
+
+    try:
+        ratios = [float(text) for text in texts]
+    except ValueError:
+        raise ValueError(
+            f"`--ratios` must be numbers, as 0,0.5,1. Received: {','.join(texts)}"
+        ) from None
+    check_ratios(ratios)
+    return ratios
 
 
 def _stages(label: str, model) -> list[str]:

@@ -21,7 +21,6 @@ from srm_keras.analysis.gates.histograms import gate_histograms
 from srm_keras.analysis.gates.reading import channel_gates, gate_model
 from srm_keras.analysis.gates.statistics import GateStatistics, gate_statistics
 from srm_keras.analysis.pruning.curve import PruningCurve, pruning_curve, pruning_stages
-from srm_keras.analysis.pruning.static import StaticPruning, static_prune
 
 __all__ = [
     "BlockActivations",
@@ -32,7 +31,6 @@ __all__ = [
     "GateStatistics",
     "LayerCost",
     "PruningCurve",
-    "StaticPruning",
     "TopActivations",
     "Work",
     "channel_gates",
@@ -51,6 +49,5 @@ __all__ = [
     "pruning_stages",
     "ranked_sheet",
     "register_operations",
-    "static_prune",
     "top_activations",
 ]

@@ -1,13 +1,10 @@
 """The base class of all recalibration modules."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from srm_keras.layers.data_format import channel_axis, standardize_data_format
-from srm_keras.layers.restriction import check_channels
 from srm_keras.layers.statistics import statistics_dtype
 
 
@@ -68,25 +65,6 @@ class Recalibration(keras.layers.Layer):
         layer.set_weights(self.get_weights())
         return layer
 
-    def restricted(self, channels: Sequence[int]) -> "Recalibration":
-        """Return a built copy for a map of these channels alone, in their order.
-
-        Its gates are computed from the channels that are left. Where a module looks at each
-        channel by itself (SRM with the channel-wise layer; Gather-Excite without ``theta_plus``)
-        they are the gates that this layer gives those channels; what changes in the others, their
-        own ``restricted`` says.
-
-        Args:
-            channels: ascending positions among the channels of this layer, at least one.
-
-        Raises:
-            ValueError: the channels are not such, or the class has no smaller form.
-        """
-        raise ValueError(
-            f"{type(self).__name__} has no form for some of its channels: it does not define "
-            f"`restricted`. Received: layer {self.name!r}"
-        )
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
 
@@ -95,18 +73,11 @@ class Recalibration(keras.layers.Layer):
         """The dtype of sublayers that work on global statistics: float32 or wider."""
         return statistics_dtype(self.compute_dtype)
 
-    def _rebuilt(self, channels: int | None = None, **changes: Any) -> Any:
-        """A built layer with these changes in its configuration, perhaps for fewer channels."""
+    def _rebuilt(self, **changes: Any) -> Any:
+        """A built layer with these changes in its configuration, without the weights."""
         layer = type(self).from_config({**self.get_config(), **changes})
-        shape = list(self.get_build_config()["input_shape"])
-        axis = channel_axis(self.data_format)
-        shape[axis] = channels or shape[axis]
-        layer.build(tuple(shape))
+        layer.build(tuple(self.get_build_config()["input_shape"]))
         return layer
-
-    def _kept(self, channels: Sequence[int]) -> np.ndarray:
-        """``channels`` as an array, checked."""
-        return check_channels(channels, self._channels(self.get_build_config()["input_shape"]))
 
     def _channels(self, input_shape) -> int:
         if len(input_shape) != 4:

@@ -1,6 +1,5 @@
 """Convolutional Block Attention Module."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -88,17 +87,6 @@ class CBAM(Recalibration):
         maximum = ops.max(inputs, axis=axis, keepdims=True)
         maps = ops.concatenate([mean, maximum], axis=axis)
         return ops.sigmoid(self.conv(ops.cast(maps, self.gate_dtype)))
-
-    def restricted(self, channels: Sequence[int]) -> "CBAM":
-        """Return a built copy for these channels alone.
-
-        The others count as zero in the MLP; the maps of mean and maximum are over those kept.
-        """
-        kept = self._kept(channels)
-        layer = self._rebuilt(len(kept), reduction=self.mlp.restricted_reduction(len(kept)))
-        layer.mlp.set_weights(self.mlp.restricted_weights(kept, kept))
-        layer.conv.set_weights(self.conv.get_weights())
-        return layer
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,7 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.layers.restriction import restricted_bottleneck, restricted_reduction
 from srm_keras.validation import boolean, positive_int
 
 
@@ -59,16 +58,6 @@ class ChannelMLP(keras.layers.Layer):
             raise ValueError("Only a ChannelMLP with biases can absorb an offset.")
         *reduce, kernel, bias = self.get_weights()
         return [*reduce, kernel * scale, bias * scale + offset]
-
-    def restricted_reduction(self, channels: int) -> int:
-        """The reduction with which an MLP of that many outputs has the hidden units of this one."""
-        return restricted_reduction(channels, self.reduce.units)
-
-    def restricted_weights(self, inputs: np.ndarray, outputs: np.ndarray) -> list[np.ndarray]:
-        """Weights of the MLP of that reduction, from these features to these outputs."""
-        reduce, expand = self.reduce.get_weights(), self.expand.get_weights()
-        first, second = restricted_bottleneck(reduce, expand, inputs, outputs)
-        return [*first, *second]
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.channels)

@@ -1,7 +1,6 @@
 """Efficient Channel Attention."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -67,16 +66,6 @@ class ECA(Recalibration):
     def gates(self, inputs, training: bool | None = None):
         squeezed = ops.expand_dims(spatial_mean(inputs, self.data_format), -1)
         return over_space(ops.sigmoid(self.conv(squeezed))[..., 0], self.data_format)
-
-    def restricted(self, channels: Sequence[int]) -> "ECA":
-        """Return a built copy for these channels alone: those kept are neighbours now.
-
-        The kernel keeps its size, which for fewer channels the rule would make smaller.
-        """
-        kept = self._kept(channels)
-        layer = self._rebuilt(len(kept), kernel_size=self.conv.kernel_size[0])
-        layer.conv.set_weights(self.conv.get_weights())
-        return layer
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,7 +1,6 @@
 """Gather-Excite."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,7 +9,6 @@ from keras import ops
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.batch_norm import batch_norm, inference_affine
 from srm_keras.layers.data_format import channel_axis, feature_shape, over_space, spatial_axes
-from srm_keras.layers.restriction import restricted_bottleneck, restricted_reduction
 from srm_keras.layers.statistics import spatial_mean
 from srm_keras.validation import boolean, one_of, positive_int
 
@@ -212,29 +210,6 @@ class GatherExcite(Recalibration):
             weights = source.get_weights()
             zero_bias = [] if self.use_bias else [0.0 * weights[0][0, 0, 0]]
             target.set_weights([*weights, *zero_bias])
-        return layer
-
-    def restricted(self, channels: Sequence[int]) -> "GatherExcite":
-        """Return a built copy for these channels alone; their gates stay the same.
-
-        With ``"theta_plus"`` they do not: the others count as zero in the 1×1 convolutions.
-        """
-        kept = self._kept(channels)
-        changes = {}
-        if self.pointwise:
-            hidden = self.pointwise[0].filters
-            changes["reduction"] = restricted_reduction(len(kept), hidden)
-        layer = self._rebuilt(len(kept), **changes)
-        for source, target in zip(self.depthwise, layer.depthwise, strict=True):
-            kernel, *bias = source.get_weights()
-            target.set_weights([kernel[:, :, kept], *(weight[kept] for weight in bias)])
-        for source, target in zip(self.bns, layer.bns, strict=True):
-            target.set_weights([weight[kept] for weight in source.get_weights()])
-        if self.pointwise:
-            reduce, expand = (conv.get_weights() for conv in self.pointwise)
-            smaller = restricted_bottleneck(reduce, expand, kept, kept)
-            for target, values in zip(layer.pointwise, smaller, strict=True):
-                target.set_weights(values)
         return layer
 
     def get_config(self) -> dict[str, Any]:

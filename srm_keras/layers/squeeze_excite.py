@@ -1,6 +1,5 @@
 """Squeeze-and-Excitation."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -52,13 +51,6 @@ class SqueezeExcite(Recalibration):
     def gates(self, inputs, training: bool | None = None):
         squeezed = spatial_mean(inputs, self.data_format)
         return over_space(ops.sigmoid(self.mlp(squeezed)), self.data_format)
-
-    def restricted(self, channels: Sequence[int]) -> "SqueezeExcite":
-        """Return a built copy for these channels alone; the others count as zero in the MLP."""
-        kept = self._kept(channels)
-        layer = self._rebuilt(len(kept), reduction=self.mlp.restricted_reduction(len(kept)))
-        layer.mlp.set_weights(self.mlp.restricted_weights(kept, kept))
-        return layer
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
@@ -124,25 +123,6 @@ class SRM(Recalibration):
             return super().folded()
         layer = self._rebuilt(batch_norm=False)
         layer.encoder.set_weights(self.encoder.affine_weights(*inference_affine(self.bn)))
-        return layer
-
-    def restricted(self, channels: Sequence[int]) -> "SRM":
-        """Return a built copy for these channels alone; their gates stay the same.
-
-        With ``integration="mlp"`` they do not: the styles of the others count as zero.
-        """
-        kept = self._kept(channels)
-        if self.integration == "cfc":
-            layer = self._rebuilt(len(kept))
-            layer.encoder.set_weights([weight[kept] for weight in self.encoder.get_weights()])
-        else:
-            layer = self._rebuilt(len(kept), reduction=self.encoder.restricted_reduction(len(kept)))
-            total = self.encoder.channels
-            styles = [kept + total * index for index in range(len(self.pooling))]
-            weights = self.encoder.restricted_weights(np.concatenate(styles), kept)
-            layer.encoder.set_weights(weights)
-        if self.bn is not None:
-            layer.bn.set_weights([weight[kept] for weight in self.bn.get_weights()])
         return layer
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""tools.prune and tools.static_prune as one calls them: each run is a process of its own."""
+"""tools.prune as one calls it: each run is a process of its own."""
 
 import csv
 import json
@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 
 from srm_keras.training import train
@@ -72,27 +70,6 @@ def test_prune_writes_its_files_and_goes_on_where_it_was(runs, tmp_path):
     assert "error: `out` must be a folder without a study of another settings" in other.stderr
 
 
-def test_static_prune_writes_networks_that_are_smaller(runs, tmp_path):
-    result = command("static_prune", f"--run={runs / 'srm'}", f"--out={tmp_path}", "--rounds=3")
-    assert result.returncode == 0, result.stderr
-    rows = rows_of(tmp_path / "static_pruning.csv")
-    assert [row["ratio"] for row in rows] == ["0.0", "0.25", "0.5"]
-    for column in ("size_bytes", "multiply_adds", "parameters"):
-        assert float(rows[2][column]) < float(rows[0][column])
-    assert float(rows[0]["time_ratio"]) == 1
-    assert max(float(row["parity"]) for row in rows) <= 1e-5
-    report = json.loads((tmp_path / "static_pruning.json").read_text())
-    for row in rows:
-        name = f"ratio_{float(row['ratio']):g}"
-        model = keras.saving.load_model(tmp_path / f"{name}.keras")
-        for block in report["removed"][f"{float(row['ratio']):g}"]["blocks"]:
-            conv = model.get_layer(f"{block['block']}_2_conv")
-            assert conv.filters == len(block["kept"])
-        assert np.isfinite(float(row["accuracy_random"]))
-    assert "the file is" in (tmp_path / "static_pruning.md").read_text()
-    assert "Without 0.5 of the channels the file is" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,9 +77,6 @@ def test_static_prune_writes_networks_that_are_smaller(runs, tmp_path):
         (["prune", "--runs=RUNS/se", "--out=OUT", "--stages=conv22"], "did you mean 'conv2'"),
         (["prune", "--runs=RUNS/se", "--out=OUT", "--ratios=0,half"], "`--ratios` must be numbers"),
         (["prune", "--out=OUT"], "`--runs` and `--out` are required"),
-        (["static_prune", "--run=RUNS/none", "--out=OUT"], "must contain recalibration layers"),
-        (["static_prune", "--run=RUNS/se", "--out=OUT", "--ratios=0.5"], "must ascend from 0"),
-        (["static_prune", "--run=RUNS/se", "--out=OUT", "x"], "Arguments must be flags"),
     ],
 )
 def test_bad_command_lines_end_in_one_line(runs, tmp_path, arguments, message):
