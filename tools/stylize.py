@@ -1,8 +1,7 @@
-r"""Paints images, folders of them, or a video with a trained stylization network.
+r"""Paints images, or folders of them, with a trained stylization network.
 
     python -m tools.stylize --stylizer=runs/mosaic --images=photo.jpg --out=painted.jpg
     python -m tools.stylize --stylizer=runs/mosaic --images=photos/ --out=painted/ --size=1024
-    python -m tools.stylize --stylizer=runs/mosaic --images=clip.mp4 --out=painted.mp4
     python -m tools.stylize --stylizer=runs/adain --style=painting.jpg --strength=0.7 \
         --images=photos/ --out=painted/
 
@@ -10,7 +9,7 @@ r"""Paints images, folders of them, or a video with a trained stylization networ
 files are painted, at any depth, to the same names below --out. What is there already is kept, so
 that a run that was killed goes on where it was. A file that cannot be read is told in one line,
 the others are painted, and the exit status is 1. Large images are painted in pieces, as
-docs/style_transfer.md says. Videos need PyAV: pip install 'srm-keras[video]'.
+docs/style_transfer.md says, which also has a line for the frames of a video.
 """
 
 import hashlib
@@ -24,10 +23,8 @@ from absl import app, flags
 from tools.command_line import check_flags
 
 STYLIZER = flags.DEFINE_string("stylizer", None, "The network; see above.")
-IMAGES = flags.DEFINE_string("images", None, "An image, a folder of images, or a video.")
-OUT = flags.DEFINE_string(
-    "out", None, "File or folder for the result; of a video, a folder gets the frames."
-)
+IMAGES = flags.DEFINE_string("images", None, "An image or a folder of images.")
+OUT = flags.DEFINE_string("out", None, "File or folder for the result.")
 SIZE = flags.DEFINE_integer(
     "size", None, "Longest side to which larger images are reduced.", lower_bound=1
 )
@@ -48,7 +45,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         check_flags(argv, STYLIZER, IMAGES, OUT)
         counts = _stylize()
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     if counts["failed"]:
         sys.exit(f"error: {counts['failed']} of {counts.total()} images could not be painted")
@@ -64,11 +61,11 @@ def _stylize() -> Counter[str]:
     stylizer.check_tile(TILE.value)
     work.begin(_settings(), OVERWRITE.value)
     counts: Counter[str] = Counter()
-    for outcome in with_progress(work.paint(stylizer), work.total, "stylized", work.noun):
+    for outcome in with_progress(work.paint(stylizer), len(work.jobs), "stylized", "images"):
         counts[outcome.state] += 1
         if outcome.error:
             print(f"{outcome.source}: {outcome.error}", file=sys.stderr, flush=True)
-    print(f"painted {counts['written']:,} {work.noun} to {OUT.value}", file=sys.stderr)
+    print(f"painted {counts['written']:,} images to {OUT.value}", file=sys.stderr)
     if counts["kept"]:
         print(
             f"kept {counts['kept']:,} that were there (--overwrite makes them anew)",

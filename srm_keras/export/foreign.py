@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 
-def require(package: str, extra: str = "onnx") -> Any:
+def require(package: str) -> Any:
     """Return the imported ``package``, or raise ``ImportError`` that says how to install it.
 
-    Args:
-        package: name to import.
-        extra: the extra of srm-keras that brings it.
+    The extra ``onnx`` brings all that are asked for here.
     """
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
             f"The package {package!r} is needed and cannot be imported ({first_line(error)}). "
-            f"Install it with: pip install 'srm-keras[{extra}]'"
+            "Install it with: pip install 'srm-keras[onnx]'"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Stylization networks applied: to pictures of any size, folders of them, and videos."""
+"""Stylization networks applied: to pictures of any size, and to folders of them."""
 
 from srm_keras.export.stylize.files import Options, Outcome
 from srm_keras.export.stylize.pictures import read_picture

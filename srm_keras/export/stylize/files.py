@@ -31,7 +31,7 @@ class Outcome:
     """What came of a job.
 
     Attributes:
-        source: the file, or the number of a video's frame in words.
+        source: the file.
         state: "written"; "kept", because the result was there; or "failed".
         error: why it failed, else an empty string.
     """

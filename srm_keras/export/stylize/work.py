@@ -1,23 +1,21 @@
-"""What there is to paint, whatever it is: a picture, a folder of them, or a video."""
+"""What there is to paint: a picture, or a folder of them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from srm_keras.export.stylize.files import (
+    Job,
     Options,
     Outcome,
     plan_jobs,
     remove_results,
     stylize_files,
 )
-from srm_keras.export.stylize.frames import frames_folder, plan_video, remove_frames, stylize_video
 from srm_keras.export.stylize.record import check_record, remove_record, write_record
 from srm_keras.export.stylize.stylizer import Stylizer
-from srm_keras.export.stylize.video import is_video
 
 
 @dataclass(frozen=True)
@@ -25,18 +23,14 @@ class Work:
     """Pictures to paint, all checked.
 
     Attributes:
-        total: how many there are; for a video about so many.
-        noun: what they are.
-        paint: paints them one by one.
-        clear: deletes what earlier runs have made of them.
-        folder: says where many results go, which notes what they were made with; None for one.
+        jobs: one for each of them.
+        options: how they are painted.
+        folder: where many results go, which notes what they were made with; None for one.
     """
 
-    total: int
-    noun: str
-    paint: Callable[[Stylizer], Iterator[Outcome]]
-    clear: Callable[[], None]
-    folder: Callable[[], Path | None]
+    jobs: Sequence[Job]
+    options: Options
+    folder: Path | None
 
     def begin(self, settings: Mapping[str, Any], overwrite: bool = False) -> None:
         """Make the results' folder ready; without ``overwrite``, what is there will be kept.
@@ -49,35 +43,23 @@ class Work:
             ValueError: what is there was made with other settings.
         """
         if overwrite:
-            self.clear()
-        folder = self.folder()
-        if folder and overwrite:
-            remove_record(folder)
-        if folder:
-            check_record(folder, settings)
-            write_record(folder, settings)
+            remove_results(self.jobs)
+        if self.folder and overwrite:
+            remove_record(self.folder)
+        if self.folder:
+            check_record(self.folder, settings)
+            write_record(self.folder, settings)
+
+    def paint(self, stylizer: Stylizer) -> Iterator[Outcome]:
+        """Paint them one by one; see ``stylize_files``."""
+        return stylize_files(stylizer, self.jobs, self.options)
 
 
 def plan_work(images: str | os.PathLike, out: str | os.PathLike, options: Options) -> Work:
-    """Return the work for a picture file, a folder of pictures at any depth, or a video.
+    """Return the work for a picture file, or for a folder of pictures at any depth.
 
     Raises:
-        ValueError: ``images`` or ``out`` is not of that kind; see ``plan_jobs``, ``plan_video``.
-        ImportError: for a video, PyAV is not installed.
+        ValueError: ``images`` or ``out`` is not of that kind; see ``plan_jobs``.
     """
-    if Path(images).is_file() and is_video(images):
-        return Work(
-            total=plan_video(images, out).frames,
-            noun="frames",
-            paint=lambda stylizer: stylize_video(stylizer, images, out, options),
-            clear=partial(remove_frames, out),
-            folder=lambda: None if Path(out).is_file() else frames_folder(out),
-        )
-    jobs = plan_jobs(images, out)
-    return Work(
-        total=len(jobs),
-        noun="images",
-        paint=lambda stylizer: stylize_files(stylizer, jobs, options),
-        clear=partial(remove_results, jobs),
-        folder=lambda: Path(out) if Path(images).is_dir() else None,
-    )
+    folder = Path(out) if Path(images).is_dir() else None
+    return Work(plan_jobs(images, out), options, folder)
