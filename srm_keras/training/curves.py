@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srm_keras.figures import PALETTE, save_figure
+from srm_keras.figures import (
+    PALETTE,
+    group_colors,
+    legend_below,
+    line,
+    new_figure,
+    plain,
+    save_figure,
+)
 from srm_keras.files import read_csv
 
 QUANTITIES = ("loss", "accuracy")
@@ -46,10 +54,12 @@ def plot_run(
     """
     figure, panels = _figure(title, quantities)
     for quantity, axes in panels.items():
-        for color, (prefix, (kind, _)) in zip(PALETTE, KINDS.items(), strict=False):
-            _line(axes, [rows], prefix + quantity, color, kind, style="-")
+        for color, prefix in zip(PALETTE, KINDS, strict=False):
+            _line(axes, [rows], prefix + quantity, color, style="-")
         axes.set_yscale(scale)
-    _save(figure, panels, path)
+    kinds = [kind for kind, _ in KINDS.values()]
+    legend_below(figure, [line(color) for color in PALETTE[: len(kinds)]], kinds)
+    save_figure(figure, path)
 
 
 def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, title: str) -> None:
@@ -61,39 +71,32 @@ def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, tit
         title: The title of the figure.
     """
     figure, panels = _figure(title, QUANTITIES)
+    colors = group_colors(len(groups))
     for quantity, axes in panels.items():
-        for index, (label, runs) in enumerate(groups.items()):
-            color = PALETTE[index % len(PALETTE)]
-            for prefix, (kind, style) in KINDS.items():
-                _line(axes, runs, prefix + quantity, color, f"{label}, {kind}", style)
-    _save(figure, panels, path)
+        for color, runs in zip(colors, groups.values(), strict=True):
+            for prefix, (_, style) in KINDS.items():
+                _line(axes, runs, prefix + quantity, color, style)
+    handles = [*map(line, colors), *(line("#666666", style) for _, style in KINDS.values())]
+    legend_below(figure, handles, [*groups, *(kind for kind, _ in KINDS.values())])
+    save_figure(figure, path)
 
 
 def _figure(title: str, quantities: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
-    figure = Figure(figsize=(5.5 * len(quantities), 4.2), dpi=120, layout="constrained")
-    figure.suptitle(title, fontsize=12)
+    figure = new_figure(5.5 * len(quantities), 4.2, title)
     panels = dict(zip(quantities, figure.subplots(1, len(quantities)), strict=True))
     for quantity, axes in panels.items():
         axes.set(xlabel="step", ylabel=quantity.replace("_", " "))
-        axes.grid(color="#dddddd", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
     return figure, panels
 
 
-def _line(
-    axes: Axes, runs: Sequence[Rows], column: str, color: str, label: str, style: str
-) -> None:
+def _line(axes: Axes, runs: Sequence[Rows], column: str, color: str, style: str) -> None:
     """Draws the mean of `column` over `runs`, at the steps that all of them reached."""
     curves = [{row["step"]: row[column] for row in rows} for rows in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     mean = [float(np.mean([curve[step] for curve in curves])) for step in steps]
     marker = "." if len(steps) == 1 else None
-    axes.plot(steps, mean, style, color=color, linewidth=1.8, label=label, marker=marker)
+    axes.plot(steps, mean, style, color=color, linewidth=1.8, marker=marker)
     if len(curves) > 1:
         for curve in curves:
             axes.plot(list(curve), list(curve.values()), style, color=color, alpha=0.3, lw=0.8)
-
-
-def _save(figure: Figure, panels: Mapping[str, Axes], path: str | os.PathLike) -> None:
-    panels["loss"].legend(frameon=False, fontsize=9, handlelength=3)
-    save_figure(figure, path)

@@ -4,10 +4,17 @@ import os
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from srm_keras.analysis.activations.top_activations import TopActivations
-from srm_keras.figures import PALETTE, save_figure
+from srm_keras.figures import (
+    group_colors,
+    legend_below,
+    name_ticks,
+    new_figure,
+    plain,
+    save_figure,
+)
 
 _PANELS = {
     "distinct_share": "distinct top images / channels",
@@ -25,30 +32,25 @@ def plot_diversity(activations: Mapping[str, TopActivations], path: str | os.Pat
         path: of the PNG.
     """
     blocks = list(dict.fromkeys(name for found in activations.values() for name in found.blocks))
-    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
-    for (quantity, label), axes in zip(_PANELS.items(), figure.subplots(1, 2), strict=True):
-        for number, (name, found) in enumerate(activations.items()):
-            _bars(axes, found, name, quantity, blocks, (number, len(activations)))
-        axes.set(ylabel=label, ylim=(0, None))
-        axes.set_xticks(range(len(blocks)), blocks, rotation=90 if len(blocks) > 8 else 0)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
     images = next(iter(activations.values())).images
-    figure.suptitle(f"Top images of the channels among {images:,}; black: by chance", fontsize=12)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=len(activations),
-        frameon=False,
-    )
+    panel = max(4.5, 0.05 * len(blocks) * (len(activations) + 1))
+    title = f"Top images of the channels among {images:,}; black: by chance"
+    figure = new_figure(2 * (panel + 1), 4.2, title)
+    colors = group_colors(len(activations))
+    for (quantity, label), axes in zip(_PANELS.items(), figure.subplots(1, 2), strict=True):
+        for number, found in enumerate(activations.values()):
+            _bars(axes, found, colors[number], quantity, blocks, (number, len(activations)))
+        axes.set(ylabel=label, ylim=(0, None))
+        plain(axes, "y")
+    name_ticks(figure, figure.axes, blocks, panel)
+    legend_below(figure, [Patch(color=color) for color in colors], list(activations))
     save_figure(figure, path)
 
 
 def _bars(
     axes: Axes,
     found: TopActivations,
-    name: str,
+    color,
     quantity: str,
     blocks: list[str],
     place: tuple[int, int],
@@ -59,6 +61,6 @@ def _bars(
     x = [blocks.index(block) + (number - (of - 1) / 2) * width for block in diversities]
     heights = [getattr(each, quantity) for each in diversities.values()]
     chance = [getattr(each, f"{quantity}_by_chance") for each in diversities.values()]
-    axes.bar(x, heights, width, color=PALETTE[number % len(PALETTE)], label=name)
+    axes.bar(x, heights, width, color=color)
     half = width / 2
     axes.hlines(chance, [at - half for at in x], [at + half for at in x], "black", linewidth=1.5)

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from srm_keras.analysis.gates.correlation import BlockCorrelation, GateCorrelation
-from srm_keras.figures import PALETTE, save_figure
+from srm_keras.figures import (
+    group_colors,
+    legend_below,
+    line,
+    name_ticks,
+    new_figure,
+    plain,
+    save_figure,
+    wrapped_label,
+)
 
 _PANEL = 2.9  # inches, so that 256 channels have a pixel each
 _COLORS = "RdBu_r"
@@ -29,18 +38,19 @@ def plot_correlation_matrices(
         path: where the PNG goes.
     """
     shape = (len(blocks), len(correlations))
-    size = (1.4 + _PANEL * shape[1], 0.8 + (_PANEL + 0.3) * shape[0])
-    figure = Figure(size, dpi=120, layout="constrained")
-    figure.suptitle("Correlation between channel weights", fontsize=12)
+    labels = [wrapped_label(label, 0.95 * _PANEL, 10) for label in correlations]
+    heads = 0.17 * max(label.count("\n") for label in labels)
+    size = (1.4 + _PANEL * shape[1], 0.8 + heads + (_PANEL + 0.3) * shape[0])
+    figure = new_figure(*size, "Correlation between channel weights")
     panels = figure.subplots(*shape, squeeze=False)
     pictures = []
-    for column, (label, correlation) in enumerate(correlations.items()):
+    for column, (label, correlation) in enumerate(zip(labels, correlations.values(), strict=True)):
         found = {block.block: block for block in correlation.blocks.values()}
         for axes, block in zip(panels[:, column], blocks, strict=True):
             pictures.append(_matrix(axes, found[block]))
         panels[0, column].set_title(f"{label}\n{panels[0, column].get_title()}", fontsize=10)
     for axes, block in zip(panels[:, 0], blocks, strict=True):
-        axes.set_ylabel(block, fontsize=11)
+        axes.set_ylabel(wrapped_label(block, 0.9 * _PANEL, 11), fontsize=11)
     figure.colorbar(pictures[0], ax=panels, shrink=0.6, pad=0.02, label="Pearson's r")
     save_figure(figure, path)
 
@@ -59,26 +69,24 @@ def plot_correlation_by_block(
     blocks = list(
         dict.fromkeys(block.block for c in correlations.values() for block in c.blocks.values())
     )
-    figure = Figure((2.5 + 0.5 * max(len(blocks), 8), 4.2), dpi=120, layout="constrained")
-    figure.suptitle("Correlation between channel weights")
+    panel = max(4.0, 0.5 * len(blocks), 0.05 * len(blocks) * (len(correlations) + 1))
+    figure = new_figure(1.5 + panel, 4.2, "Correlation between channel weights")
     axes = figure.subplots()
     width = 0.8 / len(correlations)
-    for index, (label, correlation) in enumerate(correlations.items()):
+    colors = group_colors(len(correlations))
+    for index, correlation in enumerate(correlations.values()):
         heights = {block.block: block.mean_squared for block in correlation.blocks.values()}
         places = np.array([blocks.index(block) for block in heights])
         places = places + (index - (len(correlations) - 1) / 2) * width
-        text = f"{label} (network: {correlation.mean_squared:.3f})"
-        axes.bar(
-            places, [*heights.values()], width, color=PALETTE[index % len(PALETTE)], label=text
-        )
+        axes.bar(places, [*heights.values()], width, color=colors[index])
     chance = max(correlation.chance for correlation in correlations.values())
-    axes.axhline(chance, color="black", linestyle="--", linewidth=1, label=f"chance: {chance:.4f}")
-    axes.set_xticks(range(len(blocks)), blocks, rotation=90 if len(blocks) > 9 else 0)
+    axes.axhline(chance, color="black", linestyle="--", linewidth=1)
     axes.set(ylabel="mean squared correlation")
-    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    plain(axes, "y")
+    name_ticks(figure, [axes], blocks, panel)
+    handles = [*(Patch(color=color) for color in colors), line("black", "--", 1)]
+    networks = [f"{label} (network: {c.mean_squared:.3f})" for label, c in correlations.items()]
+    legend_below(figure, handles, [*networks, f"chance: {chance:.4f}"])
     save_figure(figure, path)
 
 

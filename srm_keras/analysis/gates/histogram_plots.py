@@ -4,16 +4,17 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from srm_keras.analysis.gates.blocks import block_name
-from srm_keras.figures import save_figure
+from srm_keras.figures import literal, new_figure, save_figure, wrapped_label
 
 _COLORS = "Blues"
-_DARKEST = (
-    0.2  # the share from which on all is as dark: spread gates stay visible beside fixed ones
-)
+_DARKEST = 0.2
+"""The largest share that is told from larger ones: spread gates stay visible beside fixed ones."""
 
 
 def plot_gate_histograms(
@@ -22,7 +23,8 @@ def plot_gate_histograms(
     """Draw the gates of several networks side by side as a PNG.
 
     A row is a block, a column an interval of the gate's value, the darkness its share of the
-    block's gates, on a scale that is the same in all pictures.
+    block's gates. The scale ends at the largest share in the picture, or at a fifth where that is
+    less, and its label says which.
 
     Args:
         histograms: for each network's label what ``gate_histograms`` returned.
@@ -30,17 +32,20 @@ def plot_gate_histograms(
         title: of the picture.
     """
     rows = max(map(len, histograms.values()))
-    size = (2.2 + 4.2 * len(histograms), 1.7 + 0.22 * rows)
-    figure = Figure(size, dpi=120, layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    labels = [wrapped_label(label, 3.8, 12) for label in histograms]
+    heads = 0.2 * max(label.count("\n") for label in labels)
+    figure = new_figure(2.2 + 4.2 * len(histograms), max(2.6, 1.7 + heads + 0.22 * rows), title)
+    largest = max(shares.max() for blocks in histograms.values() for shares in blocks.values())
     panels = figure.subplots(1, len(histograms), squeeze=False)[0]
-    for axes, (label, blocks) in zip(panels, histograms.items(), strict=True):
+    for axes, label, blocks in zip(panels, labels, histograms.values(), strict=True):
         shares = np.array(list(blocks.values()))
-        extent = (0, 1, len(blocks), 0)
-        picture = axes.imshow(shares, aspect="auto", cmap=_COLORS, norm=_norm(), extent=extent)
-        axes.set_yticks(np.arange(len(blocks)) + 0.5, [*map(block_name, blocks)], fontsize=8)
-        axes.set(xlabel="gate", title=label)
-    figure.colorbar(picture, ax=panels, label="share", extend="max", pad=0.02)
+        axes.imshow(
+            shares, aspect="auto", cmap=_COLORS, norm=_norm(largest), extent=(0, 1, len(blocks), 0)
+        )
+        _name_bands(axes, list(blocks))
+        axes.set_xlabel("gate")
+        axes.set_title(label, fontsize=12)
+    _colorbar(figure, panels, largest)
     save_figure(figure, path)
 
 
@@ -54,7 +59,8 @@ def plot_gate_training(
     """Draw the gates of one network while it was trained as a PNG.
 
     A band is a block: in it the gate's value goes up from 0 to 1; the training goes from left to
-    right; the darkness is the share of the block's gates. Each histogram fills the time since the
+    right; the darkness is the share of the block's gates, on a scale as in
+    ``plot_gate_histograms``. Each histogram fills the time since the
     one before.
 
     Args:
@@ -65,19 +71,34 @@ def plot_gate_training(
         unit: of ``positions``.
     """
     blocks = len(histograms)
-    figure = Figure((9, 1.5 + 0.45 * blocks), dpi=120, layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure = new_figure(9, max(2.4, 1.5 + 0.45 * blocks), title)
     axes = figure.subplots()
     layers = [*histograms][::-1]
     from_below = np.concatenate([histograms[layer].T for layer in layers])
     heights = np.linspace(0, blocks, len(from_below) + 1)
-    picture = axes.pcolormesh([0, *positions], heights, from_below, cmap=_COLORS, norm=_norm())
+    largest = from_below.max()
+    axes.pcolormesh([0, *positions], heights, from_below, cmap=_COLORS, norm=_norm(largest))
     axes.hlines(range(1, blocks), 0, positions[-1], color="#999999", linewidth=0.6)
-    axes.set_yticks(np.arange(blocks) + 0.5, [*map(block_name, layers)], fontsize=8)
+    _name_bands(axes, layers)
     axes.set(xlabel=unit, ylabel="gate, from 0 to 1 in every band")
-    figure.colorbar(picture, ax=axes, label="share", extend="max", fraction=0.03, pad=0.02)
+    _colorbar(figure, axes, largest, fraction=0.03)
     save_figure(figure, path)
 
 
-def _norm() -> PowerNorm:
-    return PowerNorm(0.5, vmin=0.0, vmax=_DARKEST, clip=True)
+def _name_bands(axes: Axes, layers: Sequence[str]) -> None:
+    names = [literal(block_name(layer)) for layer in layers]
+    axes.set_yticks(np.arange(len(layers)) + 0.5, names, fontsize=8)
+
+
+def _norm(largest: float) -> PowerNorm:
+    return PowerNorm(0.5, vmin=0.0, vmax=min(largest, _DARKEST), clip=True)
+
+
+def _colorbar(
+    figure: Figure, axes: Axes | np.ndarray, largest: float, fraction: float = 0.15
+) -> None:
+    """The scale of shares; its label has the largest one."""
+    picture = ScalarMappable(_norm(largest), _COLORS)
+    extend = "max" if largest > _DARKEST else "neither"
+    label = f"share of gates (up to {largest:.2g})"
+    figure.colorbar(picture, ax=axes, label=label, extend=extend, fraction=fraction, pad=0.02)

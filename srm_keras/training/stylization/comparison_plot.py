@@ -4,9 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from srm_keras.figures import PALETTE, save_figure
+from srm_keras.figures import group_colors, legend_below, line, new_figure, plain, save_figure
 
 WINDOW = 5
 """Rows over which curves are smoothed."""
@@ -24,19 +23,18 @@ def plot_comparison(
         losses: Columns of the rows.
         path: Where the PNG goes.
     """
-    figure = Figure(figsize=(6 * len(losses), 4.6), dpi=120, layout="constrained")
+    figure = new_figure(6 * len(losses), 4.6)
+    colors = group_colors(len(groups))
     panels = figure.subplots(1, len(losses), squeeze=False)[0]
     for axes, loss in zip(panels, losses, strict=True):
-        for index, (label, runs) in enumerate(groups.items()):
-            color = PALETTE[index % len(PALETTE)]
+        for color, runs in zip(colors, groups.values(), strict=True):
             steps = [row["step"] for row in runs[0]]
             curves = np.array([[row[loss] for row in rows] for rows in runs])
             axes.plot(steps, curves.T, color=color, alpha=0.3, linewidth=0.8)
-            axes.plot(steps, smoothed(curves.mean(axis=0)), color=color, linewidth=2, label=label)
+            axes.plot(steps, smoothed(curves.mean(axis=0)), color=color, linewidth=2)
         axes.set(xlabel="step", ylabel=f"{loss.replace('_', ' ')} of training", yscale="log")
-        axes.grid(color="#dddddd", linewidth=0.8, which="both")
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[-1].legend(frameon=False)
+        plain(axes, which="both")
+    legend_below(figure, [line(color) for color in colors], list(groups))
     save_figure(figure, path)
 
 
