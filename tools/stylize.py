@@ -8,8 +8,8 @@ r"""Paints images, or folders of them, with a trained stylization network.
 --stylizer is a run folder of train.stylize or a .keras file. Of a folder all JPEG, PNG and WebP
 files are painted, at any depth, to the same names below --out. What is there already is kept, so
 that a run that was killed goes on where it was. A file that cannot be read is told in one line,
-the others are painted, and the exit status is 1. Large images are painted in pieces, as
-docs/style_transfer.md says, which also has a line for the frames of a video.
+the others are painted, and the exit status is 1; so is one of more than four million pixels, with
+the --size that fits. docs/style_transfer.md says more, and how to paint the frames of a video.
 """
 
 import hashlib
@@ -27,13 +27,6 @@ IMAGES = flags.DEFINE_string("images", None, "An image or a folder of images.")
 OUT = flags.DEFINE_string("out", None, "File or folder for the result.")
 SIZE = flags.DEFINE_integer(
     "size", None, "Longest side to which larger images are reduced.", lower_bound=1
-)
-TILE = flags.DEFINE_integer(
-    "tile",
-    None,
-    "Side of the pieces that the network takes at a time; 0 for whole images. By default images "
-    "of more than 2 million pixels are cut into pieces of 1024.",
-    lower_bound=0,
 )
 STYLE = flags.DEFINE_string("style", None, "The painting, for AdaIN networks.")
 STRENGTH = flags.DEFINE_float("strength", 1.0, "Of the style, 0 to 1, for AdaIN networks.")
@@ -56,13 +49,14 @@ def _stylize() -> Counter[str]:
     from srm_keras.data.progress import with_progress
     from srm_keras.export.stylize import Options, load_stylizer, plan_work
 
-    work = plan_work(IMAGES.value, OUT.value, Options(SIZE.value, TILE.value))
+    work = plan_work(IMAGES.value, OUT.value, Options(SIZE.value))
     stylizer = load_stylizer(STYLIZER.value, _style(), STRENGTH.value)
-    stylizer.check_tile(TILE.value)
     work.begin(_settings(), OVERWRITE.value)
     counts: Counter[str] = Counter()
     for outcome in with_progress(work.paint(stylizer), len(work.jobs), "stylized", "images"):
         counts[outcome.state] += 1
+        if outcome.error and len(work.jobs) == 1:
+            raise ValueError(f"{outcome.error} ({outcome.source})")
         if outcome.error:
             print(f"{outcome.source}: {outcome.error}", file=sys.stderr, flush=True)
     print(f"painted {counts['written']:,} images to {OUT.value}", file=sys.stderr)

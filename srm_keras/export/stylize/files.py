@@ -47,11 +47,9 @@ class Options:
 
     Attributes:
         size: the longest side of larger pictures is reduced to it; None leaves them.
-        tile: as for ``Stylizer``.
     """
 
     size: int | None = None
-    tile: int | None = None
 
 
 def plan_jobs(images: str | os.PathLike, out: str | os.PathLike) -> list[Job]:
@@ -108,7 +106,7 @@ def remove_results(jobs: Sequence[Job]) -> None:
 
 def _painted(stylizer: Stylizer, source: Path, options: Options) -> Picture:
     picture = read_picture(source, options.size)
-    return Picture(stylizer(picture.pixels, options.tile), picture.alpha)
+    return Picture(stylizer(picture.pixels), picture.alpha)
 
 
 def _jobs_below(images: Path, out: Path) -> list[Job]:

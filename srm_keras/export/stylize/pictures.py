@@ -1,5 +1,7 @@
 """Picture files: upright pixels in, pixels out."""
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,12 +79,21 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
     return _reduced(Image.fromarray(pixels), size)
 
 
+def largest_size(height: int, width: int, pixels: int) -> int:
+    """Return the longest side to which a larger image is reduced to have so many at most."""
+    sizes = range(1, max(height, width) + 1)
+    return bisect_right(sizes, pixels, key=lambda n: math.prod(_reduced_sides((height, width), n)))
+
+
 def _reduced(image: Image.Image, size: int | None) -> np.ndarray:
-    longest = max(image.size)
-    if size is not None and longest > size:
-        width, height = (max(round(side * size / longest), 1) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    if size is not None and max(image.size) > size:
+        image = image.resize(_reduced_sides(image.size, size), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def _reduced_sides(sides: tuple[int, int], size: int) -> tuple[int, int]:
+    first, second = (max(round(side * size / max(sides)), 1) for side in sides)
+    return first, second
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

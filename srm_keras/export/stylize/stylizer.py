@@ -1,22 +1,18 @@
 """A trained stylization network as a function from picture to picture."""
 
-import math
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 import srm_keras.models.adain
 import srm_keras.models.stylization  # noqa: F401  for networks saved with their layers
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.foreign import first_line
-from srm_keras.export.stylize.held import SplitNetwork, split
-from srm_keras.export.stylize.part import Part, input_names
-from srm_keras.export.stylize.pictures import resized
-from srm_keras.export.stylize.reach import Reach, reach
-from srm_keras.export.stylize.tiles import check_tile, spans
+from srm_keras.export.stylize.pictures import largest_size, resized
 from srm_keras.models.functional import check_functional, twin
 from srm_keras.validation import positive_int
 
@@ -24,18 +20,15 @@ LAST = "last.keras"
 STYLE_SIZE = 512
 """Longest side of the style image of an AdaIN network; larger ones are reduced."""
 
-WHOLE_PIXELS = 2048 * 1024
-"""Images of more pixels are cut into pieces unless the caller says otherwise.
+MAX_PIXELS = 2048 * 2048
+"""The largest image that is painted, unless the caller says otherwise.
 
-An image of that size takes about 1.7 GB with a StylizationNet of 32 filters.
+A `StylizationNet` of 32 filters takes 850 bytes a pixel, so 3.6 GB for an image of that size.
 """
-
-TILE = 1024
-"""Side of the pieces where the caller names none."""
 
 
 class Stylizer:
-    """Paints pictures with a network, whole or piece by piece.
+    """Paints pictures with a network.
 
     Args:
         model: a functional model, from float RGB images (N, H, W, 3) of values 0 to 255 to the
@@ -43,8 +36,8 @@ class Stylizer:
             content, style and strength. It is not changed.
         style: uint8 (H, W, 3), the painting of an AdaIN network; None for other networks.
         strength: of the style, 0 to 1; 1 for other networks.
-        statistics_pixels: when an image is painted in pieces, statistics of the whole are taken
-            from it reduced to so many pixels at most.
+        max_pixels: the network takes memory in proportion to the pixels of an image, and larger
+            images are refused.
 
     Raises:
         ValueError: the model has other inputs or outputs, ``style`` is missing or given to a
@@ -60,105 +53,57 @@ class Stylizer:
         model: keras.Model,
         style: np.ndarray | None = None,
         strength: float = 1.0,
-        statistics_pixels: int = WHOLE_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ):
         _check_model(model)
         _check_style(model, style, strength)
         self.model = model
-        self.statistics_pixels = positive_int("statistics_pixels", statistics_pixels)
+        self.max_pixels = positive_int("max_pixels", max_pixels)
         self._constants: dict[str, np.ndarray] = {}
         if style is not None:
             style = resized(_checked(style, "style"), STYLE_SIZE)
             self._constants["style"] = style[None].astype("float32")
             self._constants["strength"] = np.array([strength], "float32")
 
-    def __call__(self, image: np.ndarray, tile: int | None = None) -> np.ndarray:
+    def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return ``image`` painted, of the same size.
 
         Args:
-            image: uint8 RGB (H, W, 3).
-            tile: side of the square pieces that the network takes at a time, margins included;
-                0 for the whole image at once; None for the whole image up to ``WHOLE_PIXELS`` and
-                pieces of ``TILE`` above that.
+            image: uint8 RGB (H, W, 3), of ``max_pixels`` at most.
 
         Returns:
             uint8 (H, W, 3), clipped and rounded.
 
         Raises:
-            ValueError: ``image`` is no such picture, the tile is too small for the network, or the
-                network cannot be run piece by piece; then ``tile=0`` helps where memory allows.
+            ValueError: ``image`` is no such picture, or the network makes another size of it.
         """
-        height, width, _ = _checked(image, "image").shape
-        if tile is None:
-            tile = TILE if height * width > WHOLE_PIXELS else 0
-        if not tile:
-            return _pixels(self._paint(self._whole, image))
-        self.check_tile(tile)
-        if max(height, width) <= tile:
-            return _pixels(self._paint(self._whole, image))
-        return self._in_tiles(image, tile)
-
-    def check_tile(self, tile: int | None) -> None:
-        """Raise ``ValueError`` if the network cannot be run in pieces of that size."""
-        if tile:
-            check_tile(tile, self.reach)
-
-    @cached_property
-    def reach(self) -> Reach:
-        """How far the network looks around a pixel, statistics of the whole image aside.
-
-        Raises:
-            ValueError: this cannot be told.
-        """
-        return reach(self._split.local)
-
-    def _in_tiles(self, image: np.ndarray, tile: int) -> np.ndarray:
-        """Take the statistics of the whole image once, then paint piece by piece with them."""
-        self._hold(image)
-        painted = np.empty_like(image)
-        for rows in spans(image.shape[0], tile, self.reach):
-            for columns in spans(image.shape[1], tile, self.reach):
-                result = self._paint(self._local, image[rows.read, columns.read])
-                painted[rows.kept, columns.kept] = _pixels(result[rows.valid, columns.valid])
-        return painted
-
-    def _hold(self, image: np.ndarray) -> None:
-        measuring = self._measuring
-        if measuring is None:
-            return
-        height, width, _ = image.shape
-        factor = min(math.sqrt(self.statistics_pixels / (height * width)), 1.0)
-        small = resized(image, max(round(max(height, width) * factor), 1))
-        self._split.hold(measuring(self._named(measuring, small)))
-
-    def _paint(self, part: Part, image: np.ndarray) -> np.ndarray:
-        """Run the network or its local part; returns float32 (H, W, 3)."""
-        painted = part(self._named(part, image))[0]
+        _check_pixels(_checked(image, "image"), self.max_pixels)
+        named = {**self._constants, self._image: image[None].astype("float32")}
+        painted = np.asarray(self._run(keras.tree.map_structure(named.get, self._names)))[0]
         if painted.shape != image.shape:
             raise ValueError(
                 "`model` must make an image of the size of its input. "
                 f"Received: {image.shape} became {painted.shape}"
             )
-        return painted
-
-    def _named(self, part: Part, image: np.ndarray) -> dict[str, np.ndarray]:
-        return {**self._constants, part.image: image[None].astype("float32")}
+        return np.rint(np.clip(painted, 0, 255)).astype("uint8")
 
     @cached_property
-    def _whole(self) -> Part:
-        return Part(twin(self.model))
+    def _names(self) -> Any:
+        return input_names(self.model)
 
     @cached_property
-    def _split(self) -> SplitNetwork:
-        return split(flatten(self.model))
+    def _image(self) -> str:
+        names = keras.tree.flatten(self._names)
+        return "content" if "content" in names else names[0]
 
     @cached_property
-    def _local(self) -> Part:
-        return Part(self._split.local)
-
-    @cached_property
-    def _measuring(self) -> Part | None:
-        return self._split.measuring and Part(self._split.measuring)
+    def _run(self) -> Callable[[Any], Any]:
+        """Inference, made ready once for images of all sizes."""
+        model = twin(self.model)
+        if keras.config.backend() == "tensorflow":
+            return _graph(model)
+        model.compile(jit_compile=keras.config.backend() == "jax")
+        return model.predict_on_batch
 
 
 def load_stylizer(
@@ -203,6 +148,23 @@ def network_file(path: str | os.PathLike) -> Path:
     return file
 
 
+def input_names(model: keras.Model) -> Any:
+    """The names of the input layers, in the structure of ``model.input``."""
+    inputs = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
+    names = {id(layer.output): layer.name for layer in inputs}
+    return keras.tree.map_structure(lambda x: names[id(x)], model.input)
+
+
+def _graph(model: keras.Model) -> Callable[[Any], Any]:
+    """One graph for all sizes: `predict_on_batch` would trace a new one for each."""
+    import tensorflow as tf
+
+    signature = keras.tree.map_structure(
+        lambda x: tf.TensorSpec(x.shape, x.dtype, name=x.name), model.input
+    )
+    return tf.function(lambda x: model(x, training=False), input_signature=[signature])
+
+
 def _check_model(model: keras.Model) -> None:
     check_functional(model)
     names = keras.tree.flatten(input_names(model))
@@ -237,5 +199,12 @@ def _checked(image: np.ndarray, name: str) -> np.ndarray:
     return image
 
 
-def _pixels(image: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(image, 0, 255)).astype("uint8")
+def _check_pixels(image: np.ndarray, limit: int) -> None:
+    height, width, _ = image.shape
+    if height * width <= limit:
+        return
+    size = largest_size(height, width, limit)
+    raise ValueError(
+        f"`image` must have at most {limit:,} pixels; with the longest side reduced to {size} "
+        f"(--size={size}) it fits. Received: {width}×{height}, {height * width:,} pixels"
+    )

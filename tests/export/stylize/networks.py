@@ -56,7 +56,7 @@ class Inverter:
     def __init__(self):
         self.painted = 0
 
-    def __call__(self, image, tile=None):
+    def __call__(self, image):
         if len(image) < 4:
             raise RuntimeError("too small\nfor this network")
         self.painted += 1

@@ -1,25 +1,16 @@
-"""Painting whole and in pieces, against the network called by hand."""
+"""Painting, against the network called by hand."""
 
-import functools
+import re
 
 import keras
 import numpy as np
 import pytest
 
+from srm_keras.export.stylize.pictures import resized
 from srm_keras.export.stylize.stylizer import Stylizer, load_stylizer
 from srm_keras.models.adain import AdaINStylizer
-from srm_keras.models.stylization import StylizationNet
-from tests.export.stylize.networks import noise, one_convolution, small_net, visible
-from tests.support.encoded_images import pixels
+from tests.export.stylize.networks import noise, one_convolution, small_net
 from tests.support.weights import randomize
-
-KINDS = ("batch", "instance", "srm")
-
-
-@pytest.fixture(scope="module")
-def stylizers():
-    """``stylizers(kind)``: one for all tests, for its graph is made once."""
-    return functools.cache(lambda kind: Stylizer(small_net(kind)))
 
 
 def by_hand(model, image, **others):
@@ -37,60 +28,34 @@ def assert_same_grey_levels(painted, expected):
     assert clipped.std() > 10  # a picture, neither black nor white
 
 
-@pytest.mark.parametrize("size", [(61, 70), (64, 64), (5, 40)])
-def test_a_small_image_is_painted_whole(size, stylizers):
+@pytest.mark.parametrize("kind", ["batch", "instance", "srm"])
+def test_images_of_all_sizes_become_what_the_network_makes_of_them(kind):
+    stylizer = Stylizer(small_net(kind))
+    for size in ((61, 70), (64, 64), (5, 40)):
+        image = noise(*size)
+        assert_same_grey_levels(stylizer(image), by_hand(stylizer.model, image))
+
+
+@pytest.mark.parametrize("size", [(61, 70), (70, 61), (40, 107), (20, 213), (1, 4400)])
+def test_an_image_above_the_limit_is_refused_with_the_size_that_fits(size):
+    stylizer = Stylizer(one_convolution(), max_pixels=4200)
     image = noise(*size)
-    assert_same_grey_levels(stylizers("srm")(image), by_hand(stylizers("srm").model, image))
+    with pytest.raises(ValueError, match=r"at most 4,200 pixels") as error:
+        stylizer(image)
+    message = str(error.value)
+    assert "\n" not in message
+    assert f"Received: {size[1]}×{size[0]}, {size[0] * size[1]:,} pixels" in message
+    fits = int(re.search(r"--size=(\d+)\)", message)[1])
+    assert stylizer(resized(image, fits)).size <= 3 * 4200
+    with pytest.raises(ValueError, match=r"at most 4,200 pixels"):
+        stylizer(resized(image, fits + 1))
 
 
-# Sizes that are no multiples of 4, of the tile, or of anything.
-@pytest.mark.parametrize("size", [(67, 82), (64, 49), (20, 101)])
-@pytest.mark.parametrize("kind", KINDS)
-def test_pieces_make_the_picture_that_the_whole_makes(size, kind, stylizers):
-    image = noise(*size)
-    assert_same_grey_levels(stylizers(kind)(image, 33), by_hand(stylizers(kind).model, image))
-
-
-def test_pieces_of_the_whole_network_make_the_picture_that_the_whole_makes():
-    """The smallest network of its kind, whose reach is 28 pixels."""
-    model = visible(StylizationNet("batch", "srm", filters=4, blocks=1))
-    image = noise(40, 97)
-    assert_same_grey_levels(Stylizer(model)(image, tile=68), by_hand(model, image))
-
-
-def test_pieces_with_statistics_of_their_own_would_not(stylizers):
-    stylizer = stylizers("instance")
-    image = noise(67, 82)
-    image[:40] //= 8
-    expected = by_hand(stylizer.model, image).clip(0, 255)
-    piece = stylizer(np.ascontiguousarray(image[:32, :32]), tile=0)
-    assert np.abs(piece[:16, :16] - expected[:16, :16]).mean() > 5
-    assert_same_grey_levels(stylizer(image, tile=32), expected)
-
-
-def test_statistics_of_a_reduced_image_are_near_those_of_the_whole():
-    model = small_net("instance")
-    image = pixels(61, 70)
-    expected = by_hand(model, image).clip(0, 255)
-    painted = Stylizer(model, statistics_pixels=61 * 70 // 4)(image, tile=32)
-    assert 0 < np.abs(painted - expected).mean() < 5
-
-
-def test_large_images_are_cut_into_pieces_by_themselves(monkeypatch, stylizers):
-    monkeypatch.setattr("srm_keras.export.stylize.stylizer.WHOLE_PIXELS", 48 * 48)
-    monkeypatch.setattr("srm_keras.export.stylize.stylizer.TILE", 32)
-    sizes = []
-    stylizer = stylizers("batch")
-    paint = stylizer._paint
-    monkeypatch.setattr(stylizer, "_paint", lambda p, x: sizes.append(x.shape[:2]) or paint(p, x))
-    stylizer(noise(48, 48))
-    assert sizes.pop() == (48, 48)
-    stylizer(noise(48, 49))
-    assert len(sizes) > 1
-    assert max(max(size) for size in sizes) == 32
-    sizes.clear()
-    stylizer(noise(48, 49), tile=0)
-    assert sizes == [(48, 49)]
+def test_an_image_of_as_many_pixels_as_the_limit_is_painted():
+    model, image = one_convolution(), noise(60, 70)
+    assert_same_grey_levels(Stylizer(model, max_pixels=4200)(image), by_hand(model, image))
+    with pytest.raises(ValueError, match="`max_pixels` must be"):
+        Stylizer(model, max_pixels=0)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +75,7 @@ def test_an_adain_network_paints_with_the_style_and_strength_it_is_given(adain):
     last.set_weights([kernel * scale, bias * scale + 128 - expected.mean() * scale])
     expected = by_hand(adain, image, **others)
     stylizer = Stylizer(adain, style, 0.6)
-    for tile in (0, 40):
-        assert_same_grey_levels(stylizer(image, tile), expected)
+    assert_same_grey_levels(stylizer(image), expected)
     others["strength"] *= 0
     assert np.abs(by_hand(adain, image, **others) - expected).max() > 5
 
@@ -157,11 +121,3 @@ def test_styles_where_they_do_not_belong_are_refused(adain):
 def test_other_arrays_are_refused(image):
     with pytest.raises(ValueError, match="uint8 RGB"):
         Stylizer(one_convolution())(image)
-
-
-def test_a_tile_that_cannot_be_is_refused_before_any_work(stylizers):
-    stylizers("batch").check_tile(None)
-    with pytest.raises(ValueError, match="0 or at least 10"):
-        stylizers("batch").check_tile(9)
-    with pytest.raises(ValueError, match="a gate for each pixel"):
-        stylizers("cbam").check_tile(128)
