@@ -18,6 +18,7 @@ ALLOWED = {
     "export": {"layers", "models", "data"},
     "training": {"layers", "models", "data", "analysis", "interop"},
     "interop": {"layers", "models", "data"},
+    "recipes": {"training"},
 }
 SHARED = {"figures", "files", "html", "resumed", "tables", "validation", "version"}
 

@@ -26,7 +26,9 @@ modules, and with instance norm; it writes benchmark_stylizers.json and benchmar
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import flags, logging
+
+from tools.command_line import start, stop
 
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for the JSON and Markdown files.")
 ROUNDS = flags.DEFINE_integer(
@@ -116,12 +118,9 @@ def main(argv: Sequence[str]) -> None:
     """Run the benchmark that the first argument names."""
     if len(argv) != 2 or argv[1] not in BENCHMARKS:
         known, given = ", ".join(BENCHMARKS), " ".join(argv[1:]) or "none"
-        sys.exit(f"error: the one argument before the flags must be of: {known}. Received: {given}")
-    try:
-        BENCHMARKS[argv[1]]()
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+        stop(f"The one argument before the flags must be of: {known}. Received: {given}")
+    BENCHMARKS[argv[1]]()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -3,10 +3,11 @@
 python -m tools.compare RUN [RUN ...] --out=FOLDER
 """
 
-import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
+
+from tools.command_line import start
 
 OUT = flags.DEFINE_string("out", "runs/compare", "Folder for compare.png, compare.csv and more.")
 
@@ -15,14 +16,11 @@ def main(argv: Sequence[str]) -> None:
     """Writes the comparison and prints its table."""
     from srm_keras.training import compare_runs
 
-    try:
-        table = compare_runs(argv[1:], OUT.value)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    table = compare_runs(argv[1:], OUT.value)
     for row in table:
         print("  ".join(f"{name}={value}" for name, value in row.items()))
     print(f"Wrote compare.png, runs.csv, compare.csv and compare.json to {OUT.value}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -14,9 +14,9 @@ formulas of its section 3.3 beside what is counted. docs/complexity.md says what
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 MODEL = flags.DEFINE_string(
     "model", None, "A name that srm_keras.models.build knows, or a path to a .keras file."
@@ -46,11 +46,8 @@ JSON = flags.DEFINE_string("json", None, "File for all numbers (every level, wit
 
 def main(argv: Sequence[str]) -> None:
     """Count a network, or those of the paper, as the flags say."""
-    try:
-        _check(argv)
-        _paper() if PAPER.value else _formulas() if FORMULAS.value else _model()
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    _check(argv)
+    _paper() if PAPER.value else _formulas() if FORMULAS.value else _model()
 
 
 def _check(argv: Sequence[str]) -> None:
@@ -132,4 +129,4 @@ def _write(rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

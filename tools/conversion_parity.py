@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 OUT = flags.DEFINE_string("out", None, "Folder for conversion.csv and conversion.md.")
 DEPTHS = flags.DEFINE_list("depths", ["18", "50", "101"], "Of: 18, 34, 50, 101, 152.")
@@ -39,10 +39,7 @@ Command: `python -m tools.conversion_parity --out=docs/results`. {versions}, CPU
 
 def main(argv: Sequence[str]) -> None:
     """Compare the networks that the flags name."""
-    try:
-        failed = _compare(argv)
-    except (ValueError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    failed = _compare(argv)
     if failed:
         sys.exit(f"error: {failed} networks are out of the bound; conversion.csv says which.")
 
@@ -172,4 +169,4 @@ def _write(folder: Path, rows: Sequence[dict]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -12,12 +12,11 @@ writes OUT.card.json and OUT.card.md: source and SHA-256, architecture, paramete
 the preprocessing that the weights were trained with. docs/weights.md says which weights fit.
 """
 
-import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags, require
+from tools.command_line import check_flags, require, start, stop
 
 WEIGHTS = flags.DEFINE_string(
     "weights",
@@ -45,11 +44,11 @@ LAYOUT = flags.DEFINE_enum(
 
 def main(argv: Sequence[str]) -> None:
     """Convert as the flags say."""
+    _check(argv)
     try:
-        _check(argv)
         card = _convert()
     except Exception as error:  # Keras raises bare exceptions where a download fails.
-        sys.exit(f"error: {_one_line(error)}")
+        return stop(error)
     network = card["network"]
     print(
         f"Wrote {OUT.value}: {network['name']}, {network['trainable_parameters']:,} trainable "
@@ -75,9 +74,5 @@ def _convert():
     return convert(WEIGHTS.value, MODEL.value, OUT.value, CLASSES.value)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -2,19 +2,18 @@ r"""From nothing to a TFLite file: trains an SRM network on images that the pack
 
     python -m tools.demo
 
-Trains after train/recipes/texture_shapes.py, evaluates on all its test splits, folds the batch
+Trains by the recipe texture_shapes, evaluates on all its test splits, folds the batch
 norm, exports a SavedModel and a TFLite file, checks that they compute what the Keras model
 computes, and writes --workdir/report.html. An earlier demo there is replaced.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start, stop
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Folder that the demo is written to.")
 
@@ -86,16 +85,16 @@ def _predictions(run, samples) -> list:
 def main(argv: Sequence[str]) -> None:
     """Run the demo; what goes wrong ends in one line on stderr."""
     from srm_keras.export import ExportError
-    from train.recipes.texture_shapes import get_config
+    from srm_keras.recipes.texture_shapes import get_config
 
     recipe = get_config()
     recipe.recalibration = "srm"
+    check_flags(argv)
     try:
-        check_flags(argv)
         demo(recipe, Path(WORKDIR.value))
-    except (ValueError, FloatingPointError, ExportError) as error:
-        sys.exit(f"error: {error}")
+    except ExportError as error:
+        stop(error)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

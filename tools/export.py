@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify or train.stylize.")
 OUT = flags.DEFINE_string("out", None, "Folder for the files. By default RUN/export.")
@@ -70,10 +70,7 @@ MIN_SNR_DB = flags.DEFINE_float(
 
 def main(argv: Sequence[str]) -> None:
     """Export the run that the flags name."""
-    try:
-        failures = _export(argv)
-    except (ValueError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    failures = _export(argv)
     if failures:
         for message in failures.values():
             print(f"error: {message}", file=sys.stderr)
@@ -138,4 +135,4 @@ def _stylizer() -> tuple:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

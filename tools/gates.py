@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
@@ -44,13 +44,6 @@ FILES = (
 
 def main(argv: Sequence[str]) -> None:
     """Analyse the runs that the flags name."""
-    try:
-        _analyse(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-def _analyse(argv: Sequence[str]) -> None:
     check_flags(argv, RUNS, OUT)
     from srm_keras.files import writable_file
     from tools.analysed_runs import analysed_runs, drawn_blocks
@@ -212,4 +205,4 @@ def _print(statistics, correlations) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -11,13 +11,12 @@ over their evaluation split, or are the files and folders that are named. Writes
     grad_cam.npz   the maps of each run, float32 (images, h, w) in [0, 1], by the run's name
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import require
+from tools.command_line import require, start
 
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
@@ -36,10 +35,7 @@ CLASS = flags.DEFINE_enum(
 
 def main(argv: Sequence[str]) -> None:
     """Explain the runs that the flags name."""
-    try:
-        _explain(argv[1:])
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    _explain(argv[1:])
 
 
 def _explain(paths: Sequence[str]) -> None:
@@ -135,4 +131,4 @@ def _summary(label: str, network, labels) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 BOUND = 1e-5
 
@@ -27,10 +27,7 @@ MODULE = flags.DEFINE_string("module", "srm", "Name of a module, such as srm or 
 
 def main(argv: Sequence[str]) -> None:
     """Make the table that the flags ask for."""
-    try:
-        changed = _table(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    changed = _table(argv)
     if changed:
         sys.exit(f"error: the outputs of {', '.join(changed)} are not what they were.")
 
@@ -58,4 +55,4 @@ def _table(argv: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

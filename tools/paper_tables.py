@@ -16,9 +16,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUNS = flags.DEFINE_list("runs", [], "Folders of runs and of cross-validations, or patterns.")
 FIGURES = flags.DEFINE_list("figures", [], "Folders with results of the analysis tools.")
@@ -30,13 +30,6 @@ PICTURES = "pictures"
 
 def main(argv: Sequence[str]) -> None:
     """Write the report that the flags ask for."""
-    try:
-        _report(argv)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-
-
-def _report(argv: Sequence[str]) -> None:
     check_flags(argv, OUT)
     from srm_keras.analysis.paper_tables.report import paper_report
     from srm_keras.files import writable_file
@@ -81,4 +74,4 @@ def _write(out: Path, sections: Sequence) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -14,9 +14,9 @@ output. docs/export.md says what is needed for which runtime.
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 OUT = flags.DEFINE_string("out", None, "Folder for parity.json, parity.csv and parity.md.")
 QUICK = flags.DEFINE_bool("quick", False, "One small network, without and with SRM.")
@@ -29,10 +29,7 @@ SAMPLES = flags.DEFINE_integer("samples", 32, "Number of images.", lower_bound=1
 
 def main(argv: Sequence[str]) -> None:
     """Compute the matrix that the flags ask for."""
-    try:
-        failed = _matrix(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    failed = _matrix(argv)
     if failed:
         sys.exit(f"error: {failed} cells failed; parity.md says why.")
 
@@ -79,4 +76,4 @@ def _print(done: int, total: int, cell: dict) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

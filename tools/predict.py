@@ -12,9 +12,9 @@ in one line, the others are classified, and the exit status is 1.
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import require
+from tools.command_line import require, start
 
 MODEL = flags.DEFINE_string("model", None, "The network; see above.")
 TOP = flags.DEFINE_integer("top", 5, "How many classes to tell for each image.", lower_bound=1)
@@ -30,10 +30,7 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_b
 
 def main(argv: Sequence[str]) -> None:
     """Classify the images that the arguments name."""
-    try:
-        broken = _predict(argv[1:])
-    except (ValueError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    broken = _predict(argv[1:])
     if broken:
         sys.exit(f"error: {broken} {'image' if broken == 1 else 'images'} could not be read")
 
@@ -87,4 +84,4 @@ def _tell(prediction) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -11,12 +11,11 @@ that does not trust it, says what it is, and exits non-zero if it is damaged or 
 be. docs/fine_tuning.md says more.
 """
 
-import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify.")
 OUT = flags.DEFINE_string("out", None, "The preset: a folder, or a .zip file.")
@@ -30,11 +29,8 @@ CHECK = flags.DEFINE_string("check", None, "Preset to check: folder, .zip file o
 
 def main(argv: Sequence[str]) -> None:
     """Save or check, as the flags say."""
-    try:
-        _check_flags(argv)
-        preset = _checked() if CHECK.value else _saved()
-    except (ValueError, ImportError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+    _check_flags(argv)
+    preset = _checked() if CHECK.value else _saved()
     print(
         f"{preset.card['name']}: {preset.model.count_params():,} parameters, "
         f"{len(preset.classes)} classes, sha256 {preset.sha256}"
@@ -65,4 +61,4 @@ def _saved():
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -16,9 +16,9 @@ after each stage. A command that was interrupted goes on where it was. docs/prun
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, networks with gates.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
@@ -40,13 +40,6 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images at a time.", lower_
 
 def main(argv: Sequence[str]) -> None:
     """Prune the runs that the flags name."""
-    try:
-        _prune(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-def _prune(argv: Sequence[str]) -> None:
     check_flags(argv, RUNS, OUT)
     from tools.analysed_runs import analysed_runs
     from tools.pruning_study import Batches, PruningStudy, areas_table
@@ -99,4 +92,4 @@ def _stages(label: str, model) -> list[str]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -9,13 +9,12 @@ Writes quantization.json, quantization.csv and quantization.md to --out after ea
 that was interrupted goes on where it was; files that failed are tried again.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
@@ -33,13 +32,6 @@ REPRESENTATIVE = flags.DEFINE_list(
 
 def main(argv: Sequence[str]) -> None:
     """Study the runs that the flags name."""
-    try:
-        _study(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-def _study(argv: Sequence[str]) -> None:
     check_flags(argv, RUNS, OUT, REPRESENTATIVE)
     from srm_keras.export.quantization.report import row_text
     from srm_keras.export.quantization.rows import Rows
@@ -101,4 +93,4 @@ def _images(run, representative: int):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -75,7 +75,7 @@ def paper_recipes() -> dict[str, dict[str, Any]]:
     """The recipe of the paper for each of its data sets, by dotted path."""
     return {
         name: run_folder.flatten(
-            resolve(importlib.import_module(f"train.recipes.{name}").get_config()).to_dict()
+            resolve(importlib.import_module(f"srm_keras.recipes.{name}").get_config()).to_dict()
         )
         for name in PAPER_RECIPES
     }

@@ -7,12 +7,11 @@ GET /v1/models/NAME with 200 as soon as it is ready. Ctrl+C stops it. docs/servi
 requests.
 """
 
-import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start, stop
 
 SAVED_MODEL = flags.DEFINE_string("saved_model", None, "Folder of the SavedModel.")
 NAME = flags.DEFINE_string("name", "model", "Name of the model in the address.")
@@ -28,10 +27,8 @@ def main(argv: Sequence[str]) -> None:
 
         serve(SAVED_MODEL.value, NAME.value, HOST.value, PORT.value)
     except ModuleNotFoundError as error:
-        sys.exit(f'error: {error.name} is missing: pip install "srm-keras[serving]"')
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+        stop(f'{error.name} is missing: pip install "srm-keras[serving]"')
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -19,9 +19,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 SAVED_MODELS = flags.DEFINE_multi_string("saved_model", [], "Folder of a SavedModel; repeatable.")
 OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for serving.json and serving.md.")
@@ -33,11 +33,8 @@ START_SECONDS = 120
 
 def main(argv: Sequence[str]) -> None:
     """Serve and time the SavedModels that the flags name."""
-    try:
-        check_flags(argv, SAVED_MODELS)
-        _benchmark()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    check_flags(argv, SAVED_MODELS)
+    _benchmark()
 
 
 def _benchmark() -> None:
@@ -93,4 +90,4 @@ def _wait_until_ready(process: subprocess.Popen, port: int) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 STYLIZER = flags.DEFINE_string("stylizer", None, "The network; see above.")
 IMAGES = flags.DEFINE_string("images", None, "An image or a folder of images.")
@@ -35,11 +35,8 @@ OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete earlier results and be
 
 def main(argv: Sequence[str]) -> None:
     """Paint what the flags name."""
-    try:
-        check_flags(argv, STYLIZER, IMAGES, OUT)
-        counts = _stylize()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    check_flags(argv, STYLIZER, IMAGES, OUT)
+    counts = _stylize()
     if counts["failed"]:
         sys.exit(f"error: {counts['failed']} of {counts.total()} images could not be painted")
 
@@ -98,4 +95,4 @@ def _digest(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

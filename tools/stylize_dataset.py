@@ -19,9 +19,9 @@ docs/stylized_data.md says more.
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 STYLIZER = flags.DEFINE_string(
     "stylizer", None, "Run folder of train.stylize with method adain, or a .keras file."
@@ -50,8 +50,6 @@ def main(argv: Sequence[str]) -> None:
     """Stylize the data set that the flags name."""
     try:
         report = _stylize(argv)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the same command goes on.")
     print(f"Stylized {report.stylized:,} images; {report.found:,} were there. See {OUT.value}")
@@ -122,4 +120,4 @@ def _told(report) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

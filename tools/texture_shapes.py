@@ -3,13 +3,12 @@
 python -m tools.texture_shapes --out=runs/texture_shapes
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 OUT = flags.DEFINE_string("out", "runs/texture_shapes", "Folder for one <split>.png a split.")
 SEED = flags.DEFINE_integer("seed", 0, "The data set's seed.")
@@ -28,17 +27,14 @@ def main(argv: Sequence[str]) -> None:
     from srm_keras.data import texture_shapes
 
     options = {"seed": SEED.value, "size": SIZE.value, "cue_correlation": CUE_CORRELATION.value}
-    try:
-        check_flags(argv)
-        paths = texture_shapes.write_contact_sheets(Path(OUT.value), **options)
-        print("Wrote " + ", ".join(map(str, paths)))
-        if TFDS_DIR.value is not None:
-            from srm_keras.data.texture_shapes.builder import prepare
+    check_flags(argv)
+    paths = texture_shapes.write_contact_sheets(Path(OUT.value), **options)
+    print("Wrote " + ", ".join(map(str, paths)))
+    if TFDS_DIR.value is not None:
+        from srm_keras.data.texture_shapes.builder import prepare
 
-            print(f"Prepared {prepare(TFDS_DIR.value, label=TFDS_LABEL.value, **options)}")
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        print(f"Prepared {prepare(TFDS_DIR.value, label=TFDS_LABEL.value, **options)}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

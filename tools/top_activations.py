@@ -18,9 +18,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start
 
 RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
@@ -38,13 +38,6 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images at a time.", lower_
 
 def main(argv: Sequence[str]) -> None:
     """Analyse the runs that the flags name."""
-    try:
-        _analyse(argv)
-    except ValueError as error:
-        sys.exit(f"error: {error}")
-
-
-def _analyse(argv: Sequence[str]) -> None:
     check_flags(argv, RUNS, OUT)
     from srm_keras.analysis.activations.diversity_plot import plot_diversity
     from srm_keras.files import writable_file
@@ -142,4 +135,4 @@ def _table(found) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

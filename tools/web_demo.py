@@ -15,13 +15,12 @@ docs/web_demo/stylizer/.
 """
 
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from tools.command_line import check_flags
+from tools.command_line import check_flags, start, stop
 
 RUN = flags.DEFINE_string("run", None, "Run folder of train.classify or train.stylize.")
 OUT = flags.DEFINE_string(
@@ -55,13 +54,14 @@ IMAGES = (".jpg", ".jpeg", ".png")
 
 def main(argv: Sequence[str]) -> None:
     """Export the run that the flags name and copy it to the page."""
+
     from srm_keras.export import ExportError
     from srm_keras.export.web.browser import BrowserError
 
     try:
         _export(argv)
-    except (ValueError, ExportError, BrowserError) as error:
-        sys.exit(f"error: {error}")
+    except (ExportError, BrowserError) as error:
+        stop(error)
 
 
 def _export(argv: Sequence[str]) -> None:
@@ -145,4 +145,4 @@ def _comparison(run) -> Callable[[Path], None]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

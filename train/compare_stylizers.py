@@ -1,6 +1,6 @@
 r"""Trains style transfer networks that differ in normalization and modules, and compares them.
 
-    python -m train.compare_stylizers --config=train/recipes/style_transfer.py \
+    python -m train.compare_stylizers --config=style_transfer \
         --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
         --variants=bn,in,bn+se,bn+srm,bn+eca --seeds=0,1,2 --workdir=runs/painting
 
@@ -9,10 +9,9 @@ parameters, which works at any size of image. The same command goes on where an 
 stopped. docs/style_transfer.md describes what it writes to --workdir.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
 from train import command_line
 
@@ -24,21 +23,15 @@ VARIANTS = flags.DEFINE_list(
 SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Runs the comparison, and prints its table."""
     from srm_keras.training.stylization import compare_stylizers
 
     workdir = command_line.WORKDIR.value
-    with command_line.one_line_errors():
-        compare_stylizers(
-            command_line.CONFIG.value,
-            workdir,
-            VARIANTS.value,
-            [command_line.seed(text) for text in SEEDS.value],
-            MODULES,
-        )
+    seeds = [command_line.seed(text) for text in SEEDS.value]
+    compare_stylizers(command_line.recipe(), workdir, VARIANTS.value, seeds, MODULES)
     print((Path(workdir) / "summary.md").read_text())
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command_line.parse_flags)
+    command_line.start(main, "srm_keras.training.stylization.recipe")

@@ -1,11 +1,11 @@
 r"""Compares recalibration modules by cross-validation: folds × modules × seeds in one command.
 
-    python -m train.cross_validate --config=train/recipes/texture_shapes.py \
+    python -m train.cross_validate --config=texture_shapes \
         --config.data.fold_by=group --recalibrations=none,se,ge,eca,cbam,srm --folds=5 \
         --seeds=0,1,2 --workdir=runs/texture_shapes_folds
 
 A recipe file with a mapping RECALIBRATIONS names variants of modules, which are then compared where
---recalibrations says nothing else (train/recipes/ablations.py).
+--recalibrations says nothing else (srm_keras/recipes/ablations.py).
 
 The same command goes on where an earlier one was stopped. docs/training.md describes the tables
 that it writes to --workdir.
@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
-from ml_collections import config_flags
+from absl import flags
 
 from train import command_line
 
@@ -33,18 +32,17 @@ FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds.", lower_bound=2)
 SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Runs the cross-validation, and prints its tables."""
     from srm_keras.training import cross_validate
 
-    with command_line.one_line_errors():
-        cross_validate(
-            command_line.CONFIG.value,
-            command_line.WORKDIR.value,
-            _specs(RECALIBRATIONS.value),
-            FOLDS.value,
-            [command_line.seed(text) for text in SEEDS.value],
-        )
+    cross_validate(
+        command_line.recipe(),
+        command_line.WORKDIR.value,
+        _specs(RECALIBRATIONS.value),
+        FOLDS.value,
+        [command_line.seed(text) for text in SEEDS.value],
+    )
     print((Path(command_line.WORKDIR.value) / "summary.md").read_text())
 
 
@@ -64,9 +62,8 @@ def _specs(names: Sequence[str] | None) -> dict[str, Any]:
 
 def _variants() -> dict[str, Any]:
     """The mapping RECALIBRATIONS of the recipe file; empty where it has none."""
-    file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
-    return runpy.run_path(file).get("RECALIBRATIONS", {})
+    return runpy.run_path(command_line.recipe_file()).get("RECALIBRATIONS", {})
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command_line.parse_flags)
+    command_line.start(main, "srm_keras.training.recipe")

@@ -3,6 +3,7 @@
 from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.curves import plot_run, plot_runs, read_metrics
+from srm_keras.training.fields import with_steps
 from srm_keras.training.gate_histograms import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
 from srm_keras.training.loop import train
@@ -34,4 +35,5 @@ __all__ = [
     "train",
     "training_examples",
     "validation_examples",
+    "with_steps",
 ]

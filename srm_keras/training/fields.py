@@ -5,14 +5,15 @@ against it by `checked`, and described by docs/training.md and docs/style_transf
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml_collections import config_dict
 
 from srm_keras.training import accepted
-from srm_keras.validation import nearest
+from srm_keras.validation import nearest, positive_int
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ RUN_FIELDS: dict[str, Field] = {
 }
 """What every kind of training takes."""
 
+IN_UPDATES = (
+    *("steps", "eval_every", "checkpoint_every", "steps_per_execution"),
+    *("learning_rate.milestones", "learning_rate.warmup_steps"),
+)
+"""Those that count in optimizer updates."""
+
 
 def defaults(fields: Fields) -> config_dict.ConfigDict:
     """Returns a recipe with every field at its default."""
@@ -99,12 +106,59 @@ def checked(recipe: config_dict.ConfigDict, fields: Fields) -> config_dict.Confi
     for path, value in _flatten(recipe.to_dict(), fields):
         if path not in fields:
             raise ValueError(_unknown_field(path, fields))
-        if not fields[path].accepts(value):
-            raise ValueError(
-                f"`{path}` must be {fields[path].expected}. Received: {path}={value!r}"
-            )
+        _check(path, value, fields)
         _assign(resolved, path, value)
     return resolved
+
+
+def with_steps(
+    recipe: config_dict.ConfigDict, steps: int, keep: Collection[str] = ()
+) -> config_dict.ConfigDict:
+    """Returns the recipe with `steps` updates, and with all that counts in updates moved along.
+
+    Milestones and warm-up keep their place on the way (milestones that fall together, or on the
+    end, count once or not at all). There are as many evaluations as before or, where that does not
+    divide `steps`, the next smaller number that does.
+
+    Args:
+        recipe: A recipe of any kind of training.
+        steps: The new number of updates.
+        keep: Fields, by dotted path, that stay as they are.
+
+    Raises:
+        ValueError: If `steps` is no positive integer or no multiple of `steps_per_execution`, or a
+            field that counts in updates is wrong.
+    """
+    positive_int("steps", steps)
+    given = dict(_flatten(recipe.to_dict(), RUN_FIELDS))
+    before = {path: given.get(path, RUN_FIELDS[path].default) for path in IN_UPDATES}
+    for path, value in before.items():
+        _check(path, value, RUN_FIELDS)
+    stride = before["steps_per_execution"]
+    if steps % stride:
+        raise ValueError(
+            f"`steps` must be a multiple of steps_per_execution={stride}. Received: steps={steps}"
+        )
+
+    def at(step: int, unit: int = 1) -> int:
+        return max(1, round(step * steps / (before["steps"] * unit))) * unit if step else 0
+
+    units = steps // stride
+    most = min(max(1, before["steps"] // before["eval_every"]), units)
+    milestones = (at(step) for step in before["learning_rate.milestones"])
+    after = {
+        "steps": steps,
+        "eval_every": steps // max(n for n in range(1, most + 1) if units % n == 0),
+        "checkpoint_every": at(before["checkpoint_every"], stride),
+        "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
+        "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
+    }
+    moved = copy.deepcopy(recipe)
+    with moved.unlocked(), moved.ignore_type():
+        for path, value in after.items():
+            if path not in keep and value != before[path]:
+                _assign(moved, path, value)
+    return moved
 
 
 def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
@@ -153,6 +207,11 @@ def _flatten(values: Mapping, fields: Fields, prefix: str = "") -> list[tuple[st
         else:
             leaves.append((path, value))
     return leaves
+
+
+def _check(path: str, value: Any, fields: Fields) -> None:
+    if not fields[path].accepts(value):
+        raise ValueError(f"`{path}` must be {fields[path].expected}. Received: {path}={value!r}")
 
 
 def _assign(recipe: config_dict.ConfigDict, path: str, value: Any) -> None:

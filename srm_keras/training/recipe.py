@@ -82,7 +82,7 @@ def default_recipe() -> config_dict.ConfigDict:
 
 
 def is_smoke(form: str) -> bool:
-    """Whether a recipe's `get_config(form)` was asked for its small form, `FILE:smoke`.
+    """Whether a recipe's `get_config(form)` was asked for its small form, `NAME:smoke`.
 
     Raises:
         ValueError: If `form` is neither `""` nor `"smoke"`.

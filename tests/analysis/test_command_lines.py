@@ -59,7 +59,7 @@ def test_ablations_from_the_recipe_to_the_papers_tables(tmp_path):
     """Two variants of the recipe's own, trained by its smoke form, beside tables 6 and 7."""
     trained = run(
         "train.cross_validate",
-        "--config=train/recipes/ablations.py:smoke",
+        "--config=ablations:smoke",
         "--recalibrations=none,avg,mlp",
         "--folds=2",
         f"--workdir={tmp_path / 'folds'}",
@@ -117,7 +117,7 @@ def test_benchmark_layers(tmp_path):
         ),
         pytest.param(
             [
-                *("train.cross_validate", "--config=train/recipes/ablations.py:smoke"),
+                *("train.cross_validate", "--config=ablations:smoke"),
                 *("--recalibrations=none,avgg", "--workdir=/dev/null/x"),
             ],
             "`recalibrations` must be one of",

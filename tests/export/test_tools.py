@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 DEMO = """
 import pathlib, sys
 from tools.demo import demo
-from train.recipes.texture_shapes import get_config
+from srm_keras.recipes.texture_shapes import get_config
 recipe = get_config("smoke")
 recipe.recalibration = "srm"
 demo(recipe, pathlib.Path(sys.argv[1]))

@@ -3,8 +3,8 @@
 from typing import Any
 
 from srm_keras.analysis.paper_tables.runs import TrainedRun
+from srm_keras.recipes import cifar10
 from srm_keras.training.run_folder import flatten
-from train.recipes import cifar10
 
 
 def trained_run(

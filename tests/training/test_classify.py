@@ -1,4 +1,4 @@
-"""The command line, in processes of its own."""
+"""The command line, and signals to a process of its own."""
 
 import re
 import signal
@@ -8,37 +8,90 @@ import time
 from pathlib import Path
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from srm_keras.training import load_run, read_metrics
+from srm_keras.training.recipe import FIELDS
+from train import command_line
 
 ROOT = Path(__file__).parents[2]
-RECIPE = "--config=train/recipes/texture_shapes.py:smoke"
+RECIPE = "--config=texture_shapes:smoke"
 
 
 def command(*arguments):
     return [sys.executable, "-m", "train.classify", *arguments]
 
 
+def test_help_tells_of_the_flags_and_of_every_field():
+    done = subprocess.run(command("--help"), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in ("config", "workdir", "steps", "[no]overwrite", *(f"config.{n}" for n in FIELDS)):
+        assert f"\n  --{name}: " in done.stdout, name
+
+
+FILES = {
+    "broken.py": "def get_config(form=''):\n    return dict(\n",
+    "number.py": "def get_config(form=''):\n    return 3\n",
+    "empty.py": "",
+    "failing.py": "import no_such_package\n",
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdir={tmp}", "--config=no.py"], "error: `--config` must be a recipe, FILE or"),
-        (["--workdir={tmp}"], "error: `--config` and `--workdir` are required."),
-        ([RECIPE, "--config.optimizer.nestrov=True"], "error: the recipe has no field 'nestrov'"),
-        pytest.param(
-            [RECIPE, "--workdir={tmp}", "--config.eval_every=3"],
-            "error: `eval_every` must divide",
-            marks=pytest.mark.slow,
-        ),
+        (["--config=no.py"], "`--config` must be a file or one of ablations, adain, cifar10"),
+        (["--config", "texturse"], "Received: 'texturse' (did you mean 'textures'?)"),
+        (["--config=broken.py"], "'(' was never closed in line 2. Received: --config=broken.py"),
+        (["--config=number.py"], "gives an ml_collections ConfigDict, not int. Received: "),
+        (["--config=empty.py"], "has no attribute 'get_config'. Received: --config=empty.py"),
+        (["--config=failing.py"], "fails with ModuleNotFoundError: No module named 'no_such_pa"),
+        (["--config=cifar10:smok"], "form must be '' or 'smoke'. Received: 'smok'"),
+        ([], "`--config` and `--workdir` are required."),
+        ([RECIPE, "x.jpg"], "Arguments must be flags. Received: x.jpg"),
+        ([RECIPE, "--config.optimizer.nestrov=True"], "the recipe has no field 'nestrov' Did you"),
+        ([RECIPE, "--config.seed=x"], "flag --config.seed=x: invalid literal for int()"),
+        ([RECIPE, "--recalibration=srm"], "(did you mean --config.recalibration?)"),
+        ([RECIPE, "--steps=0"], "flag --steps=0: 0 is not a positive integer"),
+        ([RECIPE, "--steps=2", "--config.steps=4"], "Give either `--steps` or `--config.steps`."),
     ],
 )
-def test_errors_are_one_line(tmp_path, arguments, message):
-    arguments = [argument.format(tmp=tmp_path / "run") for argument in arguments]
-    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert done.stderr.splitlines()[-1].startswith(message)
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_wrong_command_lines_end_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        parsed(["--workdir=run", *arguments], tmp_path, monkeypatch)
+    assert ended.value.code.startswith("error: ")
+    assert message in ended.value.code
+    assert "\n" not in ended.value.code
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path, monkeypatch):
+    of_mine = tmp_path / "mine.py"
+    of_mine.write_text("from srm_keras.recipes.cifar10 import get_config\n")
+    for config in ("cifar10", str(of_mine)):
+        given = [f"--config={config}", "--workdir=x", "--steps=640"]
+        recipe = parsed(given, tmp_path, monkeypatch)
+        assert (recipe.data.name, recipe.steps, recipe.eval_every) == ("cifar10", 640, 10)
+        assert recipe.learning_rate.milestones == (320, 480)
+    given = ["--config=cifar10:smoke", "--workdir=x", "--steps=8", "--config.eval_every=4"]
+    recipe = parsed(given, tmp_path, monkeypatch)
+    assert (recipe.data.name, recipe.steps, recipe.eval_every) == ("made_up", 8, 4)
+
+
+def parsed(arguments, folder, monkeypatch):
+    """The recipe that a command line asks for, parsed in this process as its only one."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["classify", *arguments])
+    for name in [name for name in flags.FLAGS if name.startswith("config.")]:
+        delattr(flags.FLAGS, name)
+    with flagsaver.flagsaver():
+        flags.FLAGS.unparse_flags()
+        command_line.parse_flags(sys.argv, "srm_keras.training.recipe")
+        return command_line.recipe()
 
 
 @pytest.mark.slow

@@ -5,10 +5,10 @@ from unittest import mock
 import pytest
 
 from srm_keras.files import read_json
+from srm_keras.recipes import dtd
 from srm_keras.training import cross_validation, loop
 from srm_keras.training.cross_validation import cross_validate
 from tests.support.tiny_training import Killed, tiny_network, tiny_recipe
-from train.recipes import dtd
 
 MODULES = {"none": None, "srm": "srm"}
 

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from srm_keras import data
-from srm_keras.training import train
+from srm_keras.training import default_recipe, train, with_steps
 from srm_keras.training.build import build_model
 from srm_keras.training.inputs import HELD_OUT
 from srm_keras.training.recipe import resolve
+from srm_keras.training.run_folder import flatten
+from srm_keras.training.stylization import resolve as resolve_stylization
 
-FOLDER = Path(__file__).parents[2] / "train" / "recipes"
+FOLDER = Path(__file__).parents[2] / "srm_keras" / "recipes"
 OF_STYLIZERS = ("adain", "style_transfer")  # see tests/training/stylization
-RECIPES = [path for path in sorted(FOLDER.glob("*.py")) if path.stem not in OF_STYLIZERS]
+RECIPES = [path for path in sorted(FOLDER.glob("[!_]*.py")) if path.stem not in OF_STYLIZERS]
 
 
 def get_config(path, form):
@@ -126,3 +128,54 @@ def test_stylized_imagenet_has_a_form_for_a_desk():
 def test_another_form_is_refused(path):
     with pytest.raises(ValueError, match=r"form must be '' or 'smoke'. Received: 'smok'"):
         get_config(path, "smok")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_every_recipe_can_be_made_shorter_or_longer(path):
+    """Milestones and warm-up keep their place on the way, and evaluations divide the steps."""
+    check = resolve_stylization if path.stem in OF_STYLIZERS else resolve
+    for form in ("", "smoke"):
+        whole = check(get_config(path, form))
+        for steps in (1, 7, 120, 100_000):
+            moved = check(with_steps(get_config(path, form), steps))
+            assert moved.steps == steps
+            assert steps // moved.eval_every <= max(1, whole.steps // whole.eval_every)
+            if steps == 120:
+                rate, of_whole = moved.learning_rate, whole.learning_rate
+                places = [step / whole.steps for step in of_whole.milestones]
+                assert [step / 120 for step in rate.milestones] == pytest.approx(
+                    places, abs=1 / 240
+                )
+                assert rate.warmup_steps / 120 == pytest.approx(
+                    of_whole.warmup_steps / whole.steps, abs=1 / 120
+                )
+            changed = {
+                name
+                for name, value in flatten(moved.to_dict()).items()
+                if value != flatten(whole.to_dict())[name]
+            }
+            assert changed <= {"steps", "eval_every", "checkpoint_every"} | {
+                f"learning_rate.{name}" for name in ("milestones", "warmup_steps")
+            }
+
+
+def test_what_counts_in_updates_moves_along_but_for_what_is_kept():
+    recipe = default_recipe()
+    recipe.update(steps=1200, eval_every=200, checkpoint_every=100, steps_per_execution=2)
+    recipe.learning_rate.update(milestones=(600, 900), warmup_steps=100)
+    moved = with_steps(recipe, 120)
+    assert (moved.eval_every, moved.checkpoint_every) == (20, 10)
+    assert (moved.learning_rate.milestones, moved.learning_rate.warmup_steps) == ((60, 90), 10)
+    assert with_steps(recipe, 22).eval_every == 22  # 11 executions of 2: 1 or 11 evaluations
+    assert with_steps(recipe, 4).learning_rate.milestones == (2, 3)
+    assert with_steps(recipe, 2).learning_rate.milestones == (1,)
+    kept = with_steps(recipe, 120, keep=["eval_every", "learning_rate.milestones"])
+    assert (kept.eval_every, kept.learning_rate.milestones) == (200, (600, 900))
+    assert recipe.steps == 1200  # a copy is moved
+    with pytest.raises(ValueError, match=r"multiple of steps_per_execution=2. Received: steps=3"):
+        with_steps(recipe, 3)
+    with pytest.raises(ValueError, match=r"`steps` must be a positive integer"):
+        with_steps(recipe, 0)
+    recipe.eval_every = 0
+    with pytest.raises(ValueError, match=r"`eval_every` must be a positive integer"):
+        with_steps(recipe, 2)

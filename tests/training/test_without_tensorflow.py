@@ -31,7 +31,12 @@ def test_small_image_recipes_train_without_tensorflow(tmp_path):
         module = ["--config.recalibration=srm"] if recipe != "adain" else []
         done = subprocess.run(
             [
-                *(python, "-m", f"train.{command}", f"--config=train/recipes/{recipe}.py:smoke"),
+                *(
+                    python,
+                    "-m",
+                    f"train.{command}",
+                    f"--config={recipe}:smoke",
+                ),
                 *(*module, f"--workdir={workdir}"),
             ],
             cwd=ROOT,

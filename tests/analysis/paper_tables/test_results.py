@@ -6,7 +6,7 @@ from srm_keras.analysis.paper_tables import TABLE_1, TABLE_3, TABLE_4, TABLE_6, 
 from srm_keras.analysis.paper_tables.figures import COEFFICIENTS, SQUARED_CORRELATIONS
 from srm_keras.analysis.paper_tables.runs import module_key
 from srm_keras.models import list_models
-from train.recipes import ablations
+from srm_keras.recipes import ablations
 
 ALL = [result for table in TABLES for result in table.results]
 

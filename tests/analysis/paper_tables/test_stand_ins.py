@@ -3,8 +3,8 @@ import pytest
 from srm_keras.analysis.paper_tables import TABLES
 from srm_keras.analysis.paper_tables.runs import settings
 from srm_keras.analysis.paper_tables.stand_ins import stand_in_sections
+from srm_keras.recipes.ablations import RECALIBRATIONS
 from tests.support.paper_runs import trained_run
-from train.recipes.ablations import RECALIBRATIONS
 
 
 def sections(number, runs):

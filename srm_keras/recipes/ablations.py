@@ -2,31 +2,31 @@ r"""The paper's ablations (Lee et al. 2019, section 5.1): how style is pooled, h
 
 ResNet-50 on ImageNet by the ImageNet recipe, with the variants of SRM of tables 6 and 7:
 
-    python -m train.cross_validate --config=train/recipes/ablations.py --config.strategy=mirrored \
+    python -m train.cross_validate --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations
 
 trains all of them on each of five folds of the training images, and evaluates on the held-out fold
 and on `val`. The paper trained on all training images; that is a `train.classify` for each variant:
 
-    python -m train.classify --config=train/recipes/ablations.py --config.strategy=mirrored \
+    python -m train.classify --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations_avg \
         --config.recalibration="{'name': 'srm', 'pooling': ['avg']}"
 
 The paper's top-1 in %: plain 75.89, average 76.58, deviation 76.61, maximum 75.87, average and
 maximum 76.35; MLP 76.75, MLP and batch norm 76.68, CFC 76.91; SRM 77.13. Not run here.
 
-`--config=train/recipes/ablations.py:desk` is the same by the texture_shapes recipe, which needs no
+`--config=ablations:desk` is the same by the texture_shapes recipe, which needs no
 download and no accelerator, with bottleneck blocks as in ResNet-50: their 64 channels and more give
 the MLP 4 hidden units and more, where basic blocks would give it one.
 
-    python -m train.cross_validate --config=train/recipes/ablations.py:desk --folds=2 \
+    python -m train.cross_validate --config=ablations:desk --folds=2 \
         --workdir=runs/ablations_desk
 """
 
 from ml_collections import ConfigDict
 
+from srm_keras.recipes import imagenet, texture_shapes
 from srm_keras.training import is_smoke
-from train.recipes import imagenet, texture_shapes
 
 # The first is what the others are compared with.
 RECALIBRATIONS = {

@@ -2,7 +2,7 @@ r"""CIFAR-100 as in the paper (Lee et al. 2019, section 4.1, Table 2).
 
 The CIFAR-10 recipe on the 100 fine labels.
 
-    python -m train.classify --config=train/recipes/cifar100.py \
+    python -m train.classify --config=cifar100 \
         --config.recalibration=srm --workdir=runs/cifar100_srm
 
 The paper's top-1 in %: plain 74.76, SE 76.10, GE 76.02, SRM 76.93, on one GPU. Not run here.
@@ -13,8 +13,8 @@ archive; see docs/data.md.
 
 from ml_collections import ConfigDict
 
+from srm_keras.recipes import cifar10
 from srm_keras.training import is_smoke
-from train.recipes import cifar10
 
 
 def get_config(form: str = "") -> ConfigDict:

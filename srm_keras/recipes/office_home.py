@@ -3,7 +3,7 @@ r"""Office-Home as in the paper (Lee et al. 2019, section 4.2, Table 4).
 One ResNet-18 for the four domains together, the ImageNet recipe with batches of 64, five folds,
 accuracy by domain and over all.
 
-    python -m train.cross_validate --config=train/recipes/office_home.py \
+    python -m train.cross_validate --config=office_home \
         --config.data.options.data_dir=FOLDER --workdir=runs/office_home
 
 trains all folds; `train.classify` with `--config.data.fold=0` trains one. The paper's average
@@ -15,8 +15,8 @@ Data: FOLDER holds `Art`, `Clipart`, `Product` and `Real World`; see docs/data.m
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes import imagenet
 from srm_keras.training import is_smoke
-from train.recipes import imagenet
 
 
 def get_config(form: str = "") -> ConfigDict:

@@ -4,7 +4,7 @@ As the paper's section 6: Adam at 1e-4, batches of 8 pairs of MS-COCO photograph
 (WikiArt), shorter side 512, crops of 256×256, VGG-19 to relu4_1, style weight 10. The paper's rate
 falls as 1 / (1 + 5e-5 k); here it falls by the factor 0.1 at the milestones.
 
-    python -m train.stylize --config=train/recipes/adain.py \
+    python -m train.stylize --config=adain \
         --config.content.options.data_dir=COCO --config.style.options.data_dir=PAINTINGS \
         --workdir=runs/adain
 
@@ -13,9 +13,9 @@ Its run feeds `tools.stylize_dataset`. Not run here: no COCO, no WikiArt, no Ima
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes.style_transfer import smoke
 from srm_keras.training import is_smoke
 from srm_keras.training.stylization import default_recipe
-from train.recipes.style_transfer import smoke
 
 
 def get_config(form: str = "") -> ConfigDict:
