@@ -59,7 +59,18 @@ def start(main: Callable[[Sequence[str]], Any], parse: Parse = parse_flags) -> N
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
-    app.run(lambda argv: _run(main, argv), flags_parser=parse)
+    app.run(lambda argv: call(main, argv), flags_parser=parse)
+
+
+def call(main: Callable[[Sequence[str]], Any], argv: Sequence[str]) -> Any:
+    """Return the exit status of ``main(argv)``; what a user can put right ends in one line."""
+    try:
+        return main(argv)
+    except (ValueError, ImportError, OSError, FloatingPointError) as error:
+        return stop(error)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
 
 
 def stop(error: Exception | str) -> Any:
@@ -90,16 +101,6 @@ def require(*required: flags.FlagHolder) -> None:
     if not others:
         raise ValueError(f"{last} is required.")
     raise ValueError(f"{', '.join(others)} and {last} are required.")
-
-
-def _run(main: Callable[[Sequence[str]], Any], argv: Sequence[str]) -> Any:
-    try:
-        return main(argv)
-    except (ValueError, ImportError, OSError, FloatingPointError) as error:
-        return stop(error)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

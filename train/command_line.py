@@ -1,5 +1,6 @@
 """The flags of the training commands: a recipe by its name or file, and where the run goes."""
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ STEPS = flags.DEFINE_integer(
 )
 
 
-def start(main: Callable[[], Any], recipes: str) -> None:
+def start(main: Callable[[Sequence[str]], Any], recipes: str) -> None:
     """Runs a training command and leaves the process.
 
     Exit status: 0, 1 for an error, 128 + n for the signal n, after which the same command goes on.
@@ -35,7 +36,7 @@ def start(main: Callable[[], Any], recipes: str) -> None:
     """
     for flag in (CONFIG, WORKDIR, STEPS):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag.name])
-    command_line.start(lambda argv: _run(main), lambda argv: parse_flags(argv, recipes))
+    command_line.start(functools.partial(call, main), lambda argv: parse_flags(argv, recipes))
 
 
 def recipe() -> ConfigDict:
@@ -60,11 +61,12 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def _run(main: Callable[[], Any]) -> Any:
+def call(main: Callable[[Sequence[str]], Any], argv: Sequence[str]) -> Any:
+    """Return the exit status of `main(argv)`; a training that was stopped says how to go on."""
     from srm_keras.training import Interrupted
 
     try:
-        return main()
+        return main(argv)
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 128 + (stopped.signal or 0)

@@ -9,6 +9,7 @@ parameters, which works at any size of image. The same command goes on where an 
 stopped. docs/style_transfer.md describes what it writes to --workdir.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -23,7 +24,7 @@ VARIANTS = flags.DEFINE_list(
 SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Runs the comparison, and prints its table."""
     from srm_keras.training.stylization import compare_stylizers
 

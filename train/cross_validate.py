@@ -32,7 +32,7 @@ FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds.", lower_bound=2)
 SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of the training.")
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Runs the cross-validation, and prints its tables."""
     from srm_keras.training import cross_validate
 

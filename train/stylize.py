@@ -9,6 +9,8 @@ one-minute form. A run that was stopped or killed goes on when the same command 
 docs/style_transfer.md lists the fields and the files that a run writes.
 """
 
+from collections.abc import Sequence
+
 from absl import flags
 
 from train import command_line
@@ -16,7 +18,7 @@ from train import command_line
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the run that `workdir` holds.")
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Trains, and prints the losses."""
     from srm_keras.training.stylization import train_stylizer
 

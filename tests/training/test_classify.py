@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
+from srm_keras import training
 from srm_keras.training import load_run, read_metrics
 from srm_keras.training.recipe import FIELDS
-from train import command_line
+from tests.support import command_lines
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "--config=texture_shapes:smoke"
@@ -57,41 +57,33 @@ FILES = {
         ([RECIPE, "--steps=2", "--config.steps=4"], "Give either `--steps` or `--config.steps`."),
     ],
 )
-def test_wrong_command_lines_end_in_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+def test_wrong_command_lines_end_in_one_line(arguments, message, tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(SystemExit) as ended:
-        parsed(["--workdir=run", *arguments], tmp_path, monkeypatch)
-    assert ended.value.code.startswith("error: ")
-    assert message in ended.value.code
-    assert "\n" not in ended.value.code
-    assert capsys.readouterr().err == ""
+    monkeypatch.chdir(tmp_path)
+    done = command_lines.command("train.classify", "--workdir=run", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path, monkeypatch):
+def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
     of_mine = tmp_path / "mine.py"
     of_mine.write_text("from srm_keras.recipes.cifar10 import get_config\n")
-    for config in ("cifar10", str(of_mine)):
-        given = [f"--config={config}", "--workdir=x", "--steps=640"]
-        recipe = parsed(given, tmp_path, monkeypatch)
-        assert (recipe.data.name, recipe.steps, recipe.eval_every) == ("cifar10", 640, 10)
-        assert recipe.learning_rate.milestones == (320, 480)
-    given = ["--config=cifar10:smoke", "--workdir=x", "--steps=8", "--config.eval_every=4"]
-    recipe = parsed(given, tmp_path, monkeypatch)
-    assert (recipe.data.name, recipe.steps, recipe.eval_every) == ("made_up", 8, 4)
-
-
-def parsed(arguments, folder, monkeypatch):
-    """The recipe that a command line asks for, parsed in this process as its only one."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["classify", *arguments])
-    for name in [name for name in flags.FLAGS if name.startswith("config.")]:
-        delattr(flags.FLAGS, name)
-    with flagsaver.flagsaver():
-        flags.FLAGS.unparse_flags()
-        command_line.parse_flags(sys.argv, "srm_keras.training.recipe")
-        return command_line.recipe()
+    for config, kept, steps in (
+        ("cifar10", (), (640, 10, (320, 480))),
+        (of_mine, (), (640, 10, (320, 480))),
+        (of_mine, ["--config.eval_every=20"], (640, 20, (320, 480))),
+        ("cifar10:smoke", (), (640, 640, ())),
+    ):
+        with mock.patch.object(training, "train", return_value={}) as trained:
+            given = (f"--config={config}", "--workdir=x", "--steps=640", *kept)
+            assert command_lines.command("train.classify", *given).returncode == 0
+        recipe = trained.call_args.args[0]
+        assert (recipe.steps, recipe.eval_every, recipe.learning_rate.milestones) == steps
+        assert recipe.data.name == ("made_up" if "smoke" in str(config) else "cifar10")
 
 
 @pytest.mark.slow
