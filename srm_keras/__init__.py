@@ -7,6 +7,7 @@
 import importlib
 from types import ModuleType
 
+import srm_keras.mplbackend  # noqa: F401 - before Keras is imported
 from srm_keras import layers, models
 from srm_keras.version import __version__
 

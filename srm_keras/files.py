@@ -50,7 +50,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically; what JSON does not know becomes text."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    write_text(path, _dumped(value, indent=2) + "\n")
+
+
+def as_json(value: Any) -> Any:
+    """Return what ``read_json`` gives back of ``value``: lists for tuples, text for paths."""
+    return json.loads(_dumped(value))
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -107,6 +112,15 @@ def size_in_bytes(path: Path) -> int:
     """Size of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
+
+
+def _dumped(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's; anything else that JSON does not know as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _delete(path: Path) -> None:

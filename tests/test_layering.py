@@ -72,6 +72,39 @@ def test_the_package_imports_nothing_heavy_by_itself(module):
         assert module not in {name.split(".")[0] for name in imported_modules(path)}, path
 
 
+def test_no_figure_is_drawn_by_pyplot():
+    """Its backend, which MPLBACKEND or a notebook chooses, never comes between figure and file."""
+    for folder in ("srm_keras", "train", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert "matplotlib.pyplot" not in imported_modules(path), path
+
+
+@pytest.mark.parametrize(
+    ("inherited", "used"),
+    [
+        ("module://matplotlib_inline.backend_inline", "agg"),
+        ("inline", "agg"),
+        ("nonsense", "agg"),
+        ("svg", "svg"),
+        ("", "agg"),
+    ],
+)
+def test_matplotlib_can_be_imported_whatever_mplbackend_says(inherited, used):
+    """A notebook's backend is handed down to commands, where Matplotlib may not know it."""
+    code = (
+        f"import runpy; runpy.run_path({str(PACKAGE / 'mplbackend.py')!r}); "
+        "import matplotlib.pyplot as plt; print(plt.get_backend())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"MPLBACKEND": inherited, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == used
+
+
 def test_import_on_another_backend_does_not_import_tensorflow():
     pytest.importorskip("jax")
     code = (

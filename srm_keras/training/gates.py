@@ -52,7 +52,7 @@ def gate_images(inputs: Inputs) -> np.ndarray:
     count = min(IMAGES, len(examples))
     chosen = examples.subset([k * len(examples) // count for k in range(count)])
     batches = dataclasses.replace(inputs, evals={split: chosen}).evaluation(split)
-    return np.concatenate([np.asarray(images) for images, _ in batches])
+    return np.concatenate([keras.ops.convert_to_numpy(images) for images, _ in batches])
 
 
 def _has_gates(model: keras.Model) -> bool:

@@ -2,11 +2,15 @@
 
 import math
 
+import keras
+import numpy as np
 import pytest
 
 from srm_keras.files import read_json
 from srm_keras.training import load_run
 from srm_keras.training.curves import read_metrics
+from srm_keras.training.gates import gate_images
+from srm_keras.training.inputs import Inputs, load_inputs
 from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny
 
 
@@ -33,3 +37,18 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(step, undisturbed, tmp_pat
     train_tiny(tiny_recipe(), tmp_path, die_after=step)
     train_tiny(tiny_recipe(), tmp_path)
     assert_same_run(undisturbed, tmp_path)
+
+
+def test_images_for_the_gates_are_read_from_whatever_device(monkeypatch):
+    """`np.asarray` reads no tensor on a GPU, and none that takes gradients, which stands for it."""
+    inputs = load_inputs(tiny_recipe())
+    plain = gate_images(inputs)
+    evaluation = Inputs.evaluation
+
+    def elsewhere(self, split):
+        for images, labels in evaluation(self, split):
+            on_torch = keras.config.backend() == "torch"
+            yield (images.requires_grad_() if on_torch else images), labels
+
+    monkeypatch.setattr(Inputs, "evaluation", elsewhere)
+    np.testing.assert_array_equal(gate_images(inputs), plain)

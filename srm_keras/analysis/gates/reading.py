@@ -105,7 +105,9 @@ class NetworkGates:
         (N, C, 1, 1) and (N, C, H, W).
         """
         gates = self._reader.predict_on_batch(batch)
-        return {name: np.asarray(gates[name], "float32") for name in self.layers}
+        return {
+            name: keras.ops.convert_to_numpy(gates[name]).astype("float32") for name in self.layers
+        }
 
     def by_channel(self, gates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what ``read`` returned as one number a channel, (N, C): its mean over the map."""

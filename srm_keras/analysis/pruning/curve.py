@@ -158,8 +158,9 @@ def _curve(
     rng = np.random.default_rng(seed)
     right, samples = np.zeros(len(ratios), "int64"), 0
     for images, labels in batches:
-        outputs = pruned_outputs(network, np.asarray(images), ratios, rng)
-        right += [np.sum(scores.argmax(axis=-1) == np.asarray(labels)) for scores in outputs]
+        images, labels = (keras.ops.convert_to_numpy(part) for part in (images, labels))
+        outputs = pruned_outputs(network, images, ratios, rng)
+        right += [np.sum(scores.argmax(axis=-1) == labels) for scores in outputs]
         samples += len(labels)
     if not samples:
         raise ValueError("`batches` must hold at least one image. Received: none")
