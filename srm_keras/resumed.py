@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srm_keras.files import read_json
+from srm_keras.files import as_json, read_json
 
 
 def resumed_rows(path: Path, key: str, head: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def resumed_rows(path: Path, key: str, head: Mapping[str, Any], kind: str) -> li
         raise ValueError(
             f"`out` must not hold a {path.name} that is no {kind}. Received: {path}"
         ) from None
-    for name, value in head.items():
+    for name, value in as_json(head).items():
         if found[name] != value:
             raise ValueError(
                 f"`out` must be a folder without a {kind.split()[-1]} of another {name}: delete "

@@ -1,12 +1,11 @@
 """Checkpoints for resuming: atomic, verified when they are read, kept a few deep."""
 
-import contextlib
 import io
 import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from srm_keras.files import write_atomically
+from srm_keras.files import as_json, write_atomically
+from srm_keras.training.stopping import how_to_go_on
 
 FORMAT = "srm-keras training state 1"
 _META = "meta"
@@ -49,12 +49,16 @@ class CheckpointFolder:
         identity: What must be equal for a run to go on from a checkpoint (its recipe, the layout
             of its variables); JSON.
         keep: How many of the newest stay.
+        overwrite: Whether the command replaces a run: what would go on is then another one.
     """
 
-    def __init__(self, folder: Path, identity: Any, keep: int):
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], keep: int, overwrite: bool = False
+    ):
         self.folder = folder
         self.keep = keep
-        self._identity = json.loads(json.dumps(identity))
+        self.hint = how_to_go_on(overwrite)
+        self._identity = as_json(identity)
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._writing: Future | None = None
 
@@ -83,25 +87,25 @@ class CheckpointFolder:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole and of this run; None if there is none at all.
 
-        Others that are newer are named in a warning and passed over. Files that a killed run left
-        half written are removed.
+        Others that are newer are named in a warning and passed over.
 
         Raises:
             ValueError: If there are checkpoints and none can be used; it says why for each.
         """
-        for leftover in self.folder.glob(".step_*.npz"):
-            leftover.unlink()
-        problems = []
+        problems: dict[str, str] = {}
         for path in reversed(self._paths()):
             try:
-                return self._read(path)
+                found = self._read(path)
             except ValueError as error:
-                logging.warning("Checkpoint not used: %s", error)
-                problems.append(str(error))
+                problems[path.name] = str(error)
+                continue
+            for name, problem in problems.items():
+                logging.warning("Checkpoint not used: %s %s", self.folder / name, problem)
+            return found
         if problems:
             raise ValueError(
                 f"No checkpoint in {self.folder} can be used; pass `overwrite` to begin again. "
-                f"{'; '.join(problems)}"
+                f"{_listed(problems)}"
             )
         return None
 
@@ -122,10 +126,16 @@ class CheckpointFolder:
                 file.flush()
                 os.fsync(file.fileno())
 
-        with _disk_errors(path):
+        try:
             write_atomically(path, write)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"The checkpoint {path} could not be written ({error.strerror}); the ones before "
+                f"it are intact, and {self.hint} from them",
+            ) from error
         for old in self._paths()[: -self.keep]:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         """The checkpoints, oldest first."""
@@ -137,42 +147,42 @@ class CheckpointFolder:
         arrays = _read_arrays(path)
         try:
             meta = json.loads(arrays.pop(_META).tobytes())
+            saved = dict(meta["identity"])
+            checkpoint = Checkpoint(int(meta["step"]), dict(meta["progress"]), arrays)
             whole = meta["format"] == FORMAT and meta["arrays"] == sorted(arrays)
         except (KeyError, TypeError, ValueError):
             whole = False
         if not whole:
-            raise ValueError(f"{path} is no checkpoint of a training run")
-        _check_identity(path, meta["identity"], self._identity)
-        return Checkpoint(meta["step"], meta["progress"], arrays)
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"The checkpoint {path} could not be written ({error.strerror}); the ones before it "
-            "are intact, and the same command goes on from them",
-        ) from error
+            raise ValueError("is no checkpoint of a training run")
+        differing = [name for name, value in self._identity.items() if saved.get(name) != value]
+        if differing:
+            raise ValueError(f"belongs to another run: its {' and '.join(differing)} differ")
+        return checkpoint
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of the file; reading them compares their check sums."""
+    """Every array of the file, its check sums compared.
+
+    NumPy alone compares no sum where a damaged header makes it read less than there is, and a
+    damaged file can make it, and what it calls, raise anything.
+    """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        content = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(content) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the check sum of {damaged} is wrong")
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is truncated or damaged ({error})") from error
+    except Exception as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise ValueError(f"is truncated or damaged ({reason})") from error
 
 
-def _check_identity(path: Path, saved: Any, expected: Mapping[str, Any]) -> None:
-    if saved == expected:
-        return
-    differing = [
-        name
-        for name in expected
-        if not isinstance(saved, Mapping) or saved.get(name) != expected[name]
-    ]
-    raise ValueError(f"{path} belongs to another run: its {' and '.join(differing)} differ")
+def _listed(problems: Mapping[str, str]) -> str:
+    """Each problem once, after the names of the files that have it."""
+    names: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        names.setdefault(problem, []).append(name)
+    return "; ".join(f"{', '.join(files)} {problem}" for problem, files in names.items())

@@ -102,7 +102,7 @@ def _prepare(
         log=log,
         writers=writers,
         state=state,
-        checkpoints=checkpoint_folder(folder, recipe, state, distribution, **identity),
+        checkpoints=checkpoint_folder(folder, recipe, state, distribution, overwrite, **identity),
         finish=lambda: _finish(folder, inputs, model, log),
     )
 

@@ -1,18 +1,18 @@
 """What a run leaves on disk, and whether a folder may take a run."""
 
+import contextlib
 import importlib.metadata
 import math
 import os
 import platform
-import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from srm_keras.files import read_json
+from srm_keras.files import as_json, read_json
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"
@@ -46,9 +46,16 @@ SAMPLES = "samples"
 FOLDERS_OF_SOME = (SAMPLES,)
 """Of a stylization run."""
 
+_IN_FOLDERS = {
+    CHECKPOINTS: "step_*.npz",
+    EVENTS: "**/events.out.tfevents.*",
+    SAMPLES: "step_*.png",
+}
+"""What a run writes into them."""
+
 PACKAGES = (
     *("srm-keras", "keras", "tensorflow", "jax", "torch"),
-    *("numpy", "ml-collections", "tensorflow-datasets"),
+    *("numpy", "ml-collections", "scikit-learn", "tensorflow-datasets"),
 )
 
 
@@ -84,11 +91,11 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
     """Makes the folder; with `overwrite`, removes the files of an earlier run (no others)."""
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    if overwrite and (folder / RECIPE).exists():
+    if overwrite:
+        for file in _files_of_a_run(folder):
+            file.unlink(missing_ok=True)
         for name in (*FOLDERS, *FOLDERS_OF_SOME):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (*FILES, *FILES_OF_SOME) if overwrite else ():
-        (folder / name).unlink(missing_ok=True)
+            _remove_empty(folder / name)
     return folder
 
 
@@ -130,19 +137,40 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def _files_of_a_run(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in (*FILES, *FILES_OF_SOME))
+    for name, pattern in _IN_FOLDERS.items():
+        yield from list((folder / name).glob(pattern))
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes a folder unless there is a file in it or in a folder below it."""
+    below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in (*below, folder):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
 def _check_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
-    there, given = (flatten(values) for values in (read_json(folder / RECIPE), recipe))
+    there, given = flatten(_read_recipe(folder)), flatten(as_json(recipe))
     for name in sorted(there.keys() | given.keys()):
-        if there.get(name) != _as_json(given.get(name)):
+        if there.get(name) != given.get(name):
             raise ValueError(
                 "`workdir` must not hold the run of another recipe; choose another folder or pass "
                 f"`overwrite`. Received: workdir={str(folder)!r}, a run with "
-                f"{name}={there.get(name)!r} instead of {_as_json(given.get(name))!r}"
+                f"{name}={there.get(name)!r} instead of {given.get(name)!r}"
             )
 
 
-def _as_json(value: Any) -> Any:
-    return [_as_json(item) for item in value] if isinstance(value, tuple | list) else value
+def _read_recipe(folder: Path) -> Mapping[str, Any]:
+    with contextlib.suppress(ValueError):
+        recipe = read_json(folder / RECIPE)
+        if isinstance(recipe, Mapping):
+            return recipe
+    raise ValueError(
+        f"`workdir` must hold a whole {RECIPE}; choose another folder or pass `overwrite`. "
+        f"Received: workdir={str(folder)!r}, where it is damaged"
+    )
 
 
 def _version(name: str) -> str | None:

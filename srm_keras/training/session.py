@@ -94,6 +94,7 @@ def checkpoint_folder(
     recipe: config_dict.ConfigDict,
     state: TrainingState,
     distribution: Distribution,
+    overwrite: bool,
     **identity: Any,
 ) -> CheckpointFolder:
     """The checkpoints of a run, which only the same run may go on from.
@@ -103,6 +104,7 @@ def checkpoint_folder(
         recipe: The resolved recipe.
         state: The training state.
         distribution: What it is trained on.
+        overwrite: Whether the command replaces a run.
         **identity: What else must be equal; JSON.
     """
     known = {
@@ -110,8 +112,9 @@ def checkpoint_folder(
         "variables": state.layout(),
         "replicas": distribution.replicas,
     }
+    whole = {**known, **identity}
     return CheckpointFolder(
-        folder / run_folder.CHECKPOINTS, {**known, **identity}, recipe.keep_checkpoints
+        folder / run_folder.CHECKPOINTS, whole, recipe.keep_checkpoints, overwrite
     )
 
 
@@ -186,5 +189,6 @@ def _callbacks(
         stop=stop,
         any_worker=session.distribution.any_worker,
         resumed=resumed,
+        hint=session.checkpoints.hint,
     )
     return [EvaluatedWeights(session.evaluated), session.log, *session.writers, keeper]

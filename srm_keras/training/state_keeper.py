@@ -30,6 +30,7 @@ class StateKeeper(keras.callbacks.Callback):
         stop: Whether the run shall stop, and the signal that asked for it.
         any_worker: Whether a flag is set on any worker.
         resumed: The checkpoint to go on from, or None.
+        hint: How to go on with the run after it was stopped.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class StateKeeper(keras.callbacks.Callback):
         stop: StopRequest,
         any_worker: Callable[[bool], bool],
         resumed: Checkpoint | None,
+        hint: str,
     ):
         super().__init__()
         self.state = state
@@ -52,6 +54,7 @@ class StateKeeper(keras.callbacks.Callback):
         self.stop = stop
         self.any_worker = any_worker
         self.resumed = resumed
+        self.hint = hint
         self.step = self._epoch_began = 0 if resumed is None else resumed.step
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -75,13 +78,13 @@ class StateKeeper(keras.callbacks.Callback):
         if stopping or (self.every and self.step % self.every == 0):
             self._save()
         if stopping:
-            raise Interrupted(self.step, self.stop.signal)
+            raise Interrupted(self.step, self.stop.signal, self.hint)
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves, and stops if the run was asked to during the evaluation."""
         self._save()
         if self.any_worker(self.stop.signal is not None):
-            raise Interrupted(self.step, self.stop.signal)
+            raise Interrupted(self.step, self.stop.signal, self.hint)
 
     def _save(self) -> None:
         self._synchronized()

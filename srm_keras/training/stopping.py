@@ -7,6 +7,11 @@ from types import FrameType, TracebackType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+def how_to_go_on(overwrite: bool) -> str:
+    """What to do about a run that was stopped: `overwrite`, given again, would remove it."""
+    return f"the same command{' without `overwrite`' if overwrite else ''} goes on"
+
+
 class Interrupted(Exception):  # noqa: N818 - no error: the run can go on
     """The run was asked to stop, saved its state, and stopped.
 
@@ -15,11 +20,9 @@ class Interrupted(Exception):  # noqa: N818 - no error: the run can go on
         signal: The signal that asked for it, or None where another worker received it.
     """
 
-    def __init__(self, step: int, signal_number: int | None):
+    def __init__(self, step: int, signal_number: int | None, hint: str):
         cause = "another worker" if signal_number is None else signal.Signals(signal_number).name
-        super().__init__(
-            f"Stopped by {cause} after step {step}, which is saved; the same command goes on"
-        )
+        super().__init__(f"Stopped by {cause} after step {step}, which is saved; {hint}")
         self.step = step
         self.signal = signal_number
 

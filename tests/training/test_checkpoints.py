@@ -93,21 +93,59 @@ def test_a_damaged_one_is_named_and_the_one_before_it_is_used(damage, tmp_path, 
     assert "step_000000006.npz" in caplog.text
 
 
-def test_every_bit_counts(tmp_path):
-    """A flip anywhere but in the archive's own unused fields is noticed."""
-    save(tmp_path, 6)
+def test_whatever_reading_raises_means_damaged(tmp_path):
+    """Every third byte with a bit flipped: the file is read to the bit, or passed over."""
+    save(tmp_path, 5, 6)
     path = tmp_path / "step_000000006.npz"
     whole = path.read_bytes()
-    start = whole.index(b"\x93NUMPY")
-    for position in range(start, start + 400, 7):
+    passed_over = 0
+    positions = range(0, len(whole), 3)
+    for position in positions:
         content = bytearray(whole)
-        content[position] ^= 4
+        content[position] ^= 1 << position % 8
         path.write_bytes(content)
-        try:
-            found = folder(tmp_path).newest()
-        except ValueError:
-            continue
-        assert_equal(found, checkpoint(6))
+        found = folder(tmp_path).newest()
+        passed_over += found.step == 5
+        assert_equal(found, checkpoint(found.step))
+    assert passed_over > len(positions) / 2
+
+
+@pytest.mark.parametrize("kept", [0, 1, 30, 200, 0.5, 0.9, 0.999])
+def test_a_truncated_one_is_passed_over(kept, tmp_path):
+    save(tmp_path, 5, 6)
+    path = tmp_path / "step_000000006.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole) if isinstance(kept, float) else kept)])
+    assert_equal(folder(tmp_path).newest(), checkpoint(5))
+
+
+def test_a_header_that_promises_less_is_damaged(tmp_path):
+    """NumPy reads a shorter array of it and never comes to the check sum."""
+    save(tmp_path, 5, 6)
+    path = tmp_path / "step_000000006.npz"
+    content = path.read_bytes()
+    assert content.count(b"(3, 2)") == 1
+    path.write_bytes(content.replace(b"(3, 2)", b"(1, 2)"))
+    assert_equal(folder(tmp_path).newest(), checkpoint(5))
+
+
+@pytest.mark.parametrize(
+    "meta", [b"[]", b"{}", b'{"identity": 1}', b'{"format": null, "identity": {}, "step": "x"}']
+)
+def test_what_is_whole_but_no_checkpoint_is_passed_over(meta, tmp_path):
+    save(tmp_path, 5, 6)
+    with (tmp_path / "step_000000006.npz").open("wb") as file:
+        np.savez(file, meta=np.frombuffer(meta, "uint8"))
+    assert_equal(folder(tmp_path).newest(), checkpoint(5))
+
+
+def test_an_identity_is_compared_as_json_holds_it(tmp_path):
+    identity = {"recipe": {"pooling": ("avg",), "data_dir": tmp_path, 1: np.int64(2)}}
+    save(tmp_path, 5, identity=identity)
+    assert_equal(folder(tmp_path, identity=identity).newest(), checkpoint(5))
+    changed = {"recipe": {**identity["recipe"], "pooling": ("std",)}}
+    with pytest.raises(ValueError, match="its recipe differ"):
+        folder(tmp_path, identity=changed).newest()
 
 
 @pytest.mark.parametrize("part", ["recipe", "variables"])
@@ -117,11 +155,12 @@ def test_one_of_another_run_is_refused_by_name(part, tmp_path):
         folder(tmp_path).newest()
 
 
-def test_what_a_kill_left_half_written_is_removed(tmp_path):
-    save(tmp_path, 5)
-    (tmp_path / ".step_000000006.99999.npz").write_text("half")
-    folder(tmp_path).newest()
-    assert [path.name for path in tmp_path.iterdir()] == ["step_000000005.npz"]
+def test_the_same_reason_is_told_once(tmp_path):
+    save(tmp_path, 5, 6, identity={**IDENTITY, "recipe": "another"})
+    with pytest.raises(ValueError, match="overwrite") as error:
+        folder(tmp_path).newest()
+    assert str(error.value).count("another run") == 1
+    assert "step_000000006.npz, step_000000005.npz belongs to another run" in str(error.value)
 
 
 FULL_DISK = """

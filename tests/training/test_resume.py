@@ -105,9 +105,13 @@ def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(fields, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    ("number", "overwrite", "hint"),
+    [
+        (signal.SIGTERM, True, "the same command without `overwrite` goes on"),
+        pytest.param(signal.SIGINT, False, "the same command goes on", marks=pytest.mark.slow),
+    ],
 )
-def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
+def test_a_signal_saves_and_says_so(number, overwrite, hint, undisturbed, tmp_path, monkeypatch):
     keep = state_keeper.StateKeeper.on_train_batch_end
 
     def signalled(keeper, batch, logs=None):
@@ -118,8 +122,10 @@ def test_a_signal_saves_and_says_so(number, undisturbed, tmp_path, monkeypatch):
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr(state_keeper.StateKeeper, "on_train_batch_end", signalled)
-        with pytest.raises(Interrupted, match=rf"{number.name} after step 5, which is saved") as at:
-            train_tiny(tiny_recipe(checkpoint_every=0), tmp_path)
+        with pytest.raises(
+            Interrupted, match=rf"{number.name} after step 5, .* saved; {hint}$"
+        ) as at:
+            train_tiny(tiny_recipe(checkpoint_every=0), tmp_path, overwrite=overwrite)
     assert (at.value.step, at.value.signal) == (5, number)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert (tmp_path / "checkpoints" / "step_000000005.npz").exists()

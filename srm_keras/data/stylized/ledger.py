@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras.files import read_csv, read_json, write_csv, write_json, write_text
+from srm_keras.files import as_json, read_csv, read_json, write_csv, write_json, write_text
 
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.csv"
@@ -117,9 +117,9 @@ def check_parameters(out: Path, parameters: Mapping[str, Any], sources: Mapping[
         raise ValueError(
             f"`out` must not hold a {PARAMETERS} of another kind. Received: {path}"
         ) from None
-    for name, value in parameters.items():
+    for name, value in as_json(parameters).items():
         _check_same(name, known.get(name), value, path)
-    for split, value in sources.items():
+    for split, value in as_json(sources).items():
         _check_same(
             f"source of the split {split!r}", known["splits"].get(split, value), value, path
         )

@@ -101,7 +101,7 @@ def _prepare(
         writers=writers,
         state=state,
         checkpoints=checkpoint_folder(
-            folder, recipe, state, distribution, style=inputs.style_digest
+            folder, recipe, state, distribution, overwrite, style=inputs.style_digest
         ),
         finish=lambda: _finish(folder, stylizer, log, quantities),
     )
