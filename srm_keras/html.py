@@ -1,9 +1,15 @@
 """Parts of self-contained HTML pages, which open in any browser without a network."""
 
 import base64
+import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --muted: #888; --good: #1a7f37; --bad: #cf222e; }
@@ -20,7 +26,30 @@ th { font-weight: 600; white-space: nowrap; } .numbers td { white-space: nowrap;
 figure { margin: 0; } figcaption { font-size: .85rem; line-height: 1.35; }
 figure img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; }
 .right { color: var(--good); } .wrong { color: var(--bad); }
+figcaption { overflow-wrap: anywhere; }
+summary { font-weight: 600; margin-top: 1.6rem; cursor: pointer; }
+details td { overflow-wrap: anywhere; }
 """
+_THUMBNAIL = 192  # the longest side of an image in a gallery, in pixels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image and what a network makes of it.
+
+    Attributes:
+        image: (H, W, C) uint8, C = 1 or 3.
+        label: the true class.
+        predicted: the class with the highest probability.
+        score: that probability, in [0, 1].
+        label_score: the probability of the true class.
+    """
+
+    image: np.ndarray
+    label: str
+    predicted: str
+    score: float
+    label_score: float
 
 
 def page(title: str, sections: Iterable[str]) -> str:
@@ -46,6 +75,16 @@ def table(header: Sequence[str], rows: Iterable[Iterable[Any]], style: str = "")
     return f'<div class="scroll"><table class="{style}">\n{"".join(lines)}</table></div>'
 
 
+def folded(heading: str, content: str) -> str:
+    """``content``, which is HTML, behind a heading that a click opens."""
+    return f"<details>\n<summary>{escape(heading)}</summary>\n{content}\n</details>\n"
+
+
+def gallery(predictions: Iterable[Prediction]) -> str:
+    """Images in a grid, each over its true class, the predicted one and their probabilities."""
+    return f'<div class="grid">\n{"".join(map(_figure, predictions))}</div>'
+
+
 def percentages(accuracies: Mapping[str, float]) -> list[tuple[str, str]]:
     """(split, text) of accuracies in [0, 1]."""
     return [(split, f"{100 * accuracy:.1f} %") for split, accuracy in accuracies.items()]
@@ -55,6 +94,34 @@ def image(png: bytes, alternative: str, style: str = "") -> str:
     """A PNG inside the page."""
     data = base64.b64encode(png).decode("ascii")
     return f'<img class="{style}" alt="{escape(alternative)}" src="data:image/png;base64,{data}">'
+
+
+def picture(path: Path, alternative: str) -> str:
+    """The PNG at ``path``, as wide as the page at most."""
+    return image(path.read_bytes(), alternative, "curves")
+
+
+def _figure(prediction: Prediction) -> str:
+    right = prediction.predicted == prediction.label
+    true = "" if right else f" ({_percent(prediction.label_score)})"
+    return (
+        f"<figure>{image(_png(prediction.image), prediction.label)}<figcaption>"
+        f'true: {escape(prediction.label)}{true}<br><span class="{"right" if right else "wrong"}">'
+        f"predicted: {escape(prediction.predicted)} ({_percent(prediction.score)})</span>"
+        "</figcaption></figure>\n"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}&nbsp;%"
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    small = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _row(tag: str, cells: Iterable[Any]) -> str:

@@ -69,8 +69,8 @@ def correlation(blocks):
 
 
 def matrices(labels, blocks, title, path):
-    chosen = [blocks[0], blocks[-1]][: len(blocks)]
     found = correlation(blocks)
+    chosen = [blocks[0], blocks[-1]] if len(blocks) > 1 else blocks * 3
     plot_correlation_matrices(dict.fromkeys(labels[:4], found), chosen, path)
 
 
@@ -80,7 +80,9 @@ def correlations(labels, blocks, title, path):
 
 
 def shares(blocks, *shape):
-    return {f"{block}_recalibration": np.full((*shape, 50), 0.02) for block in blocks}
+    peaked = np.full((*shape, 50), 0.0197)
+    peaked[..., 7] = 0.0347
+    return {f"{block}_recalibration": peaked for block in blocks}
 
 
 def histograms(labels, blocks, title, path):

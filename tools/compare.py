@@ -14,11 +14,9 @@ OUT = flags.DEFINE_string("out", "runs/compare", "Folder for compare.png, compar
 
 def main(argv: Sequence[str]) -> None:
     """Writes the comparison and prints its table."""
-    from srm_keras.training import compare_runs
+    from srm_keras.training.compare import compare_runs, comparison_text
 
-    table = compare_runs(argv[1:], OUT.value)
-    for row in table:
-        print("  ".join(f"{name}={value}" for name, value in row.items()))
+    print(comparison_text(compare_runs(argv[1:], OUT.value)))
     print(f"Wrote compare.png, runs.csv, compare.csv and compare.json to {OUT.value}")
 
 

@@ -4,7 +4,8 @@ r"""From nothing to a TFLite file: trains an SRM network on images that the pack
 
 Trains by the recipe texture_shapes, evaluates on all its test splits, folds the batch
 norm, exports a SavedModel and a TFLite file, checks that they compute what the Keras model
-computes, and writes --workdir/report.html. An earlier demo there is replaced.
+computes, and writes --workdir/report.html: accuracy, curves, what the gates do, the exported files
+and sample predictions. An earlier demo there is replaced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,12 +42,14 @@ def demo(recipe, workdir: Path) -> None:
         reports.append(export(run.model, workdir / name, samples.inputs, **described))
         print(reports[-1], flush=True)
 
+    gates = _gates(run, samples.inputs, workdir)
     write_html(
         workdir / "report.html",
         title=f"{run.model.name} with {recipe.recalibration} on {recipe.data.name}",
         facts=_facts(run.recipe, result),
         accuracies=accuracies,
         curves=workdir / "curves.png",
+        gates=gates,
         exports=reports,
         predictions=_predictions(run, samples),
     )
@@ -68,14 +71,60 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _gates(run, inputs, workdir: Path):
+    """What the gates do on the evaluation images; the files of tools.gates are in gates/."""
+    from srm_keras.analysis.gates import report
+    from srm_keras.analysis.gates.blocks import last_blocks
+    from srm_keras.export.html import Gates
+    from srm_keras.training import run_folder
+
+    folder = workdir / "gates"
+    analysis = report.analyse_gates(run.model, [inputs])
+    analyses = {run.recipe.recalibration: analysis}
+    report.write_gate_files(analyses, last_blocks(run.model), folder)
+    columns = ("mean", "spread_over_images", "spread_over_channels", "shut", "open")
+    rows = zip(
+        report.statistics_rows(analyses), report.correlation_rows(analyses), strict=False
+    )  # the last row of the correlations is the network's
+    table = [
+        (
+            block["block"],
+            f"{block['channels']}",
+            *(f"{block[name]:.3f}" for name in columns),
+            "–" if same["mean_squared"] is None else f"{same['mean_squared']:.3f}",
+        )
+        for block, same in rows
+    ]
+    return Gates(
+        ("block", "channels", *(name.replace("_", " ") for name in columns), "mean r²"),
+        table,
+        f"The gates that {run.recipe.recalibration} gives the channels of {len(inputs)} evaluation "
+        "images. Spread: standard deviation of a channel's gate over the images, and of the "
+        "channels' means. Shut and open: shares of gates below 0.05 and above 0.95. Mean r²: "
+        "squared correlation between the gates of two channels, by chance "
+        f"{analysis.correlation.chance:.3f}.",
+        {
+            "Gates by value": folder / report.HISTOGRAMS,
+            "While the network was trained": workdir / run_folder.GATES_OVER_TRAINING,
+            "Which channels say the same: last block of each stage": folder / report.MATRICES,
+        },
+    )
+
+
 def _predictions(run, samples) -> list:
-    from srm_keras.export.html import Prediction
+    from srm_keras.html import Prediction
 
     step = max(len(samples.images) // PICTURES, 1)
     chosen = slice(0, step * PICTURES, step)
     scores = run.model(samples.inputs[chosen], training=False).numpy()
     return [
-        Prediction(image, run.classes[label], run.classes[row.argmax()], float(row.max()))
+        Prediction(
+            image,
+            run.classes[label],
+            run.classes[row.argmax()],
+            float(row.max()),
+            float(row[label]),
+        )
         for image, label, row in zip(
             samples.images[chosen], samples.labels[chosen], scores, strict=True
         )

@@ -1,15 +1,10 @@
 """One page about a trained and exported network, which opens in any browser without a network."""
 
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from srm_keras import html
 from srm_keras.export.report import COLUMNS, NOTE, ExportReport, table
@@ -17,20 +12,20 @@ from srm_keras.files import write_text
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """One sample image and what the network makes of it.
+class Gates:
+    """What the page says of a network's gates.
 
     Attributes:
-        image: (H, W, C) uint8, C = 1 or 3.
-        label: the true class.
-        predicted: the class with the highest score.
-        score: that score, in [0, 1].
+        header: of the table.
+        rows: of the table, a block each.
+        note: what the columns mean.
+        pictures: PNG files by what they show.
     """
 
-    image: np.ndarray
-    label: str
-    predicted: str
-    score: float
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
+    pictures: Mapping[str, Path]
 
 
 def write_html(
@@ -39,8 +34,9 @@ def write_html(
     facts: Mapping[str, Any],
     accuracies: Mapping[str, float],
     curves: str | os.PathLike,
+    gates: Gates,
     exports: Sequence[ExportReport],
-    predictions: Sequence[Prediction],
+    predictions: Iterable[html.Prediction],
 ) -> None:
     """Write a self-contained HTML page; pictures are inside it.
 
@@ -50,39 +46,36 @@ def write_html(
         facts: what was trained and how, in the order to show it.
         accuracies: top-1 accuracy in [0, 1] for each split.
         curves: a PNG of the training curves.
+        gates: what they do.
         exports: the reports on the exported files.
         predictions: sample images.
     """
     sections = [
         html.section("What was trained", html.table(("", ""), facts.items())),
         html.section("Accuracy", html.table(("split", "top-1"), html.percentages(accuracies))),
-        html.section("Training curves", html.image(Path(curves).read_bytes(), "curves", "curves")),
+        html.section("Training curves", html.picture(Path(curves), "curves")),
+        html.section("Gates", _gates(gates)),
         html.section("Exported files", _exports(exports)),
-        html.section("Sample predictions", _predictions(predictions)),
+        html.section("Sample predictions", html.gallery(predictions)),
     ]
     write_text(path, html.page(title, sections))
 
 
+def _gates(gates: Gates) -> str:
+    statistics = html.table(gates.header, gates.rows, "numbers") + _note(gates.note)
+    pictures = [
+        html.section(words, html.picture(path, words), level=3)
+        for words, path in gates.pictures.items()
+    ]
+    return statistics + "".join(pictures)
+
+
 def _exports(exports: Sequence[ExportReport]) -> str:
-    reports = [report.to_dict() for report in exports]
-    return f'{html.table(COLUMNS, table(reports), "numbers")}\n<p class="note">{NOTE}</p>'
+    """A column a file: the dozen numbers of a file would not fit into a page side by side."""
+    rows = zip(COLUMNS, *table([report.to_dict() for report in exports]), strict=True)
+    header, *numbers = rows
+    return html.table(header, numbers, "numbers") + _note(NOTE)
 
 
-def _predictions(predictions: Sequence[Prediction]) -> str:
-    return f'<div class="grid">\n{"".join(map(_figure, predictions))}</div>'
-
-
-def _figure(prediction: Prediction) -> str:
-    kind = "right" if prediction.predicted == prediction.label else "wrong"
-    return (
-        f"<figure>{html.image(_png(prediction.image), prediction.label)}<figcaption>"
-        f'true: {escape(prediction.label)}<br><span class="{kind}">'
-        f"predicted: {escape(prediction.predicted)}</span><br>"
-        f"score: {100 * prediction.score:.0f} %</figcaption></figure>\n"
-    )
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
-    return buffer.getvalue()
+def _note(words: str) -> str:
+    return f'\n<p class="note">{words}</p>\n'

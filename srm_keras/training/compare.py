@@ -8,6 +8,7 @@ from typing import Any
 
 from srm_keras.files import read_json, write_csv, write_json
 from srm_keras.layers import spec_label
+from srm_keras.tables import text_table
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_runs, read_metrics
 
@@ -58,6 +59,25 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     write_csv(folder / "compare.csv", table)
     write_json(folder / "compare.json", {"runs": runs, "groups": table})
     return table
+
+
+def comparison_text(table: Sequence[Row]) -> str:
+    """The rows of `compare_runs` as text: mean ± standard deviation, which one run has not."""
+    ends = "_accuracy_mean"
+    names = dict.fromkeys(name for row in table for name in row if name.endswith(ends))
+    splits = [name.removesuffix(ends) for name in names]
+    rows = [
+        (row["recalibration"], f"{row['runs']}", *(_accuracy(row, split) for split in splits))
+        for row in table
+    ]
+    return text_table(("recalibration", "runs", *splits), rows)
+
+
+def _accuracy(row: Row, split: str) -> str:
+    mean, deviation = (row.get(f"{split}_accuracy_{name}") for name in ("mean", "std"))
+    if mean is None:
+        return "–"
+    return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
 
 
 def _read_recipe(folder: Path) -> Row:
@@ -131,7 +151,7 @@ def _from_result(result: Row) -> Row:
 
 def _group_row(label: str, runs: Sequence[Row]) -> Row:
     row: Row = {"recalibration": label, "runs": len(runs)}
-    for name in [name for name in runs[0] if name.endswith("_accuracy")]:
+    for name in dict.fromkeys(name for run in runs for name in run if name.endswith("_accuracy")):
         values = [run[name] for run in runs if name in run]
         row[f"{name}_mean"] = statistics.mean(values)
         row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None

@@ -145,7 +145,7 @@ def _finish(folder: Path, inputs: Inputs, model: keras.Model, log: RunLog) -> di
         "seconds": log.seconds,
     }
     draw_last_gates(folder, inputs)
-    write_report(folder, result)
+    write_report(folder, result, last[inputs.validation], inputs.info.class_names)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
     return result
 

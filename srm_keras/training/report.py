@@ -1,41 +1,63 @@
-"""`report.html`: what a run was, how it went, what it scores, and what its gates do."""
+"""`report.html`: what a run was and scores, its curves, gates, and examples of its answers."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras import html
+import numpy as np
+
+from srm_keras import data, html
 from srm_keras.files import read_json, write_text
+from srm_keras.layers import spec_label
 from srm_keras.training import run_folder
+from srm_keras.training.evaluation import Predictions
+from srm_keras.training.inputs import Examples
+
+SHOWN = 6
+"""Right and wrong predictions on the page, so many of each."""
 
 
-def write_report(folder: str | os.PathLike, result: Mapping[str, Any]) -> None:
-    """Writes a self-contained page about the run in `folder` and its result, into it.
+def write_report(
+    folder: str | os.PathLike,
+    result: Mapping[str, Any],
+    predicted: Predictions,
+    classes: Sequence[str],
+) -> None:
+    """Writes a self-contained page about the run in `folder`, into it.
 
     Pictures of gates are shown where the folder has them.
+
+    Args:
+        folder: The run folder.
+        result: What `result.json` holds.
+        predicted: What the last weights say of the examples of the first evaluated split.
+        classes: The names of the classes.
     """
     run = Path(folder)
     recipe = read_json(run / run_folder.RECIPE)
     sections = [
         html.section("What was trained", html.table(("", ""), _facts(recipe, result).items())),
         html.section("Final numbers", html.table(*_scores(result), "numbers")),
-        html.section("Curves", _picture(run / run_folder.CURVES, "loss and accuracy")),
+        html.section("Curves", html.picture(run / run_folder.CURVES, "loss and accuracy")),
     ]
     gates = [run / name for name in (run_folder.GATES, run_folder.GATES_OVER_TRAINING)]
-    pictures = [_picture(path, path.stem) for path in gates if path.is_file()]
+    pictures = [html.picture(path, path.stem) for path in gates if path.is_file()]
     if pictures:
         sections.append(html.section("Gates", "\n".join(pictures)))
+    split = next(iter(result["last"]["splits"]))
+    examples = _examples(predicted, classes)
+    sections.append(html.section(f"Predictions of the last weights on {split!r}", examples))
     domains = _domains(result)
     if domains:
         header = ("split", "domain", "examples", "last weights")
         sections.append(html.section("Domains", html.table(header, domains, "numbers")))
     sections += [
-        html.section("Recipe", html.table(("", ""), run_folder.flatten(recipe).items())),
-        html.section(
-            "Versions",
-            html.table(("", ""), run_folder.flatten(read_json(run / run_folder.VERSIONS)).items()),
-        ),
+        html.folded(name, html.table(("", ""), run_folder.flatten(values).items()))
+        for name, values in (
+            ("Recipe", recipe),
+            ("Versions", read_json(run / run_folder.VERSIONS)),
+        )
     ]
     title = f"{recipe['model']['name']} on {recipe['data']['name']}"
     write_text(run / run_folder.REPORT, html.page(title, sections))
@@ -43,7 +65,7 @@ def write_report(folder: str | os.PathLike, result: Mapping[str, Any]) -> None:
 
 def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "Recalibration": str(recipe["recalibration"]),
+        "Recalibration": spec_label(recipe["recalibration"]),
         "Parameters": f"{result['parameters']['trainable']:,} trainable, "
         f"{result['parameters']['non_trainable']:,} not",
         "Training": f"{recipe['steps']:,} steps of {recipe['batch_size']} images, "
@@ -74,5 +96,42 @@ def _domains(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _picture(path: Path, alternative: str) -> str:
-    return html.image(path.read_bytes(), alternative, "curves")
+def _examples(predicted: Predictions, classes: Sequence[str]) -> str:
+    """Wrong predictions, then right ones, where there are any, from all over the split."""
+    right = predicted.classes == predicted.examples.labels
+    parts = []
+    for name, positions in (("Wrong", np.flatnonzero(~right)), ("Right", np.flatnonzero(right))):
+        count = min(SHOWN, len(positions))
+        if count:
+            spread = [int(positions[k * len(positions) // count]) for k in range(count)]
+            heading = f"{name}: {len(positions):,} of {len(right):,}"
+            content = html.gallery(_predictions(predicted, spread, classes))
+            parts.append(html.section(heading, content, level=3))
+    return "".join(parts)
+
+
+def _predictions(
+    predicted: Predictions, chosen: Sequence[int], classes: Sequence[str]
+) -> list[html.Prediction]:
+    images = _images(predicted.examples.subset(chosen))
+    found = []
+    for image, position in zip(images, chosen, strict=True):
+        probabilities = predicted.probabilities[position]
+        label, best = predicted.examples.labels[position], probabilities.argmax()
+        found.append(
+            html.Prediction(
+                image,
+                classes[label],
+                classes[best],
+                float(probabilities[best]),
+                float(probabilities[label]),
+            )
+        )
+    return found
+
+
+def _images(examples: Examples) -> Iterable[np.ndarray]:
+    """The images as they came, uint8 (H, W, C) each."""
+    if isinstance(examples, data.Examples) and isinstance(examples.images, np.ndarray):
+        return examples.images
+    return (image for image, _ in examples.dataset().as_numpy_iterator())

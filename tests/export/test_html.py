@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.export.html import Prediction, write_html
+from srm_keras import html
+from srm_keras.export.html import Gates, write_html
 from srm_keras.export.latency import Latency
 from srm_keras.export.parity import Bound, Parity
-from srm_keras.export.report import ExportReport
+from srm_keras.export.report import COLUMNS, ExportReport
+from srm_keras.html import Prediction
 
 
 class Page(HTMLParser):
@@ -59,10 +61,16 @@ def page(tmp_path, images):
         environment={},
     )
     Image.new("RGB", (4, 3), "red").save(tmp_path / "curves.png")
+    gates = Gates(
+        ("block", "mean"),
+        [("conv2_1", "0.497")],
+        "Mean: of all images.",
+        {"Gates by value": tmp_path / "curves.png"},
+    )
     predictions = [
-        Prediction(images[0], "disc", "disc", 0.91),
-        Prediction(images[1], "ring", "<script>alert(1)</script>", 0.5),
-        Prediction(images[2][..., :1], "star", "cross", 0.34),
+        Prediction(images[0], "disc", "disc", 0.91, 0.91),
+        Prediction(images[1], "ring", "<script>alert(1)</script>", 0.5, 0.125),
+        Prediction(images[2][..., :1], "star", "cross", 0.34, 0.04),
     ]
     write_html(
         tmp_path / "report.html",
@@ -70,6 +78,7 @@ def page(tmp_path, images):
         {"network": "cifar_resnet", "steps": 500},
         {"test": 0.8125, "cue_conflict": 0.25},
         tmp_path / "curves.png",
+        gates,
         [report],
         predictions,
     )
@@ -84,15 +93,15 @@ def decoded(source):
 def test_the_page_is_whole_and_needs_nothing_else(page, images):
     parsed = Page(page)
     assert parsed.open == []
-    assert len(parsed.sources) == 4
+    assert len(parsed.sources) == 5
     assert all(source.startswith("data:image/png;base64,") for source in parsed.sources)
     assert not re.search("https?://|url\\(|@import", page)
-    np.testing.assert_array_equal(decoded(parsed.sources[1]), images[0])
-    np.testing.assert_array_equal(decoded(parsed.sources[3]), images[2][..., 0])
+    np.testing.assert_array_equal(decoded(parsed.sources[2]), images[0])
+    np.testing.assert_array_equal(decoded(parsed.sources[4]), images[2][..., 0])
 
 
 def test_the_page_says_what_was_measured(page):
-    text = " ".join(Page(page).text)
+    text = " ".join(" ".join(Page(page).text).split())  # no-break spaces too
     for expected in (
         "SRM & friends",
         "cifar_resnet",
@@ -104,9 +113,12 @@ def test_the_page_says_what_was_measured(page):
         "99.6 % of 128",
         "0.65 ms",
         "3.21 ms",
-        "true: star",
-        "predicted: cross",
-        "score: 34 %",
+        "true: star (4 %)",
+        "predicted: cross (34 %)",
+        "predicted: disc (91 %)",
+        "conv2_1 0.497",
+        "Mean: of all images.",
+        "Gates by value",
     ):
         assert expected in text
 
@@ -120,3 +132,18 @@ def test_names_are_text_and_never_markup(page):
 def test_right_and_wrong_predictions_look_different(page):
     assert page.count('class="right"') == 1
     assert page.count('class="wrong"') == 2
+
+
+def test_an_exported_file_is_a_column_so_that_no_number_is_beside_the_page(page):
+    tables = re.findall("<table.*?</table>", page, re.DOTALL)
+    exports = next(table for table in tables if "model.tflite" in table)
+    rows = re.findall("<tr>(.*?)</tr>", exports)
+    assert [re.findall("<t[hd]>(.*?)</t[hd]>", row)[0] for row in rows] == list(COLUMNS)
+    assert all(row.count("</t") == 2 for row in rows)
+
+
+def test_large_images_are_reduced(tmp_path):
+    image = np.zeros((900, 1200, 3), "uint8")
+    gallery = html.gallery([Prediction(image, "disc", "disc", 0.9, 0.9)])
+    (source,) = Page(gallery).sources
+    assert decoded(source).shape == (144, 192, 3)

@@ -1,11 +1,12 @@
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.training.compare import compare_runs
+from srm_keras.training.compare import compare_runs, comparison_text
 
 HEADER = "epoch,step,lr,loss,accuracy,val_loss,val_accuracy\n"
 
@@ -47,6 +48,13 @@ def test_table_and_files(tmp_path):
     assert table["none"]["runs"] == 1
     assert table["none"]["last_accuracy_mean"] == 0.4
     assert table["none"]["last_accuracy_std"] is None
+    header, _, *lines = comparison_text(list(table.values())).splitlines()
+    assert header.split() == ["recalibration", "runs", "last", "best", "test", "unseen"]
+    same, other = "0.7000 ± 0.1414", "0.7500 ± 0.0707"
+    assert [re.split("  +", line) for line in lines] == [
+        ["srm", "2", same, other, same, "0.4000 ± 0.1414"],
+        ["none", "1", "0.4000", "0.4000", "–", "–"],
+    ]
     with (tmp_path / "out" / "runs.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["recalibration"], row["seed"], row["steps"]) for row in rows] == [

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 
 from srm_keras import data
+from srm_keras.files import read_csv
 from srm_keras.training import default_recipe, load_run, read_metrics, train
 from srm_keras.training.run_folder import FILES, FOLDERS
 
@@ -52,13 +54,30 @@ def test_every_file_is_there_and_no_other(folder):
 def test_the_report_needs_no_other_file_and_holds_the_final_numbers(folder):
     page = (folder / "report.html").read_text()
     result = json.loads((folder / "result.json").read_text())
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 3 + page.count("<figcaption>")
     assert 'src="http' not in page
     assert "href" not in page
     for name in ("best", "last"):
         for score in result[name]["splits"].values():
             assert f"{score['accuracy']:.4f}" in page
-    assert "data.preprocessing.pad" in page
+    results, _, recipe = page.partition("<details>")
+    assert "data.preprocessing.pad" in recipe
+    assert "data.preprocessing.pad" not in results
+
+
+def test_the_report_shows_examples_of_right_and_of_wrong_predictions(folder):
+    rows = read_csv(folder / "predictions.csv")
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    page = (folder / "report.html").read_text()
+    for name, count in (("Right", right), ("Wrong", len(rows) - right)):
+        assert (f"{name}: {count} of {len(rows)}" in page) == (count > 0)
+        assert page.count(f'class="{name.lower()}"') == min(6, count)
+    captions = re.findall(r"true: ([a-z]+)(.*?)<br>.*?predicted: ([a-z]+) \((\d+)&nbsp;%", page)
+    assert len(captions) == page.count("<figcaption>")
+    names = json.loads((folder / "classes.json").read_text())
+    for label, probability, predicted, _ in captions:
+        assert {label, predicted} <= set(names)
+        assert (label == predicted) == (probability == "")
 
 
 def test_events_are_the_rows(folder):

@@ -42,6 +42,7 @@ def plot_correlation_matrices(
     heads = 0.17 * max(label.count("\n") for label in labels)
     size = (1.4 + _PANEL * shape[1], 0.8 + heads + (_PANEL + 0.3) * shape[0])
     figure = new_figure(*size, "Correlation between channel weights")
+    figure.set_layout_engine("compressed")  # the panels are squares
     panels = figure.subplots(*shape, squeeze=False)
     pictures = []
     for column, (label, correlation) in enumerate(zip(labels, correlations.values(), strict=True)):

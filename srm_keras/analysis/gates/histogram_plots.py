@@ -98,7 +98,10 @@ def _colorbar(
     figure: Figure, axes: Axes | np.ndarray, largest: float, fraction: float = 0.15
 ) -> None:
     """The scale of shares; its label has the largest one."""
-    picture = ScalarMappable(_norm(largest), _COLORS)
+    norm = _norm(largest)
+    picture = ScalarMappable(norm, _COLORS)
     extend = "max" if largest > _DARKEST else "neither"
     label = f"share of gates (up to {largest:.2g})"
-    figure.colorbar(picture, ax=axes, label=label, extend=extend, fraction=fraction, pad=0.02)
+    bar = figure.colorbar(picture, ax=axes, label=label, extend=extend, fraction=fraction, pad=0.02)
+    ticks = [float(norm.inverse(part)) for part in (0, 0.5, 0.75, 1)]  # at even distances
+    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])

@@ -18,16 +18,18 @@ def write_stylization_report(folder: Path, result: Mapping[str, Any]) -> None:
     sections = [
         html.section("What was trained", html.table(("", ""), _facts(recipe, result).items())),
         html.section("Final numbers", html.table(*_losses(result), "numbers")),
-        html.section("Curves", _picture(folder / run_folder.CURVES, "losses by step")),
+        html.section("Curves", html.picture(folder / run_folder.CURVES, "losses by step")),
         html.section(
-            "Held-out images: content above, stylized below", _picture(samples, "samples")
+            "Held-out images: content above, stylized below", html.picture(samples, "samples")
         ),
     ]
     if (folder / run_folder.STYLE).is_file():
-        sections.append(html.section("Style", _picture(folder / run_folder.STYLE, "style image")))
+        sections.append(
+            html.section("Style", html.picture(folder / run_folder.STYLE, "style image"))
+        )
     for heading, name in (("Recipe", run_folder.RECIPE), ("Versions", run_folder.VERSIONS)):
         values = run_folder.flatten(read_json(folder / name))
-        sections.append(html.section(heading, html.table(("", ""), values.items())))
+        sections.append(html.folded(heading, html.table(("", ""), values.items())))
     write_text(folder / run_folder.REPORT, html.page(title_of(recipe), sections))
 
 
@@ -63,7 +65,3 @@ def _losses(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str,
         for split, losses in result["last"]["splits"].items()
     ]
     return header, rows
-
-
-def _picture(path: Path, alternative: str) -> str:
-    return html.image(path.read_bytes(), alternative, "curves")
