@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+LFS_POINTER = "a pointer of Git LFS: run `git lfs pull` in its repository"
+
 
 @contextlib.contextmanager
 def temporary_sibling(path: Path) -> Iterator[Path]:
@@ -121,6 +123,23 @@ def _dumped(value: Any, indent: int | None = None) -> str:
 def _plain(value: Any) -> Any:
     """NumPy's numbers and arrays as Python's; anything else that JSON does not know as text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that begins so is no more than Git LFS's note of where the file is."""
+    return start.startswith(_LFS)
+
+
+def check_no_lfs_pointer(name: str, path: str | os.PathLike) -> None:
+    """Raise ``ValueError`` if a file, called ``name`` in the message, is a pointer of Git LFS."""
+    with Path(path).open("rb") as file:
+        if is_lfs_pointer(file.read(len(_LFS))):
+            raise ValueError(
+                f"`{name}` must be the file itself. Received: {str(path)!r}, {LFS_POINTER}"
+            )
 
 
 def _delete(path: Path) -> None:

@@ -6,8 +6,9 @@ r"""Converts weights from elsewhere to a .keras file with a model card, and back
     python -m tools.convert --weights=keras_applications --model=srm_resnet50 --out=start.keras
     python -m tools.convert --to=torch --weights=resnet50.keras --out=resnet50.safetensors
 
-Reads ResNets of torchvision, timm and the SRM authors (.pth, .pt, .tar, .bin, .safetensors), told
-apart by their names, and those of keras.applications, which Keras downloads. Beside the file OUT it
+Reads ResNets of torchvision, timm and the SRM authors (.pth, .pt, .tar, .bin, .ckpt, .safetensors),
+told apart by their names, out of the checkpoints of Lightning, timm and others, and those of
+keras.applications, which Keras downloads. Beside the file OUT it
 writes OUT.card.json and OUT.card.md: source and SHA-256, architecture, parameters, classes and
 the preprocessing that the weights were trained with. docs/weights.md says which weights fit.
 """
@@ -32,6 +33,12 @@ CLASSES = flags.DEFINE_integer(
     "classes",
     None,
     "Number of classes. Where the weights have another number the classifier is new.",
+)
+EMA = flags.DEFINE_bool(
+    "ema",
+    None,
+    "Of a PyTorch checkpoint with weights and their moving averages, take the averages or, with "
+    "--noema, the weights. By default the averages where there are any.",
 )
 LAYOUT = flags.DEFINE_enum(
     "layout",
@@ -60,7 +67,7 @@ def _check(argv: Sequence[str]) -> None:
     check_flags(argv)
     for flag in (WEIGHTS, OUT, *([MODEL] if TO.value == "keras" else [])):
         require(flag)
-    others = (MODEL, CLASSES) if TO.value == "torch" else (LAYOUT,)
+    others = (MODEL, CLASSES, EMA) if TO.value == "torch" else (LAYOUT,)
     for flag in others:
         if flag.present:
             raise ValueError(f"`--{flag.name}` is not for --to={TO.value}.")
@@ -71,7 +78,7 @@ def _convert():
 
     if TO.value == "torch":
         return convert_to_torch(WEIGHTS.value, OUT.value, LAYOUT.value)
-    return convert(WEIGHTS.value, MODEL.value, OUT.value, CLASSES.value)
+    return convert(WEIGHTS.value, MODEL.value, OUT.value, CLASSES.value, ema=EMA.value)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def convert(
     out: str | os.PathLike,
     classes: int | None = None,
     pretrained: str | None = "imagenet",
+    ema: bool | None = None,
 ) -> dict[str, Any]:
     """Write weights from elsewhere as a ``.keras`` file, with a card beside it.
 
@@ -56,6 +57,7 @@ def convert(
         classes: number of classes, by default that of the weights; another number makes a new
             classifier.
         pretrained: the ``weights`` argument of ``keras.applications``.
+        ema: which weights of a PyTorch file are taken: as for ``from_torch_state_dict``.
 
     Returns:
         The card.
@@ -70,9 +72,11 @@ def convert(
         positive_int("classes", classes)
     writable_file("out", out)
     if weights == KERAS_APPLICATIONS:
+        if ema is not None:
+            raise ValueError(f"`ema` is for PyTorch files. Received: ema={ema}, {weights=}")
         result, facts = _of_keras_applications(network, module, model, classes, pretrained)
     else:
-        result, facts = _of_torch(Path(weights), network, module, model, classes)
+        result, facts = _of_torch(Path(weights), network, module, model, classes, ema)
     write_atomically(out, result.save)
     facts = {"network": card.network_facts(result), **facts, "versions": card.versions()}
     card.write_card(out, facts)
@@ -144,9 +148,14 @@ def _of_keras_applications(
 
 
 def _of_torch(
-    path: Path, network: str, module: str | None, name: str, classes: int | None
+    path: Path,
+    network: str,
+    module: str | None,
+    name: str,
+    classes: int | None,
+    ema: bool | None,
 ) -> tuple[keras.Model, dict[str, Any]]:
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, ema)
     found = describe(arrays)
     _check_name(found, network, module, name)
     count = classes or found.classes

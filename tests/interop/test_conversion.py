@@ -13,7 +13,7 @@ import pytest
 from keras import ops
 
 from srm_keras.data import Preprocessing
-from srm_keras.interop import convert, convert_to_torch
+from srm_keras.interop import convert, convert_to_torch, read_keras_file
 from srm_keras.models import CifarResNet, ResNet50
 from tests.support.weights import feature_map
 
@@ -120,6 +120,20 @@ def test_weights_without_a_classifier_need_a_number_of_classes(tmp_path):
         convert(weights, "se_resnet18", tmp_path / "a.keras")
 
 
+def test_averages_are_taken_or_left(tmp_path):
+    state = torch_resnet(18, "torchvision", classes=3).state_dict()
+    averages = {f"module.{name}": torch.zeros_like(value) for name, value in state.items()}
+    torch.save({"state_dict": state, "state_dict_ema": averages}, tmp_path / "a.ckpt")
+    out = tmp_path / "out.keras"
+    for ema, factor in ((None, 0), (False, 1)):
+        convert(tmp_path / "a.ckpt", "resnet18", out, ema=ema)
+        kernel = read_keras_file(out).get_layer("conv1_conv").kernel
+        expected = factor * np.transpose(state["conv1.weight"].numpy(), (2, 3, 1, 0))
+        np.testing.assert_array_equal(ops.convert_to_numpy(kernel), expected)
+    with pytest.raises(ValueError, match=r"`ema` is for PyTorch files. Received: ema=True"):
+        convert("keras_applications", "resnet50", out, ema=True)
+
+
 def test_keras_files_that_do_not_fit_are_refused(tmp_path):
     out = tmp_path / "out.pth"
     with pytest.raises(ValueError, match="`weights` must be a file that exists"):
@@ -164,6 +178,7 @@ def assert_one_line(result, message: str) -> None:
         (["--weights=a.pth", "--out=a.keras"], "`--model` is required"),
         (["--to=torch", "--weights=a", "--out=b", "--classes=3"], "`--classes` is not for"),
         (["--weights=a", "--out=b", "--model=c", "--layout=timm"], "`--layout` is not for"),
+        (["--to=torch", "--weights=a", "--out=b", "--noema"], "`--ema` is not for"),
         (["a.pth"], "Arguments must be flags. Received: a.pth"),
     ],
 )
@@ -173,11 +188,14 @@ def test_bad_command_lines_end_in_one_line(arguments, message):
 
 @pytest.mark.slow
 def test_the_tool_converts_there_and_back(tmp_path):
-    network = save(tmp_path / "weights.pth", 50, "authors_srm", classes=4)
+    network = torch_resnet(50, "authors_srm", classes=4)
+    state = network.state_dict()
+    averages = {name: torch.zeros_like(value) for name, value in state.items()}
+    checkpoint = {"state_dict": state, "state_dict_ema": averages}
+    torch.save(checkpoint, tmp_path / "weights.pth")
     keras_file, torch_file = tmp_path / "srm.keras", tmp_path / "back.pth"
-    there = run(
-        f"--weights={tmp_path / 'weights.pth'}", "--model=srm_resnet50", f"--out={keras_file}"
-    )
+    source = f"--weights={tmp_path / 'weights.pth'}"
+    there = run(source, "--model=srm_resnet50", f"--out={keras_file}", "--noema")
     assert there.returncode == 0, there.stderr
     assert "srm_resnet50, 23,576,644 trainable parameters, 4 classes" in there.stdout
     assert (

@@ -1,47 +1,41 @@
 """State dicts from files and memory as NumPy arrays, and back to files."""
 
 import os
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from srm_keras.files import write_atomically
+from srm_keras.files import check_no_lfs_pointer, write_atomically
+from srm_keras.interop.pytorch.checkpoints import unwrapped
 
-WRAPPERS = ("state_dict", "model")
-PREFIX = "module."  # of torch.nn.DataParallel
-COUNTER = "num_batches_tracked"  # of batch norms; nothing here reads it
 SAFETENSORS = ".safetensors"
-PICKLED = (".pth", ".pt", ".tar", ".bin")
+PICKLED = (".pth", ".pt", ".tar", ".bin", ".ckpt")
+
+_TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_REFUSED_CLASS = re.compile(r"GLOBAL (\S+) was not an allowed global")
 
 
-def read_arrays(source: Mapping[str, Any] | str | os.PathLike) -> dict[str, np.ndarray]:
-    """Return a state dict as float32 arrays by name.
-
-    What stands under ``"state_dict"`` or ``"model"`` is unwrapped, the prefix ``module.`` of
-    ``torch.nn.DataParallel`` and batch norms' ``num_batches_tracked`` are left out.
+def read_arrays(
+    source: Mapping[str, Any] | str | os.PathLike, ema: bool | None = None
+) -> dict[str, np.ndarray]:
+    """Return a state dict as float32 arrays by name, out of whatever it was wrapped in.
 
     Args:
         source: mapping from name to tensor or array, or path to a ``.safetensors`` file or to one
             of ``torch.save``, which is read with ``weights_only=True``: no code in it is run.
+        ema: as for ``unwrapped``.
 
     Raises:
-        ValueError: no such file, one that cannot be read in that way, or an entry that is no
-            array of numbers.
+        ValueError: no such file, one that cannot be read in that way, an entry that is no array of
+            numbers, or no weights of the kind that ``ema`` asks for.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
     """
     values = source if isinstance(source, Mapping) else _read_file(source)
-    for wrapper in WRAPPERS:
-        if isinstance(values.get(wrapper), Mapping):
-            values = values[wrapper]
-    names = [str(name) for name in values]
-    start = len(PREFIX) if names and all(name.startswith(PREFIX) for name in names) else 0
-    return {
-        name[start:]: _array(name, value)
-        for name, value in zip(names, values.values(), strict=True)
-        if not name.endswith(COUNTER)
-    }
+    return {name: _array(name, value) for name, value in unwrapped(values, ema).items()}
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
@@ -83,6 +77,7 @@ def _read_file(source: Any) -> Mapping[str, Any]:
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"`state_dict` must be a file that exists. Received: {str(path)!r}")
+    check_no_lfs_pointer("state_dict", path)
     if path.suffix == SAFETENSORS:
         values = _read_safetensors(path)
     elif path.suffix in PICKLED:
@@ -111,13 +106,26 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
 def _read_pickled(path: Path) -> Any:
     torch = _torch()
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old protocols, and of what the error tells anyhow
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # UnpicklingError, EOFError, RuntimeError, …
         raise _unreadable(path, "torch.load(weights_only=True)", error) from None
 
 
 def _unreadable(path: Path, reader: str, error: Exception) -> ValueError:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    text = _TERMINAL_CODE.sub("", str(error)).strip()
+    refused = _REFUSED_CLASS.search(text)
+    if refused:
+        return ValueError(
+            f"`state_dict` must be a file of tensors alone. Received: {str(path)!r}, which holds "
+            f"a {refused[1]} too, and to make one may run code. If you trust the file, load it "
+            "with torch.load(weights_only=False) and save its state dict alone"
+        )
+    reason = text.split("\n")[0] or type(error).__name__
+    if "weights_only" in reason:  # PyTorch's advice to read it without that
+        script = "TorchScript" in reason
+        reason = "it is a TorchScript archive" if script else "it is none of torch.save"
     return ValueError(
         f"`state_dict` must be a file of tensors that {reader} reads ({reason}). "
         f"Received: {str(path)!r}"

@@ -10,7 +10,6 @@ import numpy as np
 from srm_keras.interop.pytorch.architecture import describe
 from srm_keras.interop.pytorch.entries import Entry
 from srm_keras.interop.pytorch.files import (
-    COUNTER,
     as_tensors,
     check_target,
     read_arrays,
@@ -25,6 +24,7 @@ def from_torch_state_dict(
     model: keras.Model,
     state_dict: Mapping[str, Any] | str | os.PathLike,
     head: bool = True,
+    ema: bool | None = None,
 ) -> keras.Model:
     """Load the weights of a PyTorch ResNet into ``model``: the same logits for the same images.
 
@@ -36,10 +36,13 @@ def from_torch_state_dict(
         model: the same architecture, built by ``ResNet18`` … ``ResNet152`` with
             ``stride_in="3x3"``. The authors' SRM is ``AUTHORS_SRM``: unbiased, and with next to no
             ``epsilon``, for which their torch.std has no place (1e-5 moves logits by up to 1e-3).
-        state_dict: tensors or arrays by name, alone or under ``"state_dict"`` or ``"model"``, or
-            a path to a ``.safetensors``, ``.pth``, ``.pt``, ``.tar`` or ``.bin`` file.
+        state_dict: tensors or arrays by name, alone or in a checkpoint (``"state_dict"``,
+            ``"model"``, …; with the prefixes of DataParallel, torch.compile or Lightning), or a
+            path to a ``.safetensors``, ``.pth``, ``.pt``, ``.tar``, ``.bin`` or ``.ckpt`` file.
         head: load the classifier. With False the network keeps its own, as for another number of
             classes. A network with ``include_top=False`` never has one.
+        ema: of a checkpoint that holds moving averages of the weights too, take them (True), the
+            weights (False), or the averages where there are any (None), which is logged.
 
     Returns:
         ``model``.
@@ -48,7 +51,7 @@ def from_torch_state_dict(
         StateDictError: a ``ValueError`` with the names of the missing, unexpected and wrongly
             shaped entries.
         ValueError: a state dict of another architecture, a network that PyTorch's ResNets are
-            not, or a file that cannot be read.
+            not, a file that cannot be read, or no weights of the kind that ``ema`` asks for.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
 
     Example:
@@ -56,7 +59,7 @@ def from_torch_state_dict(
         >>> from_torch_state_dict(model, "srm_resnet50.pth.tar")
     """
     boolean("head", head)
-    arrays = read_arrays(state_dict)
+    arrays = read_arrays(state_dict, ema)
     found = describe(arrays)
     wanted = network_entries(model, found.layout)
     if not head or not any(entry.name.startswith(HEAD) for entry in wanted):
@@ -111,7 +114,7 @@ def _torch_arrays(model: keras.Model, layout: str) -> dict[str, np.ndarray]:
     for entry in network_entries(model, layout):
         arrays[entry.name] = entry.to_torch()
         if entry.name.endswith(".running_var"):
-            counter = f"{entry.name.removesuffix('running_var')}{COUNTER}"
+            counter = f"{entry.name.removesuffix('running_var')}num_batches_tracked"
             arrays[counter] = np.zeros((), "int64")
     return arrays
 
