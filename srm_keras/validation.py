@@ -1,6 +1,7 @@
 """Checks of arguments that raise one clear ``ValueError``."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,3 +41,20 @@ def positive_number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     return value
+
+
+def class_names(name: str, values: Any) -> tuple[str, ...]:
+    """Return the names of classes as a tuple if each is a text of its own, else ``ValueError``."""
+    names = () if isinstance(values, str | bytes) else tuple(values)
+    wrong = [value for value in names if not isinstance(value, str)]
+    if wrong or not names:
+        received = f"{wrong[0]!r}, of type {type(wrong[0]).__name__}" if wrong else f"{values!r}"
+        raise ValueError(f"`{name}` must be a list of names (str). Received: {received}")
+    twice = next((value for value, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        places = [place for place, value in enumerate(names) if value == twice]
+        raise ValueError(
+            f"`{name}` must have a name of its own for each class. Received: {twice!r} for the "
+            f"classes {', '.join(map(str, places))}"
+        )
+    return names

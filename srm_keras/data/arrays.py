@@ -71,7 +71,7 @@ class ArrayBatches(keras.utils.PyDataset):
         boolean("training", training)
         seed_in_range(seed)
         check_part(batch_size, training, start_step, (0, 1))
-        check_augmentation(augmentation, num_classes, training, batch_size)
+        check_augmentation(augmentation, num_classes, training, batch_size, examples)
         _check_supported(examples, preprocessing, augmentation)
         if training:
             check_enough(len(examples), batch_size)

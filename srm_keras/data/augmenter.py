@@ -44,7 +44,7 @@ class Augmenter:
         return self._finished(self.preprocessing.augmented(image, seed), label, seed)
 
     def of_file(self, place: tf.Tensor, content: tf.Tensor, label: tf.Tensor) -> tuple:
-        """Example `place` of the stream, from a JPEG or PNG file."""
+        """Example `place` of the stream, from an encoded file."""
         seed = tf.stack([self.seed, place])
         return self._finished(self.preprocessing.augmented_file(content, seed), label, seed)
 
@@ -64,7 +64,7 @@ class Augmenter:
     def _finished(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple:
         if self._rand_augment:
             image = self._rand_augment(image, _stream(seed, _RAND_AUGMENT))
-        example = (self.preprocessing.standardized(image), tf.cast(label, tf.int32))
+        example = (self.preprocessing.standardized(image), class_number(label))
         return (*example, self._blend(seed)) if self.augmentation.mixes else example
 
     def _blend(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -77,6 +77,17 @@ class Augmenter:
             draws[:2],
             draws[2] < self.augmentation.cutmix_chance,
         )
+
+
+def class_number(label: tf.Tensor) -> tf.Tensor:
+    """An integer label as int32; a number that int32 does not hold fails when it is met."""
+    number = tf.cast(label, tf.int32)
+    if label.dtype.size < tf.int32.size or label.dtype == tf.int32:
+        return number
+    held = tf.logical_and(tf.cast(number, label.dtype) == label, number >= 0)
+    message = "Labels must be numbers of classes, from 0, which fit into int32. Received:"
+    with tf.control_dependencies([tf.debugging.Assert(held, [message, label])]):
+        return tf.identity(number)
 
 
 def _stream(seed: tf.Tensor, number: int) -> tf.Tensor:

@@ -43,3 +43,33 @@ def positions(positions: Any, count: int) -> np.ndarray:
             f"`positions` must lie in [0, {count}). Received: {array.min()} … {array.max()}"
         )
     return array
+
+
+def class_numbers(name: str, values: Any, classes: int = 2**31) -> np.ndarray:
+    """Return `values` as int32 (N,) if they are integers in [0, classes), else `ValueError`."""
+    array = np.asarray(values)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        some = ", ".join(str(value) for value in array.ravel()[:3])
+        raise ValueError(
+            f"{name} must be integers (N,), the number of each example's class. "
+            f"Received: shape {array.shape}, dtype {array.dtype}, {some} …"
+        )
+    wrong = array[(array < 0) | (array >= classes)]
+    if wrong.size:
+        raise ValueError(
+            f"{name} must lie in 0 … {classes - 1}. "
+            f"Received: {array.min()} … {array.max()}, {wrong[0]} for one"
+        )
+    return array.astype("int32")
+
+
+def tags(name: str, values: Any) -> np.ndarray:
+    """Return `values` as strings (N,) if they are texts or integers, else `ValueError`."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "Uiu":
+        some = ", ".join(repr(value) for value in array.ravel()[:3].tolist())
+        raise ValueError(
+            f"{name} must be texts (N,). "
+            f"Received: shape {array.shape}, dtype {array.dtype}, {some} …"
+        )
+    return array.astype(str)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from srm_keras.data import checks
 from srm_keras.data.examples import Examples
 from srm_keras.data.info import DatasetInfo
 from srm_keras.data.prepared import prepare_command, prepared_builder, root_folder
@@ -87,7 +88,7 @@ def _load(variant: _Variant, split: str, data_dir: str | os.PathLike | None) -> 
     else:
         images, labels, names = _from_tfds(variant, split, root)
     info = DatasetInfo(variant.name, split, len(images), len(names), names, _SHAPE)
-    return Examples(images, labels.astype("int32"), info)
+    return Examples(images, checks.class_numbers("`labels`", labels, len(names)), info)
 
 
 def _from_archive(

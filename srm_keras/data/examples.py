@@ -20,7 +20,7 @@ class Examples:
     """The examples of a split, N of them, in a fixed order.
 
     Attributes:
-        images: uint8 array (N, H, W, C), or a tuple of N paths of JPEG or PNG files, which are
+        images: uint8 array (N, H, W, C), or a tuple of N paths of image files, which are
             decoded to RGB when they are read.
         labels: int32 (N,), the class of each.
         info: What is known about the split.
@@ -52,6 +52,13 @@ class Examples:
                 f"`labels` must lie in 0 … {self.info.num_classes - 1}. "
                 f"Received: {labels.min()} … {labels.max()}"
             )
+        for name in ("domains", "groups"):
+            values = getattr(self, name)
+            if values is not None and (values.ndim != 1 or values.dtype.kind != "U"):
+                raise ValueError(
+                    f"`{name}` must be strings (N,). "
+                    f"Received: shape {values.shape}, dtype {values.dtype}"
+                )
         lengths = {name: len(values) for name, values in self._columns().items()}
         if set(lengths.values()) != {self.info.num_examples}:
             raise ValueError(

@@ -64,7 +64,7 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
         CLASS_NAMES,
         (_SIDE, _SIDE, 1),
     )
-    return Examples(images[..., np.newaxis], labels.astype("int32"), info)
+    return Examples(images[..., np.newaxis], checks.class_numbers("`labels`", labels), info)
 
 
 def _paths(split: str, data_dir: str | os.PathLike | None) -> list[Path]:

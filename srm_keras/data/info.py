@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from srm_keras.validation import class_names
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -14,6 +16,9 @@ class DatasetInfo:
         num_classes: Number of classes; labels are 0 … num_classes - 1.
         class_names: The name of each label.
         image_shape: (height, width, channels); height and width are None where images differ.
+
+    Raises:
+        ValueError: If there are not as many names as classes, one is no text, or two are equal.
     """
 
     name: str
@@ -22,3 +27,10 @@ class DatasetInfo:
     num_classes: int
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
+
+    def __post_init__(self) -> None:
+        if len(class_names("class_names", self.class_names)) != self.num_classes:
+            raise ValueError(
+                f"`class_names` must be one for each of {self.num_classes} classes. "
+                f"Received: {len(self.class_names)}"
+            )

@@ -10,9 +10,10 @@ import numpy as np
 from srm_keras.data import checks
 from srm_keras.data.examples import Examples
 from srm_keras.data.info import DatasetInfo
-from srm_keras.validation import one_of
+from srm_keras.validation import class_names, one_of
 
 _SPLITS = ("train", "test")
+_MOST_CLASSES = 2**16  # of a file that does not name them: a larger label is hardly one
 
 
 def load_examples(split: str, *, path: str | os.PathLike) -> Examples:
@@ -45,12 +46,12 @@ def load_examples(split: str, *, path: str | os.PathLike) -> Examples:
             f"`{split}_images` in {path} must be uint8 (N, H, W) or (N, H, W, 1 or 3). "
             f"Received: shape {images.shape}, dtype {images.dtype}"
         )
-    labels = _integers(arrays, f"{split}_labels", path)
     names = _class_names(arrays, path)
+    labels = _labels(arrays, split, path, len(names))
     _, *shape = images.shape
     info = DatasetInfo("npz", split, len(images), len(names), names, (shape[0], shape[1], shape[2]))
     domains, groups = (
-        arrays[name].astype(str) if name in arrays else None
+        checks.tags(f"`{name}` in {path}", arrays[name]) if name in arrays else None
         for name in (f"{split}_domains", f"{split}_groups")
     )
     return Examples(images, labels, info, domains, groups)
@@ -76,18 +77,15 @@ def _read(path: Path, split: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _integers(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    values = arrays[name]
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(
-            f"`{name}` in {path} must be integers (N,). "
-            f"Received: shape {values.shape}, dtype {values.dtype}"
-        )
-    return values.astype("int32")
+def _labels(arrays: Mapping[str, np.ndarray], split: str, path: Path, classes: int) -> np.ndarray:
+    name = f"{split}_labels"
+    return checks.class_numbers(f"`{name}` in {path}", arrays[name], classes)
 
 
 def _class_names(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[str, ...]:
     if "class_names" in arrays:
-        return tuple(map(str, arrays["class_names"]))
-    labels = np.concatenate([_integers(arrays, f"{split}_labels", path) for split in _SPLITS])
+        given = arrays["class_names"]
+        numbers = given.dtype.kind in "iu"
+        return class_names("class_names", (given.astype(str) if numbers else given).tolist())
+    labels = np.concatenate([_labels(arrays, split, path, _MOST_CLASSES) for split in _SPLITS])
     return tuple(map(str, range(int(labels.max(initial=0)) + 1)))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.data.augmenter import Augmenter
+from srm_keras.data.augmenter import Augmenter, class_number
 from srm_keras.data.checks import seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.order import Order
@@ -76,7 +76,7 @@ def batches(
     boolean("cache", cache)
     seed_in_range(seed)
     check_part(batch_size, training, start_step, shard)
-    check_augmentation(augmentation, num_classes, training, batch_size // shard[1])
+    check_augmentation(augmentation, num_classes, training, batch_size // shard[1], dataset)
     pairs = dataset.dataset() if isinstance(dataset, Examples | Records) else dataset
     _check_elements(pairs)
     if training:
@@ -149,7 +149,7 @@ def _endless_batches(
 def _evaluated(
     preprocessing: Preprocessing, image: tf.Tensor, label: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    return preprocessing.evaluation(image), tf.cast(label, tf.int32)
+    return preprocessing.evaluation(image), class_number(label)
 
 
 def _in_parallel(dataset: tf.data.Dataset, function) -> tf.data.Dataset:
@@ -163,6 +163,12 @@ def _check_elements(dataset: tf.data.Dataset) -> None:
         raise ValueError(
             "`dataset` must hold unbatched (uint8 image (H, W, C), label) pairs. "
             f"Received: elements {spec}"
+        )
+    label = spec[1]
+    if not isinstance(label, tf.TensorSpec) or not label.dtype.is_integer or label.shape.rank:
+        raise ValueError(
+            "`dataset` must hold labels that are single integers, the numbers of classes: neither "
+            f"vectors nor floats. Received: labels {label}"
         )
 
 

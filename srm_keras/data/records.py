@@ -90,7 +90,10 @@ class Records:
         )
 
     def _label(self, features: dict[str, Any]) -> np.int32:
-        return np.int32(0 if self.label_feature is None else features[self.label_feature])
+        if self.label_feature is None:
+            return np.int32(0)
+        label = np.asarray(features[self.label_feature])
+        return checks.class_numbers("`labels`", label[np.newaxis], self.info.num_classes)[0]
 
     def _source(self) -> Sequence[dict[str, Any]]:
         """The split's records, whose `image` is the file's bytes."""

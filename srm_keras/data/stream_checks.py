@@ -31,9 +31,9 @@ def check_part(batch_size: int, training: bool, start_step: Any, shard: Any) -> 
 
 
 def check_augmentation(
-    augmentation: Any, num_classes: Any, training: bool, local_batch_size: int
+    augmentation: Any, num_classes: Any, training: bool, local_batch_size: int, examples: Any
 ) -> None:
-    """Raises `ValueError` unless batches of that size can be augmented so."""
+    """Raises `ValueError` unless batches of that size, of these examples, can be augmented so."""
     if augmentation is None:
         return
     if not isinstance(augmentation, Augmentation):
@@ -45,6 +45,12 @@ def check_augmentation(
     if not augmentation.mixes:
         return
     positive_int("num_classes", num_classes)
+    info = getattr(examples, "info", None)
+    if info is not None and num_classes < info.num_classes:
+        raise ValueError(
+            f"`num_classes` must be at least that of the examples, {info.num_classes}. "
+            f"Received: num_classes={num_classes}"
+        )
     if local_batch_size % 2:
         raise ValueError(
             "`batch_size` must be even, in each shard, with MixUp or CutMix, which blend "

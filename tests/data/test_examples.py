@@ -109,3 +109,18 @@ def test_bad_positions(positions, message):
 def test_parts_that_do_not_fit(changes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         in_memory(**changes)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a", "b", "a"), "Received: 'a' for the classes 0, 2"),
+        (("a", b"b", "c"), "Received: b'b', of type bytes"),
+        (("a", 1, "c"), "Received: 1, of type int"),
+        ("abc", "must be a list of names (str). Received: 'abc'"),
+        (("a", "b"), "`class_names` must be one for each of 3 classes. Received: 2"),
+    ],
+)
+def test_every_class_has_a_name_of_its_own(names, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DatasetInfo("mine", "train", COUNT, 3, names, (4, 5, 3))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from srm_keras import data
+from srm_keras.data.records import Records
 from tests.support.tfds_sets import prepare
 
 RNG = np.random.default_rng(0)
@@ -96,6 +97,23 @@ def check_records(records, pairs):
         assert content.numpy()[1:4] == b"PNG"
     with pytest.raises(ValueError, match=r"`positions` must lie in \[0, 9\)"):
         records.subset([9])
+
+
+@pytest.mark.parametrize("label", [-1, 3, 2**32, 0.5, [1, 0, 0]], ids=str)
+def test_records_whose_label_is_no_class_are_refused(label):
+    class Builder:
+        def as_data_source(self, split, decoders):
+            return [{"image": b"", "label": np.int64(1)}, {"image": b"", "label": np.array(label)}]
+
+    info = data.DatasetInfo("imagenet", "train", 2, 3, WNIDS, (None, None, 3))
+    records = Records(Builder(), "train", np.arange(2), info)
+    shown = re.escape(str(label).strip("[]"))
+    with pytest.raises(ValueError, match=rf"`labels` must .*{shown}"):
+        print(records.labels)
+    (_, first), *_ = records.subset([0]).encoded()
+    assert first == 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`labels` must"):
+        list(records.encoded())
 
 
 def test_batches_of_records_begin_at_any_step(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srm_keras.data import Augmentation, Preprocessing, batches
+from srm_keras.data import ArrayBatches, Augmentation, Preprocessing, batches, load_examples
 
 COUNT = 50
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 10, 12, 3), dtype="uint8")
@@ -294,3 +294,34 @@ def test_a_mapped_data_set_is_first_read_outside_of_iterators():
     """
     result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    "labels", [LABELS + 0.7, np.eye(COUNT, dtype="int32")[LABELS], LABELS.astype(str), LABELS > 3]
+)
+def test_labels_that_are_no_class_numbers_are_refused(labels, training):
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, labels))
+    with pytest.raises(ValueError, match=r"labels that are single integers.*Received: labels Te"):
+        batches(pairs, Preprocessing(8), 8, training)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("dtype", ["int64", "uint32", "uint64"])
+def test_a_label_that_int32_does_not_hold_is_told_and_others_are_kept(dtype, training):
+    labels = LABELS.astype(dtype)
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, labels))
+    kept = taken(batches(pairs, Preprocessing(8), 10, training), 5)[1]
+    assert kept.dtype == np.int32
+    assert sorted(kept.ravel().tolist()) == LABELS.tolist()
+    labels[3] = 2**32 - 1 if dtype == "uint32" else 2**32
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, labels))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{labels[3]}"):
+        taken(batches(pairs, Preprocessing(8), 10, training), 5)
+
+
+def test_mixed_labels_have_room_for_every_class():
+    examples = load_examples("made_up", "train", image_shape=8, classes=4, examples=8)
+    for made in (batches, ArrayBatches):
+        with pytest.raises(ValueError, match=r"`num_classes` must be at least .*4. Received: .*=3"):
+            made(examples, Preprocessing(8), 4, True, augmentation=MIXED, num_classes=3)

@@ -13,6 +13,7 @@ from srm_keras.analysis.attribution.classifier import check_classifier
 from srm_keras.analysis.gates.blocks import block_name
 from srm_keras.analysis.gates.reading import recalibration_layers
 from srm_keras.analysis.pruning.network import PrunedNetwork, pruned_network
+from srm_keras.data.checks import class_numbers
 from srm_keras.layers import Recalibration
 from srm_keras.validation import one_of
 
@@ -116,7 +117,8 @@ def pruning_curve(
         A ``PruningCurve`` for each stage.
 
     Raises:
-        ValueError: an argument is not one of the above, or there are no batches.
+        ValueError: an argument is not one of the above, a label is no class number of the model,
+            or there are no batches.
 
     Reference:
         Lee et al. 2019, section 5.2 and figure 6.
@@ -157,8 +159,9 @@ def _curve(
     network = pruned_network(model, modules, by_gates=order == "gates")
     rng = np.random.default_rng(seed)
     right, samples = np.zeros(len(ratios), "int64"), 0
-    for images, labels in batches:
-        images, labels = (keras.ops.convert_to_numpy(part) for part in (images, labels))
+    for images, numbers in batches:
+        images, numbers = (keras.ops.convert_to_numpy(part) for part in (images, numbers))
+        labels = class_numbers("Labels in `batches`", numbers, model.output_shape[-1])
         outputs = pruned_outputs(network, images, ratios, rng)
         right += [np.sum(scores.argmax(axis=-1) == labels) for scores in outputs]
         samples += len(labels)

@@ -14,6 +14,7 @@ from srm_keras.export.deploy import in_float32
 from srm_keras.export.parity import Parity, compare
 from srm_keras.export.runners import keras_runner
 from srm_keras.export.serving.graph import prepared_arrays, prepared_files
+from srm_keras.validation import class_names
 
 UINT8 = "serve_uint8"
 JPEG = "serve_jpeg"
@@ -78,6 +79,7 @@ def check_classes(classes: Any, model: keras.Model) -> None:
         raise ValueError(
             f"`classes` must be a list of names or None. Received: classes={classes!r}"
         )
+    class_names("classes", classes)
     if tuple(model.outputs[0].shape) != (None, len(classes)):
         raise ValueError(
             "`classes` must hold one name for each score of the model, whose output is "

@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from srm_keras.data import Preprocessing
 from srm_keras.export.tflite.metadata_buffer import ImageInput, Output, metadata_buffer
 from srm_keras.files import write_atomically
+from srm_keras.validation import class_names
 
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
@@ -115,12 +116,13 @@ def _files(preprocessing: Preprocessing | None, classes: Sequence[str] | None) -
     """The associated files by name."""
     files = {}
     if classes is not None:
-        if not classes or any("\n" in name or "\r" in name for name in classes):
+        names = class_names("classes", classes) if classes else ()
+        if not names or any("\n" in name or "\r" in name for name in names):
             raise ValueError(
                 "`classes` must be names without line breaks, at least one. "
                 f"Received: classes={classes!r}"
             )
-        files[LABELS] = "".join(f"{name}\n" for name in classes)
+        files[LABELS] = "".join(f"{name}\n" for name in names)
     if preprocessing is not None:
         files[PREPROCESSING] = json.dumps(preprocessing.to_dict(), indent=2) + "\n"
     return files

@@ -27,6 +27,7 @@ from srm_keras.export.runners import SIGNATURE
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.files import read_json, write_json
 from srm_keras.layers import Recalibration
+from srm_keras.validation import class_names
 
 MODEL = "model.tflite"
 DESCRIPTION = "model.json"
@@ -201,6 +202,7 @@ def _check_classes(model: keras.Model, classes: Sequence[str]) -> None:
             f"`classes` must hold a name for each score of the network, whose output is {shape}. "
             f"Received: {len(classes)} {'names' if names else 'values that are not all texts'}"
         )
+    class_names("classes", classes)
 
 
 def web_folder(folder: str | os.PathLike) -> Path:

@@ -262,6 +262,9 @@ def test_stages_are_read_off_the_names():
         ({"order": "gate"}, r"`order` must be one of .*did you mean 'gates'"),
         ({"batches": iter([])}, "`batches` must be something to go through several times"),
         ({"batches": []}, "`batches` must hold at least one image"),
+        ({"batches": [(images(), np.eye(len(LABELS)))]}, r"must be integers \(N,\).*float64, 1.0"),
+        ({"batches": [(images(), LABELS + 0.5)]}, r"must be integers \(N,\).*dtype float64"),
+        ({"batches": [(images(), LABELS + 2**32)]}, r"must lie in 0 … \d+. Received: 42949"),
         ({"model": CifarResNet}, "`model` must be a functional"),
     ],
 )

@@ -303,6 +303,8 @@ WRONG_ARGUMENTS = {
     "one string": ({"classes": "abcdefg"}, "`classes` must be a list of names.*'abcdefg'"),
     "numbers": ({"classes": list(range(7))}, "`classes` must be a list of names"),
     "empty name": ({"classes": ["", *"bcdefg"]}, "`classes` must be a list of names"),
+    "two of one name": ({"classes": ["a", *"bcdef", "a"]}, "Received: 'a' for the classes 0, 6"),
+    "bytes": ({"classes": [b"a", *"bcdefg"]}, "`classes` must be a list of names.*b'a'"),
     "count": ({"classes": ["a", "b"]}, r"output is \(None, 7\). Received: 2 names"),
 }
 
