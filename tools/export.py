@@ -44,7 +44,7 @@ SAMPLES = flags.DEFINE_integer(
 IMAGES = flags.DEFINE_string(
     "images",
     None,
-    "train.stylize: folder of JPEG or PNG files on which outputs are compared. By default the "
+    "train.stylize: folder of image files on which outputs are compared. By default the "
     "held-out photos of the run.",
 )
 IMAGE_SIZE = flags.DEFINE_integer(

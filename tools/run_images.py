@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from srm_keras.data import Preprocessing
+from srm_keras.data.image_folder.decode import file_pixels
 from srm_keras.training import Run
 
 
@@ -27,12 +28,7 @@ def file_inputs(run: Run, files: Sequence[Path]) -> np.ndarray:
 def _prepared(run: Run, file: Path) -> np.ndarray:
     import tensorflow as tf
 
-    from srm_keras.data.image_folder.decode import decode
-
-    try:
-        image = decode(tf.constant(file.read_bytes()))
-    except (OSError, tf.errors.OpError):
-        raise ValueError(f"Images must be readable JPEG or PNG files. Received: {file}") from None
+    image = file_pixels(file)
     if run.preprocessing.channels == 1:
         image = tf.image.rgb_to_grayscale(image)
     return run.preprocessing.evaluation(image).numpy()

@@ -5,9 +5,9 @@ r"""Paints images, or folders of them, with a trained stylization network.
     python -m tools.stylize --stylizer=runs/adain --style=painting.jpg --strength=0.7 \
         --images=photos/ --out=painted/
 
---stylizer is a run folder of train.stylize or a .keras file. Of a folder all JPEG, PNG and WebP
-files are painted, at any depth, to the same names below --out. What is there already is kept, so
-that a run that was killed goes on where it was. A file that cannot be read is told in one line,
+--stylizer is a run folder of train.stylize or a .keras file. Of a folder all JPEG, PNG, BMP and
+WebP files are painted, at any depth, to the same names below --out. What is there already is kept,
+so that a run that was killed goes on where it was. A file that cannot be read is told in one line,
 the others are painted, and the exit status is 1; so is one of more than four million pixels, with
 the --size that fits. docs/style_transfer.md says more, and how to paint the frames of a video.
 """

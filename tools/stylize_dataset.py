@@ -33,7 +33,7 @@ OPTIONS = flags.DEFINE_list(
 SPLITS = flags.DEFINE_list(
     "splits", ["train"], "Splits to copy, as train,test:val, where test is called val in the copy."
 )
-PAINTINGS = flags.DEFINE_string("paintings", None, "Folder of JPEG and PNG files.")
+PAINTINGS = flags.DEFINE_string("paintings", None, "Folder of JPEG, PNG, BMP and WebP files.")
 OUT = flags.DEFINE_string("out", None, "Folder of the copy.")
 SEED = flags.DEFINE_integer("seed", 0, "Which image gets which painting.", lower_bound=0)
 ALPHA = flags.DEFINE_float("alpha", 1.0, "Strength of the style, from 0 (none) to 1.")

@@ -9,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from srm_keras import data
+from srm_keras.data.image_folder.decode import file_pixels
 from srm_keras.export.foreign import first_line
 from srm_keras.export.stylize import load_stylizer
 from srm_keras.export.web.stylizer import square_photos
@@ -58,7 +59,7 @@ def photo_samples(
         run: of whose held-out contents they are taken, unless there are ``files``.
         count: how many, from all over the photos; all where there are fewer.
         image_size: to which the shorter side is resized before the middle is cut out.
-        files: JPEG and PNG files.
+        files: image files.
 
     Raises:
         ValueError: a file cannot be decoded, or the contents of the run are not there.
@@ -67,7 +68,7 @@ def photo_samples(
     count = min(count, len(contents))
     chosen = [k * len(contents) // count for k in range(count)]
     images = (
-        [_decoded(files[k]) for k in chosen]
+        [file_pixels(files[k]) for k in chosen]
         if files
         else [image for image, _ in contents.subset(chosen).dataset().as_numpy_iterator()]
     )
@@ -83,14 +84,3 @@ def _held_out(run: StylizerRun) -> data.Examples:
         raise ValueError(
             f"`--images` is needed: the photos of the run cannot be had ({first_line(error)})"
         ) from error
-
-
-def _decoded(file: Path) -> np.ndarray:
-    import tensorflow as tf
-
-    from srm_keras.data.image_folder.decode import decode
-
-    try:
-        return decode(tf.constant(file.read_bytes())).numpy()
-    except (OSError, tf.errors.OpError):
-        raise ValueError(f"Images must be readable JPEG or PNG files. Received: {file}") from None

@@ -49,8 +49,6 @@ IMAGE_SIZE = flags.DEFINE_integer(
     lower_bound=8,
 )
 
-IMAGES = (".jpg", ".jpeg", ".png")
-
 
 def main(argv: Sequence[str]) -> None:
     """Export the run that the flags name and copy it to the page."""
@@ -128,12 +126,12 @@ def _publish(page: Path, export: Callable[[Path], object]) -> Path:
 
 def _comparison(run) -> Callable[[Path], None]:
     """What --compare asks for, checked before anything is exported."""
+    from srm_keras.export.predictions import image_files
     from srm_keras.export.web.comparison import check_comparable, compare_with_page
 
     if not COMPARE.value:
         return lambda folder: None
-    files = [file for file in Path(COMPARE.value).rglob("*") if file.suffix.lower() in IMAGES]
-    files = sorted(file for file in files if file.is_file())
+    files = image_files([COMPARE.value])
     check_comparable(run.preprocessing, files)
 
     def compare(folder: Path) -> None:

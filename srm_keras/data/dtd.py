@@ -8,6 +8,7 @@ from pathlib import Path
 
 from srm_keras.data import checks
 from srm_keras.data.examples import Examples
+from srm_keras.data.image_folder.files import folders_in
 from srm_keras.data.image_folder.layout import ImageList
 from srm_keras.data.image_folder.source import as_examples
 from srm_keras.validation import one_of
@@ -46,7 +47,7 @@ def load_examples(
     one_of("split", split, _PARTS)
     one_of("fold", fold, FOLDS)
     root = _root(data_dir)
-    class_names = tuple(sorted(entry.name for entry in (root / "images").iterdir()))
+    class_names = tuple(folder.name for folder in folders_in(root / "images"))
     names = sorted(
         name for part in _PARTS[split] for name in _listed(root / "labels" / f"{part}{fold}.txt")
     )

@@ -3,9 +3,10 @@
 import os
 from dataclasses import replace
 
+from srm_keras.data import checks
 from srm_keras.data.checks import fraction, seed_in_range
 from srm_keras.data.examples import Examples
-from srm_keras.data.image_folder.layout import list_unlabelled
+from srm_keras.data.image_folder.layout import list_unlabelled, part_of
 from srm_keras.data.image_folder.source import as_examples
 from srm_keras.validation import boolean, one_of
 
@@ -22,14 +23,15 @@ def load_examples(
     seed: int = 0,
     verify: bool = True,
 ) -> Examples:
-    """Lists the JPEG and PNG files of a folder and of all folders below it.
+    """Lists the image files of a folder and of all folders below it: see `image_folder`.
 
-    Which files are the test split follows from the seed and their paths below `data_dir`.
+    Which files are the test split follows, file by file, from the seed and their paths below
+    `data_dir`: a new file moves no other.
 
     Args:
         split: `"train"`, `"test"`, or `"all"` for both.
         data_dir: The folder.
-        test_fraction: Part of the images that is the test split, between 0 and 1.
+        test_fraction: Expected part of the images that is the test split, between 0 and 1.
         on_error: What a file that cannot be decoded leads to: `"raise"`, an error that names all
             of them, or `"skip"`, a warning that names them, and a data set without them.
         seed: Integer in [0, 2**63): of the order, and of that fraction.
@@ -39,8 +41,8 @@ def load_examples(
         The `Examples`, whose images are paths, all of the one class `"image"`.
 
     Raises:
-        ValueError: If an argument is wrong; `data_dir` does not exist or holds no image, or too
-            few for two splits; or files are corrupt and `on_error="raise"`.
+        ValueError: If an argument is wrong; `data_dir` does not exist or holds no image, or none
+            that falls into the split; or files are corrupt and `on_error="raise"`.
     """
     one_of("split", split, SPLITS)
     one_of("on_error", on_error, ("raise", "skip"))
@@ -51,13 +53,14 @@ def load_examples(
             f"`test_fraction` must lie between 0 and 1. Received: test_fraction={test_fraction}"
         )
     images = list_unlabelled(data_dir, seed)
-    count = len(images.paths)
-    if count < 2 and split != "all":
-        raise ValueError(
-            "`data_dir` must hold at least two images, one for each split. "
-            f"Received: data_dir={str(data_dir)!r} with {count}"
-        )
-    tests = min(max(1, round(count * test_fraction)), count - 1)
-    part = {"train": slice(tests, None), "test": slice(tests), "all": slice(None)}[split]
-    chosen = replace(images, paths=images.paths[part], labels=images.labels[part])
-    return as_examples("image_files", split, chosen, verify=verify, on_error=on_error)
+    if split != "all":
+        root = checks.path("data_dir", data_dir)
+        paths = tuple(part_of(images.paths, root, split, test_fraction, seed))
+        if not paths:
+            raise ValueError(
+                f"`data_dir` must hold more images: none of {len(images.paths)} falls into the "
+                f"split {split!r} with test_fraction={test_fraction} and seed={seed}. "
+                f"Received: data_dir={str(data_dir)!r}"
+            )
+        images = replace(images, paths=paths, labels=(0,) * len(paths))
+    return as_examples("image_files", split, images, verify=verify, on_error=on_error)

@@ -101,7 +101,7 @@ def window(image: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
 
 
 def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Decodes of a JPEG or PNG file the part that `bounds_of(sides)` names, as RGB.
+    """Decodes of a file the part that `bounds_of(sides)` names, as RGB.
 
     Of a JPEG only the blocks that the window meets are decoded. As the decoder then knows nothing
     of the pixels beyond, colours at the window's border can differ by a few levels from those of

@@ -119,7 +119,7 @@ class Preprocessing:
         return image_ops.mirrored(image, draws[2]) if self.flip else image
 
     def augmented_file(self, content: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-        """`augmented` of a JPEG or PNG file; with `crop_scale` only the window is decoded.
+        """`augmented` of an encoded file; with `crop_scale` only the window is decoded.
 
         Args:
             content: Scalar string, the file.

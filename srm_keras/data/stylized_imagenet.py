@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srm_keras.data import checks, imagenet
 from srm_keras.data.examples import Examples
+from srm_keras.data.image_folder.files import folders_in
 from srm_keras.validation import one_of
 
 URL = "https://github.com/rgeirhos/Stylized-ImageNet"
@@ -54,7 +55,7 @@ def _root(name: str, folder: str | os.PathLike | None, what: str) -> Path:
 
 
 def _check_classes(names: tuple[str, ...], root: Path, photographs: Path) -> None:
-    stylized = {entry.name for entry in (root / "train").iterdir() if entry.is_dir()}
+    stylized = {folder.name for folder in folders_in(root / "train")}
     if stylized != set(names):
         raise ValueError(
             f"{photographs} must have the classes of {root}. Received: "

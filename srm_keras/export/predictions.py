@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from srm_keras.data.image_folder.decode import decode
+from srm_keras.data.image_folder.decode import pixels
+from srm_keras.data.image_folder.files import SUFFIXES, images_below
 from srm_keras.export.predictor import Predictor
 from srm_keras.files import write_csv, write_json
 from srm_keras.validation import positive_int
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 COLUMNS = ("image", "rank", "class", "index", "score")
 
 
@@ -49,19 +49,22 @@ class FilePrediction:
 
 
 def image_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
-    """Return files as they are named, and of folders all JPEG and PNG files at any depth, sorted.
+    """Return files as they are named, and of folders all image files at any depth, sorted.
+
+    Links to folders are followed, and what is passed over is told by suffix: ``images_below``.
 
     Raises:
-        ValueError: a path does not exist, a folder holds no image, or there are no paths.
+        ValueError: a path does not exist, a folder holds no image or cannot be read, or there are
+            no paths.
     """
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
             raise ValueError(f"Images must exist. Received: {str(path)!r}")
-        files = _images_below(path) if path.is_dir() else [path]
+        files = images_below(path) if path.is_dir() else [path]
         if not files:
             raise ValueError(
-                f"A folder must hold images ({', '.join(EXTENSIONS)}). Received: {str(path)!r}"
+                f"A folder must hold images ({', '.join(SUFFIXES)}). Received: {str(path)!r}"
             )
         found += files
     if not found:
@@ -76,7 +79,7 @@ def predict_files(
 
     Args:
         predictor: of ``load_predictor``.
-        paths: JPEG or PNG files; grey and colour images are made what the network reads.
+        paths: image files; grey and colour images are made what the network reads.
         top: number of classes for each image; all of them if there are fewer.
         batch_size: number of images that are in memory at a time.
     """
@@ -98,14 +101,6 @@ def write_predictions(path: Path, predictions: Sequence[FilePrediction]) -> None
         write_csv(path, rows, COLUMNS)
 
 
-def _images_below(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and path.is_file() and path.name[0] != "."
-    )
-
-
 def _predict_batch(
     predictor: Predictor, paths: Sequence[Path], top: int
 ) -> Iterator[FilePrediction]:
@@ -122,12 +117,12 @@ def _predict_batch(
 def _decoded(path: Path, channels: int) -> np.ndarray | str:
     """uint8 (H, W, channels), or why there is none."""
     try:
-        image = decode(tf.constant(path.read_bytes()))
-        return (tf.image.rgb_to_grayscale(image) if channels == 1 else image).numpy()
+        image = pixels(path.read_bytes())
     except OSError as error:
         return error.strerror or type(error).__name__
-    except tf.errors.OpError as error:
-        return error.message.split("}} ")[-1].split(" [Op:")[0].splitlines()[0]
+    except ValueError as error:
+        return str(error)
+    return tf.image.rgb_to_grayscale(image).numpy() if channels == 1 else image
 
 
 def _guesses(predictor: Predictor, scores: np.ndarray, top: int) -> tuple[Guess, ...]:

@@ -54,12 +54,26 @@ def test_folders_are_searched_and_files_taken_as_named(folder):
     assert [path.name for path in found] == ["notes.txt", "blue.PNG", "green.PNG", "red.PNG"]
 
 
+def test_links_are_followed_and_what_is_passed_over_is_told(folder, tmp_path_factory, caplog):
+    elsewhere = tmp_path_factory.mktemp("linked")
+    for name in ("a.jfif", "b.JPE", "c.bmp", "d.WEBP", "e.gif", "f.TIF", "g.tif"):
+        (elsewhere / name).touch()
+    (folder / "link").symlink_to(elsewhere)
+    found = image_files([folder])
+    assert len(found) == 7
+    assert {path.name for path in found} >= {"a.jfif", "b.JPE", "c.bmp", "d.WEBP"}
+    assert caplog.text.count("passed over as no JPEG, PNG, BMP or WebP files: 1 .gif, 2 .tif") == 1
+    (elsewhere / "up").symlink_to(folder)
+    with pytest.raises(ValueError, match=r"link/up is a link to a folder that it lies in"):
+        image_files([folder])
+
+
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
         ([], "At least one image"),
         (["missing.png"], "must exist. Received: 'missing.png'"),
-        (["empty"], r"must hold images \(.jpg, .jpeg, .png\). Received: 'empty'"),
+        (["empty"], r"must hold images \(.jpg, .jpeg, .*\). Received: 'empty'"),
     ],
 )
 def test_paths_are_checked_first(paths, message, tmp_path, monkeypatch):

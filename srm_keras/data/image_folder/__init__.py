@@ -1,7 +1,7 @@
-"""Class folders of JPEG and PNG files as a data set.
+"""Class folders of image files as a data set.
 
 Either the folder has split folders, `<data_dir>/train/<class>/…` and `<data_dir>/test/<class>/…`,
-or class folders, `<data_dir>/<class>/…`, of which a seeded fraction becomes the test split.
+or class folders, `<data_dir>/<class>/…`, of whose files a seeded fraction is the test split.
 """
 
 from srm_keras.data.image_folder.source import load_examples

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +11,16 @@ from pathlib import Path
 from absl import logging
 
 from srm_keras.data import checks
+from srm_keras.data.image_folder.files import (
+    KINDS,
+    find_images,
+    folders_in,
+    images_below,
+    is_image,
+    tell_passed_over,
+)
 from srm_keras.validation import one_of
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 DEFAULT_TEST_FRACTION = 0.2
 UNLABELLED = "image"
 """The only class of images that have no labels."""
@@ -47,13 +56,14 @@ def list_images(
     """Lists a split's files without opening them.
 
     Every file has a random number, a hash of the seed and its path below `data_dir`. Files are
-    ordered by it, and where there are no split folders the lowest of each class are its test
-    files. So neither depends on the file system's order, and a new file moves no other.
+    ordered by it, and where there are no split folders those whose number is below `test_fraction`
+    are the test files. So neither depends on the file system's order, a new file moves no other,
+    and the test files are about, not exactly, that part of all.
 
     Args:
         data_dir: The data set's folder.
         split: Name of the split.
-        test_fraction: Part of each class that becomes `"test"` where there are no split folders.
+        test_fraction: Expected part that becomes `"test"` where there are no split folders.
         seed: Of the order and of the fraction.
 
     Returns:
@@ -61,27 +71,28 @@ def list_images(
 
     Raises:
         ValueError: If there is no such folder or split, a class folder holds no image, a class is
-            not one of the training split's, or `test_fraction` is given beside split folders.
+            not one of the training split's, `test_fraction` is given beside split folders, or no
+            file falls into the split.
     """
     root = _existing_folder(data_dir)
-    splits = [folder.name for folder in _folders(root)] if _has_split_folders(root) else []
+    splits = [folder.name for folder in folders_in(root)] if _has_split_folders(root) else []
     if splits:
         _refuse_fraction(test_fraction, root)
         by_class = files_by_class(root / one_of("split", split, splits))
-        class_names = tuple(folder.name for folder in _folders(root / _TRAIN))
+        class_names = tuple(folder.name for folder in folders_in(root / _TRAIN))
     else:
         one_of("split", split, (_TRAIN, "test"))
         _refuse_split_like(root)
         by_class = files_by_class(root)
         class_names = tuple(by_class)
     _check_classes(by_class, class_names, root, split)
-    ranked = {
-        name: sorted(files, key=lambda f: _rank(f, root, seed)) for name, files in by_class.items()
-    }
     if not splits:
         fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
-        ranked = {name: _part(files, split, fraction) for name, files in ranked.items()}
-    return _merged(ranked, class_names, root, seed)
+        by_class = {
+            name: part_of(files, root, split, fraction, seed) for name, files in by_class.items()
+        }
+        _check_parts(by_class, root, split, fraction, seed)
+    return _merged(by_class, class_names, root, seed)
 
 
 def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
@@ -97,13 +108,21 @@ def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
         ValueError: If there is no such folder, or no image in it.
     """
     root = _existing_folder(data_dir)
-    files = sorted(_images_below(root), key=lambda file: _rank(file, root, seed))
+    files = sorted(images_below(root), key=lambda file: _rank(file, root, seed))
     if not files:
         raise ValueError(
-            "`data_dir` must be a folder with JPEG or PNG files. "
+            f"`data_dir` must be a folder with {KINDS} files. "
             f"Received: data_dir={str(root)!r}, where no image was found"
         )
     return ImageList(tuple(files), (0,) * len(files), (UNLABELLED,))
+
+
+def part_of(
+    files: Iterable[Path], root: Path, split: str, fraction: float, seed: int
+) -> list[Path]:
+    """The files of `"test"`, whose number is below `fraction`, or of `"train"`, all others."""
+    test = split == "test"
+    return [file for file in files if (_number(file, root, seed) < fraction) == test]
 
 
 def refuse_lost_classes(images: ImageList, expected: ImageList, where: str) -> None:
@@ -125,41 +144,17 @@ def _existing_folder(data_dir: str | os.PathLike) -> Path:
 
 def _has_split_folders(root: Path) -> bool:
     train = root / _TRAIN
-    return train.is_dir() and bool(_folders(train))
-
-
-def _folders(parent: Path) -> list[Path]:
-    """The folders in `parent`, hidden ones aside, sorted by name."""
-    return sorted(
-        (entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
-        key=lambda folder: folder.name,
-    )
+    return train.is_dir() and bool(folders_in(train))
 
 
 def files_by_class(parent: Path) -> dict[str, list[Path]]:
     """The image files of each class folder in `parent`; classes in the order of their names."""
-    stray = [entry for entry in parent.iterdir() if _is_image(entry) and not entry.is_dir()]
+    stray = [entry for entry in parent.iterdir() if is_image(entry) and not entry.is_dir()]
     if stray:
         logging.warning("%d images lie in %s outside any class folder: ignored", len(stray), parent)
-    return {folder.name: _images_below(folder) for folder in _folders(parent)}
-
-
-def _images_below(folder: Path) -> list[Path]:
-    """All image files in `folder` and in the folders below it."""
-
-    def refuse(error: OSError) -> None:
-        raise ValueError(f"A folder of the data set cannot be read: {error}") from error
-
-    return [
-        path
-        for parent, _, names in os.walk(folder, onerror=refuse)
-        for path in (Path(parent, name) for name in names)
-        if _is_image(path)
-    ]
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    found = {folder.name: find_images(folder) for folder in folders_in(parent)}
+    tell_passed_over(parent, sum((others for _, others in found.values()), Counter()))
+    return {name: files for name, (files, _) in found.items()}
 
 
 def _refuse_fraction(test_fraction: float | None, root: Path) -> None:
@@ -174,8 +169,8 @@ def _refuse_split_like(root: Path) -> None:
     """A folder `test` beside no `train` is a slip, not a class."""
     odd = [
         folder.name
-        for folder in _folders(root)
-        if folder.name.lower() in (_TRAIN, *_SPLIT_LIKE) and _folders(folder)
+        for folder in folders_in(root)
+        if folder.name.lower() in (_TRAIN, *_SPLIT_LIKE) and folders_in(folder)
     ]
     if odd:
         raise ValueError(
@@ -191,7 +186,7 @@ def _check_classes(
     received = f"Received: data_dir={str(root)!r}, split={split!r}"
     if not any(by_class.values()):
         raise ValueError(
-            "`data_dir` must have class folders with JPEG or PNG files, and no image was found. "
+            f"`data_dir` must have class folders with {KINDS} files, and no image was found. "
             + received
         )
     empty = [name for name, files in by_class.items() if not files]
@@ -207,23 +202,36 @@ def _check_classes(
         logging.warning("The split %r has no folder for: %s", split, ", ".join(missing))
 
 
+def _check_parts(
+    by_class: dict[str, list[Path]], root: Path, split: str, fraction: float, seed: int
+) -> None:
+    """Tells of classes of which no file fell into a split, and refuses a split without any."""
+    empty = [name for name, files in by_class.items() if not files]
+    if len(empty) == len(by_class):
+        raise ValueError(
+            f"No file of {root} falls into the split {split!r} with test_fraction={fraction} and "
+            f"seed={seed}: it has too few. Another seed or fraction, or split folders 'train' and "
+            "'test', help"
+        )
+    if empty:
+        logging.warning("The split %r of %s has no file of: %s", split, root, ", ".join(empty))
+
+
 def _rank(path: Path, root: Path, seed: int) -> bytes:
-    name = path.relative_to(root).as_posix()
+    """A hash of the file's name below `root`, the same for all ways to encode an accent."""
+    name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
     return hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
 
 
-def _part(files: list[Path], split: str, fraction: float) -> list[Path]:
-    """The first `fraction` for testing, but at least one file for each split if there are two."""
-    count = min(max(1, round(len(files) * fraction)), len(files) - 1)
-    return files[:count] if split == "test" else files[count:]
+def _number(path: Path, root: Path, seed: int) -> float:
+    """A number in [0, 1) that follows from the seed and the file's name alone."""
+    return int.from_bytes(_rank(path, root, seed)[:8], "big") / 2**64
 
 
 def _merged(
     by_class: dict[str, list[Path]], class_names: tuple[str, ...], root: Path, seed: int
 ) -> ImageList:
     pairs = [(path, name) for name, files in by_class.items() for path in files]
-    if not pairs:
-        raise ValueError(f"No class of {root} has the two images that a test split needs")
     pairs.sort(key=lambda pair: _rank(pair[0], root, seed))
     label = {name: position for position, name in enumerate(class_names)}
     return ImageList(

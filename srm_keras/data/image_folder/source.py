@@ -32,12 +32,12 @@ def load_examples(
     domain_pattern: str | None = None,
     group_pattern: str | None = None,
 ) -> Examples:
-    r"""Lists class folders of JPEG and PNG files.
+    r"""Lists class folders of JPEG, PNG, BMP and WebP files.
 
     If `data_dir` has a folder `train` with folders in it, its folders are the splits and theirs
     are the classes. Otherwise its folders are the classes, and the splits are `"train"` and
-    `"test"`. The images of a class may lie in folders below it. Other files, and names that begin
-    with a dot, are ignored.
+    `"test"`. The images of a class may lie in folders below it, or in those that links lead to.
+    Names that begin with a dot are ignored; how many other files are, by suffix, is logged.
 
     All files are decoded once before this returns (and not again for the same files later in the
     process), so that a bad one is found now and not in the middle of an epoch.
@@ -50,8 +50,9 @@ def load_examples(
         data_dir: The data set's folder.
         on_error: What a file that cannot be decoded leads to: `"raise"`, an error that names all
             of them, or `"skip"`, a warning that names them, and a data set without them.
-        test_fraction: Part of each class that is the test split where there are no split folders,
-            between 0 and 1; 0.2 by default.
+        test_fraction: Expected part of the files that is the test split where there are no split
+            folders, between 0 and 1; 0.2 by default. A file's own name decides, so a new file
+            moves no other.
         seed: Integer in [0, 2**63): of the order, and of that fraction.
         verify: Whether all files are decoded once first. Without it a bad file stops the training
             that meets it.

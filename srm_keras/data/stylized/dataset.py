@@ -84,7 +84,7 @@ def stylize_dataset(
         stylizer: An `AdaINStylizer`, trained.
         splits: For the name of each split of the copy, the split that it is made of, from
             `load_examples`.
-        paintings: A folder of JPEG and PNG files.
+        paintings: A folder of image files.
         out: The folder of the copy: new, or one that was begun with the same arguments.
         alpha: Strength of the style, from 0 (none) to 1.
         seed: Integer in [0, 2**63).

@@ -10,19 +10,19 @@ import numpy as np
 from PIL import Image
 
 from srm_keras.data import checks
-from srm_keras.data.image_folder.layout import EXTENSIONS
-from srm_keras.data.stylized.reading import decoded
+from srm_keras.data.image_folder import decode
+from srm_keras.data.image_folder.files import KINDS, images_below
 from srm_keras.validation import positive_int
 
 
 class Paintings:
-    """The JPEG and PNG files in a folder and below it, of which each image gets one at random.
+    """The image files in a folder and below it, of which each image gets one at random.
 
     Which one is a hash of the seed and the image's name, and nothing else. A painting that cannot
     be read is left out when it is first met, and its images get another one each, again by a hash.
 
     Args:
-        folder: With at least one JPEG or PNG file. Names that begin with a dot do not count.
+        folder: With at least one image file; see `srm_keras.data.image_folder.files`.
         size: The shorter side in pixels to which paintings are brought.
         seed: Integer in [0, 2**63).
 
@@ -61,7 +61,7 @@ class Paintings:
     def read(self, name: str) -> np.ndarray | None:
         """Pixels of a painting, uint8 (H, W, 3) with min(H, W) = size, or None if unreadable."""
         try:
-            pixels = decoded((self.folder / name).read_bytes())
+            pixels = decode.pixels((self.folder / name).read_bytes())
         except (OSError, ValueError) as error:
             self.unreadable[name] = getattr(error, "strerror", None) or str(error)
             return None
@@ -86,12 +86,10 @@ def _names(folder: Path) -> tuple[str, ...]:
         raise ValueError(
             f"`paintings` must be a folder that exists. Received: paintings={str(folder)!r}"
         )
-    files = [path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS]
-    names = [path.relative_to(folder).as_posix() for path in files if path.is_file()]
-    shown = sorted(name for name in names if not any(p.startswith(".") for p in name.split("/")))
-    if not shown:
+    names = tuple(path.relative_to(folder).as_posix() for path in images_below(folder))
+    if not names:
         raise ValueError(
-            "`paintings` must hold JPEG or PNG files, and none was found. "
+            f"`paintings` must hold {KINDS} files, and none was found. "
             f"Received: paintings={str(folder)!r}"
         )
-    return tuple(shown)
+    return tuple(sorted(names))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from srm_keras.data.examples import Examples
-from srm_keras.data.image_folder.decode import decode
+from srm_keras.data.image_folder.decode import pixels
 from srm_keras.data.records import Records
 
 
@@ -40,20 +40,6 @@ def read_images(
     return list(pool.map(read, images, examples.labels[list(positions)].tolist()))
 
 
-def decoded(content: bytes) -> np.ndarray:
-    """The pixels of a JPEG or PNG file, uint8 (H, W, 3).
-
-    Raises:
-        ValueError: If it cannot be decoded.
-    """
-    import tensorflow as tf
-
-    try:
-        return decode(tf.constant(content)).numpy()
-    except tf.errors.OpError as error:
-        raise ValueError(error.message.split("}} ")[-1].split(" [Op:")[0]) from None
-
-
 def _from_array(image: np.ndarray, label: int) -> ReadImage:
     return ReadImage(np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image, label)
 
@@ -67,6 +53,6 @@ def _from_file(path: Path, label: int) -> ReadImage:
 
 def _from_bytes(content: bytes, label: int) -> ReadImage:
     try:
-        return ReadImage(decoded(content), int(label))
+        return ReadImage(pixels(content), int(label))
     except ValueError as error:
         return ReadImage(None, int(label), str(error))

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from srm_keras.data.image_folder.files import SUFFIXES, images_below
 from srm_keras.export.foreign import first_line
-from srm_keras.export.stylize.pictures import PICTURES, Picture, read_picture, write_picture
+from srm_keras.export.stylize.pictures import Picture, read_picture, write_picture
 from srm_keras.export.stylize.stylizer import Stylizer
 from srm_keras.files import writable_file
 
@@ -110,7 +111,7 @@ def _painted(stylizer: Stylizer, source: Path, options: Options) -> Picture:
 
 
 def _jobs_below(images: Path, out: Path) -> list[Job]:
-    if out.suffix.lower() in PICTURES or out.is_file():
+    if out.suffix.lower() in SUFFIXES or out.is_file():
         raise ValueError(
             f"`out` must be a folder for a folder of images. Received: out={str(out)!r}"
         )
@@ -119,23 +120,19 @@ def _jobs_below(images: Path, out: Path) -> list[Job]:
             "`out` must lie outside of the folder of images, whose pictures would be taken again. "
             f"Received: out={str(out)!r} in images={str(images)!r}"
         )
-    files = sorted(path for path in images.rglob("*") if _is_picture(path))
+    files = images_below(images)
     if not files:
         raise ValueError(
-            f"`images` must hold pictures ({', '.join(PICTURES)}). Received: images={str(images)!r}"
+            f"`images` must hold pictures ({', '.join(SUFFIXES)}). Received: images={str(images)!r}"
         )
     return [Job(path, out / path.relative_to(images)) for path in files]
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURES and path.name[0] != "." and path.is_file()
-
-
 def _single_job(image: Path, out: Path) -> Job:
     target = out / image.name if out.is_dir() or not out.suffix else out
-    if target.suffix.lower() not in PICTURES:
+    if target.suffix.lower() not in SUFFIXES:
         raise ValueError(
-            f"`out` must be a folder or a file {', '.join(PICTURES)}. Received: out={str(out)!r} "
+            f"`out` must be a folder or a file {', '.join(SUFFIXES)}. Received: out={str(out)!r} "
             f"for images={str(image)!r}"
         )
     if target.resolve() == image.resolve():

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from srm_keras.data.image_folder.files import JPEG
 from srm_keras.export.foreign import first_line
-from srm_keras.files import write_atomically
+from srm_keras.files import check_no_lfs_pointer, write_atomically
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-OPAQUE = (".jpg", ".jpeg")
+OPAQUE = (*JPEG, ".bmp")
 OPTIONS: dict[str, dict[str, Any]] = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
+    **{suffix: {"quality": 95, "subsampling": 0} for suffix in JPEG},
     ".webp": {"quality": 95},
 }
 """What Pillow is told for each format."""
@@ -36,7 +35,7 @@ class Picture:
 
 
 def read_picture(path: Path, size: int | None = None) -> Picture:
-    """Return the picture in a JPEG, PNG or WebP file, the first one of an animation.
+    """Return the picture in a JPEG, PNG, BMP or WebP file, the first one of an animation.
 
     It is turned upright as its EXIF orientation says. Grey values are repeated, palettes looked
     up, CMYK converted, and of 16 bits the upper 8 kept; a colour profile is ignored.
@@ -49,6 +48,7 @@ def read_picture(path: Path, size: int | None = None) -> Picture:
         ValueError: the file cannot be read, with the reason.
     """
     try:
+        check_no_lfs_pointer("images", path)
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
             image.load()
@@ -65,7 +65,8 @@ def read_picture(path: Path, size: int | None = None) -> Picture:
 def write_picture(path: Path, picture: Picture) -> None:
     """Write a picture atomically, in the format that the suffix names, without metadata.
 
-    JPEG files have no opacity; they keep colours at full resolution, for painted edges are bright.
+    JPEG and BMP files have no opacity. JPEG files keep colours at full resolution, for painted
+    edges are bright.
     """
     image = Image.fromarray(picture.pixels)
     if picture.alpha is not None and path.suffix.lower() not in OPAQUE:

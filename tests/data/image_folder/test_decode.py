@@ -56,6 +56,52 @@ def test_png_of_16_bits_keeps_the_upper_8():
     np.testing.assert_array_equal(decoded(colours), RGB)
 
 
+BMP = {
+    "rgb": Image.fromarray(RGB),
+    "grey": Image.fromarray(GREY),
+    "palette": PALETTE,
+    "palette of all colours": Image.fromarray(RGB).quantize(256),
+    "rgba": Image.fromarray(np.dstack([RGB, GREY])),
+}
+
+
+@pytest.mark.parametrize("name", BMP)
+def test_bmp_is_read_with_its_palette(name):
+    expected = np.asarray(BMP[name].convert("RGB"))
+    np.testing.assert_array_equal(decoded(encoded(BMP[name], "BMP")), expected)
+
+
+def test_bmp_that_tensorflow_reads_wrongly_is_refused():
+    run_lengths = bytearray(encoded(PALETTE, "BMP"))
+    run_lengths[30] = 1
+    os2 = bytearray(encoded(Image.fromarray(RGB), "BMP"))
+    os2[14] = 12
+    for content in (encoded(PALETTE.convert("1"), "BMP"), bytes(run_lengths), bytes(os2)):
+        with pytest.raises(ValueError, match="a BMP file of a kind that cannot be decoded"):
+            module.pixels(content)
+    for length in (0, 2, 12, 31, 60, 1000):
+        with pytest.raises(ValueError, match=r"."):
+            module.pixels(encoded(PALETTE, "BMP")[:length])
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 60}])
+def test_webp_gives_the_very_pixels_that_pillow_makes_of_it(options):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # makes it an extended file
+    for image in (Image.fromarray(RGB), Image.fromarray(GREY), BMP["rgba"]):
+        for more in ({}, {"exif": exif}):
+            content = encoded(image, "WEBP", **options, **more)
+            expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+            np.testing.assert_array_equal(decoded(content), expected)
+
+
+@pytest.mark.parametrize("image", [Image.fromarray(RGB), BMP["rgba"]], ids=["rgb", "rgba"])
+def test_an_animation_is_refused_before_tensorflow_sees_it(image):
+    frames = {"save_all": True, "append_images": [Image.fromarray(RGB[::-1])]}
+    with pytest.raises(ValueError, match="it is an animated WebP file"):
+        module.pixels(encoded(image, "WEBP", lossless=True, **frames))
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 def test_a_jpeg_gives_the_very_pixels_that_pillow_makes_of_it(mode, options):
@@ -80,7 +126,7 @@ def test_exif_orientation_is_ignored():
     assert np.abs(result.astype("int") - RGB).mean() < 3
 
 
-FILES = {kind: encoded(Image.fromarray(RGB), kind.upper()) for kind in ("png", "jpeg")}
+FILES = {kind: encoded(Image.fromarray(RGB), kind.upper()) for kind in ("png", "jpeg", "webp")}
 
 
 @given(st.sampled_from(sorted(FILES)), st.floats(0, 0.999))
@@ -114,6 +160,15 @@ def test_what_is_no_image_is_corrupt(tmp_path, content):
     assert verdict.size is None
     assert "{{" not in verdict.error
     assert "[Op" not in verdict.error
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    path = tmp_path / "x.jpg"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n")
+    (verdict,) = module.verify([path])
+    assert verdict.error == "it is a pointer of Git LFS: run `git lfs pull` in its repository"
+    with pytest.raises(ValueError, match=r"`git lfs pull` in its repository\). Received: .*x.jpg"):
+        module.file_pixels(path)
 
 
 def test_a_broken_link_is_corrupt(tmp_path):

@@ -130,9 +130,11 @@ def test_long_lists_are_cut(tmp_path):
 def test_names_of_any_script(tmp_path):
     for k in range(4):
         write(tmp_path / "größe 大" / f"ü {k}.png")
-    dataset, info = data.load("image_folder", "train", data_dir=tmp_path)
-    assert info.class_names == ("größe 大",)
-    assert len(list(dataset)) == info.num_examples == 3
+    splits = [data.load("image_folder", split, data_dir=tmp_path) for split in ("train", "test")]
+    for dataset, info in splits:
+        assert info.class_names == ("größe 大",)
+        assert len(list(dataset)) == info.num_examples
+    assert sum(info.num_examples for _, info in splits) == 4
 
 
 def test_any_example_can_be_read_by_position(folder):

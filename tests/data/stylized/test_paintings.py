@@ -13,10 +13,13 @@ def first(paintings, image):
     return next(paintings.candidates(image))
 
 
-def test_all_files_below_the_folder_but_hidden_ones(paintings):
+def test_all_files_below_the_folder_but_hidden_ones(paintings, tmp_path_factory):
     (paintings / ".hidden.png").write_bytes(b"")
     (paintings / "notes.txt").write_text("no painting")
     assert Paintings(paintings).names == ("a.png", "b.jpg", "d.png", "more/c.png")
+    (paintings / "linked").symlink_to(tmp_path_factory.mktemp("linked"))
+    (paintings / "linked" / "e.JFIF").write_bytes(b"")
+    assert Paintings(paintings).names[-2:] == ("linked/e.JFIF", "more/c.png")
 
 
 def test_choice_depends_on_seed_and_image_and_is_even(paintings):
@@ -75,7 +78,7 @@ def test_wrong_arguments_are_refused(tmp_path, paintings):
     with pytest.raises(ValueError, match="`paintings` must be a folder that exists"):
         Paintings(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="`paintings` must hold JPEG or PNG files"):
+    with pytest.raises(ValueError, match="`paintings` must hold JPEG, PNG, BMP or WebP files"):
         Paintings(tmp_path / "empty")
     with pytest.raises(ValueError, match="`painting_size` must be a positive integer"):
         Paintings(paintings, 0)

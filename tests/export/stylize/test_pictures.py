@@ -16,7 +16,7 @@ def read(tmp_path, content, name="image.png", **options):
     return read_picture(tmp_path / name, **options)
 
 
-@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP"])
 def test_pixels_are_read_as_they_are(form, tmp_path):
     picture = read(tmp_path, encoded(IMAGE, form, lossless=True), f"image.{form}")
     assert np.array_equal(picture.pixels, IMAGE)
@@ -68,8 +68,9 @@ def test_opacity_is_kept_where_the_format_has_it(tmp_path):
     assert np.array_equal(picture.alpha, alpha)
     write_picture(tmp_path / "out.png", picture)
     assert np.array_equal(read_picture(tmp_path / "out.png").alpha, alpha)
-    write_picture(tmp_path / "out.jpg", picture)
-    assert read_picture(tmp_path / "out.jpg").alpha is None
+    for suffix in ("jpg", "jfif", "jpe", "bmp", "BMP"):
+        write_picture(tmp_path / f"out.{suffix}", picture)
+        assert read_picture(tmp_path / f"out.{suffix}").alpha is None
 
 
 def test_metadata_is_not_copied_and_jpeg_loses_little(tmp_path):

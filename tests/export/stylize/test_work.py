@@ -35,16 +35,19 @@ def shown(path):
 
 
 def test_a_folder_is_painted_with_its_folders_and_broken_files_are_named(photos, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.BMP").write_bytes(encoded(IMAGE, "BMP"))
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
     out, stylizer = tmp_path / "out", Inverter()
     work = plan_work(photos, out, Options())
     outcomes = list(work.paint(stylizer))
-    assert len(work.jobs) == 4
+    assert len(work.jobs) == 5
     assert {outcome.source: outcome.error for outcome in outcomes if outcome.error} == {
         str(photos / "broken.jpg"): "it is no picture",
         str(photos / "tiny.png"): "too small",
     }
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert files == ["a.png", "deep/b.png"]
+    assert files == ["a.png", "deep/b.png", "linked/c.BMP"]
     assert np.array_equal(shown(out / "deep" / "b.png"), 255 - IMAGE)
 
 
