@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from srm_keras.layers.data_format import channel_axis, standardize_data_format
-from srm_keras.layers.statistics import statistics_dtype
+from srm_keras.layers.statistics import gated, statistics_dtype
 
 
 class Recalibration(keras.layers.Layer):
@@ -45,13 +45,12 @@ class Recalibration(keras.layers.Layer):
         """Return gates in [0, 1]: (N, 1, 1, C), or (N, H, W, C) for a spatial module.
 
         For ``channels_first``: (N, C, 1, 1) and (N, C, H, W). The dtype may be wider than that of
-        ``inputs``: gates derived from global statistics are computed in float32.
+        ``inputs``, and should be: their gradients are sums over the map, which float16 cannot hold.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `gates(inputs, training)`.")
 
     def call(self, inputs, training: bool | None = None):
-        gates = self.gates(inputs, training=training)
-        return inputs * keras.ops.cast(gates, inputs.dtype)
+        return gated(inputs, self.gates(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -8,7 +8,7 @@ from keras import ops
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.data_format import channel_axis, feature_shape, over_space
-from srm_keras.layers.statistics import spatial_max, spatial_mean
+from srm_keras.layers.statistics import gated, spatial_max, spatial_mean, widen
 from srm_keras.validation import boolean, positive_int
 
 
@@ -71,8 +71,7 @@ class CBAM(Recalibration):
 
     def gates(self, inputs, training: bool | None = None):
         channel_gates = self.channel_gates(inputs)
-        recalibrated = inputs * ops.cast(channel_gates, inputs.dtype)
-        return channel_gates * self.spatial_gates(recalibrated)
+        return channel_gates * self.spatial_gates(gated(inputs, channel_gates))
 
     def channel_gates(self, inputs):
         """Eq. 2: (N, 1, 1, C), or (N, C, 1, 1) for ``channels_first``; float32 or wider."""
@@ -83,10 +82,9 @@ class CBAM(Recalibration):
     def spatial_gates(self, inputs):
         """Eq. 3: (N, H, W, 1), or (N, 1, H, W) for ``channels_first``; float32 or wider."""
         axis = channel_axis(self.data_format)
-        mean = ops.mean(inputs, axis=axis, keepdims=True)
-        maximum = ops.max(inputs, axis=axis, keepdims=True)
-        maps = ops.concatenate([mean, maximum], axis=axis)
-        return ops.sigmoid(self.conv(ops.cast(maps, self.gate_dtype)))
+        mean = ops.mean(widen(inputs), axis=axis, keepdims=True)
+        maximum = widen(ops.max(inputs, axis=axis, keepdims=True))
+        return ops.sigmoid(self.conv(ops.concatenate([mean, maximum], axis=axis)))
 
     def get_config(self) -> dict[str, Any]:
         return {

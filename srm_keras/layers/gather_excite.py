@@ -1,5 +1,6 @@
 """Gather-Excite."""
 
+import itertools
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ from keras import ops
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.batch_norm import batch_norm, inference_affine
 from srm_keras.layers.data_format import channel_axis, feature_shape, over_space, spatial_axes
-from srm_keras.layers.statistics import spatial_mean
+from srm_keras.layers.statistics import spatial_mean, widen
 from srm_keras.validation import boolean, one_of, positive_int
 
 EXTENTS = (0, 2, 4, 8)
@@ -75,9 +76,6 @@ class GatherExcite(Recalibration):
             )
 
     def build_gates(self, input_shape, channels: int) -> None:
-        self.depthwise: list[keras.layers.Layer] = []
-        self.bns: list[keras.layers.Layer] = []
-        self.pointwise: list[keras.layers.Layer] = []
         if self.params != "theta_minus":
             self._build_gather(self._depthwise_plan(input_shape), channels)
         if self.params == "theta_plus":
@@ -87,20 +85,22 @@ class GatherExcite(Recalibration):
         axis = channel_axis(self.data_format)
         shape = feature_shape(channels, self.data_format)
         for index, (kernel, strides) in enumerate(plan, start=1):
+            # What reads the map works in its dtype, the rest on gathered sums: see `gates`.
+            dtype = self.gate_dtype if index > 1 else self.dtype_policy
             conv = keras.layers.DepthwiseConv2D(
                 kernel,
                 strides=strides,
                 use_bias=self.use_bias,
                 data_format=self.data_format,
-                dtype=self.dtype_policy,
+                dtype=dtype,
                 name=f"depthwise{index}",
             )
             conv.build(shape)
-            self.depthwise.append(conv)
+            setattr(self, f"depthwise_{index}", conv)
             if self.batch_norm:
-                bn = batch_norm(f"bn{index}", axis=axis, dtype=self.dtype_policy)
+                bn = batch_norm(f"bn{index}", axis=axis, dtype=self.gate_dtype)
                 bn.build(shape)
-                self.bns.append(bn)
+                setattr(self, f"bns_{index}", bn)
 
     def _depthwise_plan(self, shape) -> list[tuple[tuple[int, int], int]]:
         if self.extent:
@@ -115,26 +115,47 @@ class GatherExcite(Recalibration):
         return [((height, width), 1)]
 
     def _build_pointwise(self, channels: int) -> None:
-        for name, filters, fan_in in (
-            ("reduce", max(channels // self.reduction, 1), channels),
-            ("expand", channels, max(channels // self.reduction, 1)),
-        ):
+        hidden = max(channels // self.reduction, 1)
+        plan = (("reduce", hidden, channels), ("expand", channels, hidden))
+        for index, (name, filters, fan_in) in enumerate(plan, start=1):
             conv = keras.layers.Conv2D(
                 filters,
                 1,
                 use_bias=self.use_bias,
                 data_format=self.data_format,
-                dtype=self.dtype_policy,
+                dtype=self.gate_dtype,
                 name=name,
             )
             conv.build(feature_shape(fan_in, self.data_format))
-            self.pointwise.append(conv)
+            setattr(self, f"pointwise_{index}", conv)
+
+    @property
+    def depthwise(self) -> list[keras.layers.DepthwiseConv2D]:
+        """The depthwise convolutions, the first one reading the map."""
+        return self._numbered("depthwise")
+
+    @property
+    def bns(self) -> list[keras.layers.BatchNormalization]:
+        """The batch norm of each depthwise convolution; none without ``batch_norm``."""
+        return self._numbered("bns")
+
+    @property
+    def pointwise(self) -> list[keras.layers.Conv2D]:
+        """The two 1×1 convolutions of ``"theta_plus"``; else none."""
+        return self._numbered("pointwise")
+
+    def _numbered(self, name: str) -> list[Any]:
+        """The sublayers ``name_1``, ``name_2`` and so on.
+
+        They are attributes, since ``tf.train.Checkpoint`` passes over what is in a list. Keras'
+        files hold them under the lists, which it reaches first: ``name`` sorts before ``name_1``.
+        """
+        indices = itertools.takewhile(lambda n: hasattr(self, f"{name}_{n}"), itertools.count(1))
+        return [getattr(self, f"{name}_{index}") for index in indices]
 
     def gates(self, inputs, training: bool | None = None):
-        gathered = self.gather(inputs, training)
-        if self.extent:
-            gathered = self.interpolate(gathered, like=inputs)
-        return ops.sigmoid(gathered)
+        gates = ops.sigmoid(widen(self.gather(inputs, training)))
+        return self.interpolate(gates, like=inputs) if self.extent else gates
 
     def gather(self, inputs, training: bool | None = None):
         """Aggregate context: (N, ⌈H/e⌉, ⌈W/e⌉, C), or (N, 1, 1, C) for ``extent=0``."""
@@ -160,31 +181,34 @@ class GatherExcite(Recalibration):
             return conv(x)
         depthwise = isinstance(conv, keras.layers.DepthwiseConv2D)
         convolve = ops.depthwise_conv if depthwise else ops.conv
-        x = convolve(
-            x, conv.kernel, conv.strides, padding=conv.padding, data_format=self.data_format
-        )
-        return x + over_space(ops.expand_dims(conv.bias, 0), self.data_format)
+        x = ops.cast(x, conv.compute_dtype)
+        kernel, bias = (ops.cast(weight, x.dtype) for weight in (conv.kernel, conv.bias))
+        x = convolve(x, kernel, conv.strides, padding=conv.padding, data_format=self.data_format)
+        return x + over_space(ops.expand_dims(bias, 0), self.data_format)
 
-    def interpolate(self, gathered, like):
+    def interpolate(self, gates, like):
         """Enlarge to the height and width of ``like``; output i reads input ``⌊i·h/H⌋``."""
         for axis in spatial_axes(self.data_format):
-            size, target = ops.shape(gathered)[axis], ops.shape(like)[axis]
-            gathered = ops.take(gathered, ops.arange(target) * size // target, axis=axis)
-        return gathered
+            size, target = ops.shape(gates)[axis], ops.shape(like)[axis]
+            gates = ops.take(gates, ops.arange(target) * size // target, axis=axis)
+        return gates
 
     def _average(self, inputs):
         if not self.extent:
             return over_space(spatial_mean(inputs, self.data_format), self.data_format)
-        ones = ops.ones_like(inputs[:1, ..., :1] if self._channels_last else inputs[:1, :1])
-        return self._window_sum(inputs) / self._window_sum(ones)
+        x = widen(inputs)
+        ones = ops.ones_like(x[:1, ..., :1] if self._channels_last else x[:1, :1])
+        return self._windows(x) / self._windows(ones)
 
-    def _window_sum(self, x):
-        kernel = 2 * self.extent - 1
-        padded = self._pad(x, self.extent - 1)
-        pooled = ops.average_pool(
-            padded, kernel, strides=self.extent, padding="valid", data_format=self.data_format
+    def _windows(self, x):
+        """The mean of each window, what is added around the map counting as zeros."""
+        return ops.average_pool(
+            self._pad(x, self.extent - 1),
+            2 * self.extent - 1,
+            strides=self.extent,
+            padding="valid",
+            data_format=self.data_format,
         )
-        return pooled * kernel**2
 
     def _pad(self, x, margin: int):
         pads = [(0, 0)] * 4

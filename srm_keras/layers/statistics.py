@@ -1,9 +1,11 @@
-"""Statistics over height and width, each in as few passes over the feature map as it takes.
+"""Sums over a feature map: its statistics, each in few passes, and the product with its gates.
 
-All of them are computed and returned in float32 or wider: the square of a float16 activation of
-300 already overflows, and ``E[x²] − E[x]²`` loses every digit where the mean outweighs the spread.
+All sums are taken in float32 or wider, those of gradients too: the square of a float16 activation
+of 300 already overflows, so does a gate's gradient ``Σ dy·x`` over a map of mean 1000, and
+``E[x²] − E[x]²`` loses every digit where the mean outweighs the spread.
 """
 
+import keras
 from keras import ops
 
 from srm_keras.layers.data_format import over_space, spatial_axes
@@ -14,7 +16,8 @@ def statistics_dtype(dtype: str) -> str:
     return "float64" if dtype == "float64" else "float32"
 
 
-def _widen(x):
+def widen(x):
+    """``x`` in the dtype of its statistics."""
     return ops.cast(x, statistics_dtype(ops.dtype(x)))
 
 
@@ -34,13 +37,13 @@ def _pixels(x, data_format: str):
 
 def spatial_mean(x, data_format: str):
     """Mean over height and width (Lee et al. 2019, eq. 1): (N, C), float32 or wider."""
-    x = _widen(x)
+    x = widen(x)
     return _spatial_sum(x, data_format) / _pixels(x, data_format)
 
 
 def spatial_max(x, data_format: str):
     """Maximum over height and width: (N, C), float32 or wider."""
-    return _widen(ops.max(x, axis=spatial_axes(data_format)))
+    return widen(ops.max(x, axis=spatial_axes(data_format)))
 
 
 def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False):
@@ -68,7 +71,7 @@ def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False
 
     @ops.custom_gradient
     def mean_std(x):
-        wide = _widen(x)
+        wide = widen(x)
         pixels = _pixels(wide, data_format)
         divisor = _maximum(pixels - 1.0, 1.0) if unbiased else pixels
         mean = _spatial_sum(wide, data_format) / pixels
@@ -82,12 +85,52 @@ def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False
             d_mean, d_std = ops.unstack(args[0] if upstream is None else upstream, num=2, axis=-1)
             slope = d_std / (divisor * std)
             intercept = d_mean / pixels - slope * mean
-            d_x = over_space(slope, data_format) * _widen(x) + over_space(intercept, data_format)
+            d_x = over_space(slope, data_format) * widen(x) + over_space(intercept, data_format)
             return ops.cast(d_x, x.dtype)
 
         return ops.stack([mean, std], axis=-1), gradient
 
     return mean_std(x)
+
+
+def gated(x, gates):
+    """The product ``x · gates``, in the dtype of ``x``.
+
+    The gradient is written by hand. With the upstream gradient ``dy`` it is
+
+        ∂/∂x = dy·g,   ∂/∂g = Σ dy·x   over the axes along which g is broadcast,
+
+    and the sum is taken in float32 or wider, a row at a time, whatever the dtype of ``x``. Nothing
+    of the size of ``x`` is kept for it but ``x`` itself and, where they are as large, the gates.
+
+    Args:
+        x: 4-D feature map, any floating dtype.
+        gates: 4-D, each axis as long as that of ``x`` or of length 1; any floating dtype, which is
+            that of their gradient: float32 gates get it with all its digits.
+    """
+    if keras.backend.is_keras_tensor(x):  # a graph of Keras operations, which have their gradients
+        return x * ops.cast(gates, x.dtype)
+
+    @ops.custom_gradient
+    def product(x, gates):
+        factors = ops.cast(gates, x.dtype)
+
+        def gradient(*args, upstream=None):
+            dy = args[0] if upstream is None else upstream
+            d_gates = _summed_like(gates, widen(dy) * widen(x))
+            return dy * factors, ops.cast(d_gates, gates.dtype)
+
+        return x * factors, gradient
+
+    return product(x, gates)
+
+
+def _summed_like(gates, x):
+    """``x`` summed over the axes that have length 1 in ``gates``, the last one first."""
+    for axis in reversed(range(len(gates.shape))):
+        if gates.shape[axis] == 1 and x.shape[axis] != 1:
+            x = ops.sum(x, axis=axis, keepdims=True)
+    return x
 
 
 def _maximum(value, floor: float):

@@ -18,6 +18,7 @@ from tests.support.specs import (
     specs_in_time,
 )
 from tests.support.weights import (
+    assert_checkpoint_round_trip,
     feature_map,
     randomize,
     to_channels_last,
@@ -110,6 +111,32 @@ def test_keras_file_round_trip(spec, data_format, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(model(x)))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a checkpoint of TensorFlow")
+@every_spec
+def test_a_tensorflow_checkpoint_restores_every_weight(spec, tmp_path):
+    assert_checkpoint_round_trip(built(spec), built(spec, seed=2), tmp_path / "checkpoint")
+
+
+def test_gather_excite_is_found_where_older_files_have_it(tmp_path):
+    """Under three lists, which files written before its sublayers were attributes hold."""
+    h5py = pytest.importorskip("h5py")
+    inputs = keras.Input((8, 8, 8))
+    layer = built({"name": "ge", "extent": 4, "params": "theta_plus"}, (2, 8, 8, 8))
+    keras.Model(inputs, layer(inputs)).save_weights(tmp_path / "model.weights.h5")
+    sublayers = {"depthwise": "depthwise_conv2d", "bns": "batch_normalization"}
+    sublayers["pointwise"] = "conv2d"
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        saved = file["layers/gather_excite"]
+        for name, kind in sublayers.items():
+            for index, suffix in enumerate(("", "_1")):
+                weights = getattr(layer, name)[index].get_weights()
+                stored = saved[f"{name}/{kind}{suffix}/vars"]
+                assert len(stored) == len(weights)
+                for number, weight in enumerate(weights):
+                    np.testing.assert_array_equal(stored[str(number)], weight)
+        assert sorted(saved) == sorted([*sublayers, "vars"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ from srm_keras.models import CifarResNet
 from tests.support.gradients import layer_gradients
 from tests.support.networks import SHAPE, small_network
 from tests.support.specs import NAMES
-from tests.support.weights import feature_map, randomize, to_format
+from tests.support.weights import (
+    assert_checkpoint_round_trip,
+    feature_map,
+    randomize,
+    to_format,
+)
 
 MODULES = [None, *NAMES]
 SMALLEST, *LARGER = "cifar_basic", "cifar_bottleneck", "resnet18", "resnet50"
@@ -73,6 +78,7 @@ def test_weights_file_round_trip(kind, module, tmp_path):
     np.testing.assert_array_equal(
         ops.convert_to_numpy(same(images())), ops.convert_to_numpy(model(images()))
     )
+    assert_checkpoint_round_trip(model, small_network(kind, module), tmp_path / "checkpoint")
 
 
 @every_network(*LARGER[:2])

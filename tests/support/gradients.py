@@ -77,7 +77,7 @@ def _torch_layer(layer, x, upstream, training):
     y = layer(tensor, training=training)
     _weighted(y, torch.as_tensor(upstream)).backward()
     dw = [variable.value.grad for variable in layer.trainable_variables]
-    return y.detach().numpy(), tensor.grad.numpy(), _numpy_or_none(dw)
+    return ops.convert_to_numpy(y), ops.convert_to_numpy(tensor.grad), _numpy_or_none(dw)
 
 
 def _torch_function(function, x, upstream):

@@ -50,3 +50,14 @@ def to_channels_last(x, data_format: str) -> np.ndarray:
     """NumPy array, channels last, of a tensor in ``data_format``."""
     x = keras.ops.convert_to_numpy(x)
     return x if data_format == "channels_last" else np.moveaxis(x, 1, -1)
+
+
+def assert_checkpoint_round_trip(source, target, path) -> None:
+    """``tf.train.Checkpoint`` carries every weight from one layer or model to another like it."""
+    import tensorflow as tf
+
+    randomize(target, seed=3)
+    tf.train.Checkpoint(network=source).write(str(path))
+    tf.train.Checkpoint(network=target).read(str(path)).assert_consumed()
+    for ours, theirs in zip(target.variables, source.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)

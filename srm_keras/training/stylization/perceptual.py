@@ -100,14 +100,19 @@ class StyleLoss(_Term):
 
     def __init__(self, targets: Sequence[np.ndarray], **kwargs: Any):
         super().__init__(**kwargs)
-        self.targets = [
-            self.add_weight(
+        self._count = len(targets)
+        for index, target in enumerate(targets, start=1):
+            weight = self.add_weight(
                 shape=target.shape, initializer="zeros", trainable=False, name=f"gram{index}"
             )
-            for index, target in enumerate(targets, start=1)
-        ]
-        for weight, target in zip(self.targets, targets, strict=True):
             weight.assign(target)
+            # An attribute: `tf.train.Checkpoint` passes over what is in a list.
+            setattr(self, f"gram{index}", weight)
+
+    @property
+    def targets(self) -> list[keras.Variable]:
+        """The constant Gram matrices."""
+        return [getattr(self, f"gram{index}") for index in range(1, self._count + 1)]
 
     def call(self, inputs):
         """Return (N,)."""

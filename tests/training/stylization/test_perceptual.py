@@ -8,9 +8,9 @@ from keras import ops
 from srm_keras.layers.dtype_policy import dtype_policy
 from srm_keras.models.feature_network import feature_network
 from srm_keras.models.stylization import StylizationNet
-from srm_keras.training.stylization.perceptual import perceptual_objective
+from srm_keras.training.stylization.perceptual import StyleLoss, perceptual_objective
 from tests.support.feature_files import small_feature_file
-from tests.support.weights import randomize
+from tests.support.weights import assert_checkpoint_round_trip, randomize
 
 LAYERS = ["conv1", "conv2"]
 
@@ -57,6 +57,12 @@ def test_terms_are_the_losses_of_the_output(features):
     np.testing.assert_allclose(result["style_loss"], expected, rtol=1e-4)
     expected = sum((np.diff(y, axis=axis) ** 2).mean((1, 2, 3)) for axis in (1, 2))
     np.testing.assert_allclose(result["total_variation_loss"], expected, rtol=1e-4)
+
+
+def test_a_tensorflow_checkpoint_restores_the_style(tmp_path):
+    ours, theirs = (StyleLoss([np.ones((1, 3, 3)), np.ones((1, 4, 4))]) for _ in range(2))
+    randomize(ours)
+    assert_checkpoint_round_trip(ours, theirs, tmp_path / "checkpoint")
 
 
 def test_a_network_that_changes_nothing_keeps_the_content_and_the_style(features):
