@@ -5,10 +5,13 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
+from tensorflow.core.protobuf import saved_model_pb2
 
 from srm_keras.export.runners import SIGNATURE
 
@@ -36,6 +39,7 @@ class SavedModelService:
 
     def __init__(self, path: str | os.PathLike):
         check_saved_model(path)
+        self._path = Path(path)
         self._loaded = tf.saved_model.load(os.fspath(path))
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -61,6 +65,16 @@ class SavedModelService:
         except tf.errors.InvalidArgumentError as error:
             raise BadRequest(_reason(error)) from None
         return {"predictions": _rows({name: value.numpy() for name, value in outputs.items()})}
+
+    def signatures(self) -> dict[str, Any]:
+        """Return inputs and outputs of each signature, as the SavedModel's file describes them."""
+        saved = saved_model_pb2.SavedModel.FromString((self._path / "saved_model.pb").read_bytes())
+        described = MessageToDict(
+            saved.meta_graphs[0],
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )["signature_def"]
+        return {name: described[name] for name in sorted(self._loaded.signatures)}
 
     def _signature(self, name: Any) -> Any:
         known = sorted(self._loaded.signatures)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gzip
 import http.client
 import io
 import json
@@ -74,10 +75,10 @@ def port(folder):
         ask(port, "GET", MODEL)
 
 
-def ask(port, method, path, body=None):
+def ask(port, method, path, body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:
@@ -172,6 +173,79 @@ def test_bad_requests_get_4xx_and_the_server_goes_on(port, case):
     assert message in answer["error"]
     status, _ = predict(port, {"signature_name": "serve_jpeg", "instances": [b64(GOOD)]})
     assert status == 200
+
+
+VERSION = f"{MODEL}/versions/1"
+
+
+def test_a_version_has_the_same_addresses(port):
+    state = ask(port, "GET", MODEL)
+    assert state == (
+        200,
+        {
+            "model_version_status": [
+                {
+                    "version": "1",
+                    "state": "AVAILABLE",
+                    "status": {"error_code": "OK", "error_message": ""},
+                }
+            ]
+        },
+    )
+    assert ask(port, "GET", VERSION) == state
+    request = json.dumps({"signature_name": "serve_jpeg", "instances": [b64(GOOD)]})
+    assert ask(port, "POST", f"{VERSION}:predict", request) == ask(port, "POST", PREDICT, request)
+    for path in ("versions/2", "versions/2/metadata", "labels/stable", "versions"):
+        status, answer = ask(port, "GET", f"{MODEL}/{path}")
+        assert (status, list(answer)) == (404, ["error"])
+    assert ask(port, "POST", f"{MODEL}/versions/2:predict", request)[0] == 404
+
+
+def test_the_metadata_are_what_the_file_says(port):
+    status, answer = ask(port, "GET", f"{MODEL}/metadata")
+    assert (status, answer) == ask(port, "GET", f"{VERSION}/metadata")
+    assert status == 200
+    assert answer["model_spec"] == {"name": "model", "signature_name": "", "version": "1"}
+    signatures = answer["metadata"]["signature_def"]["signature_def"]
+    assert sorted(signatures) == ["serve_jpeg", "serve_uint8", "serving_default"]
+    (name, taken), *others = signatures["serving_default"]["inputs"].items()
+    assert (name, taken["dtype"], others) == ("image", "DT_FLOAT", [])
+    sides = [side["size"] for side in taken["tensor_shape"]["dim"]]
+    assert sides == ["-1", str(SIZE), str(SIZE), "3"]
+    assert taken["name"] == "serving_default_image:0"
+    assert signatures["serve_jpeg"]["inputs"]["image_bytes"]["dtype"] == "DT_STRING"
+    assert set(signatures["serve_uint8"]["outputs"]) == {"output_0", "class_name"}
+
+
+def zipped(port, body, encoding="gzip"):
+    return ask(port, "POST", PREDICT, body, **{"Content-Encoding": encoding})
+
+
+def test_bodies_in_gzip_are_answered(port):
+    request = json.dumps({"signature_name": "serve_jpeg", "instances": [b64(GOOD)]}).encode()
+    plain = ask(port, "POST", PREDICT, request)
+    assert plain[0] == 200
+    assert zipped(port, gzip.compress(request)) == plain
+    assert zipped(port, gzip.compress(request[:99]) + gzip.compress(request[99:])) == plain
+    assert zipped(port, request, "identity") == plain
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "message"),
+    [
+        (gzip.compress(b"{" + b" " * (33 * 2**20)), "gzip", 413, "larger than 33554432 bytes"),
+        (gzip.compress(b"{}" * 99)[:-4], "gzip", 400, "the beginning of some"),
+        (b"", "gzip", 400, "the beginning of some"),
+        (b'{"instances": []}', "gzip", 400, "must be gzip data"),
+        (gzip.compress(b"{}") + b"junk", "gzip", 400, "must be gzip data"),
+        (b"{}", "br", 415, "plain or gzip. Received: br"),
+    ],
+    ids=["too large", "truncated", "empty", "plain", "with junk", "another"],
+)
+def test_what_gzip_cannot_be_is_refused(port, body, encoding, status, message):
+    found, answer = zipped(port, body, encoding)
+    assert found == status
+    assert message in answer["error"]
 
 
 def test_other_addresses_and_methods(port):
