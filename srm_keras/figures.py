@@ -4,11 +4,13 @@ A figure is made by ``new_figure``; words that a user chose (titles, labels of n
 blocks) are wrapped to the room there is, and the figure grows by what they take.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import matplotlib
+from absl import logging
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -155,6 +157,20 @@ def literal(text: str) -> str:
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """Write ``figure`` to ``path``, in the format of its suffix, all of it or none."""
     write_atomically(path, lambda temporary: figure.savefig(temporary))
+
+
+@contextlib.contextmanager
+def drawing(name: str) -> Iterator[None]:
+    """A context in which an error costs one picture, and a line in the log, but not the work.
+
+    Args:
+        name: what the picture is called in that line.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        logging.warning("%s is not drawn: %s", name, reason)
 
 
 def height_of(figure: Figure, artist: Artist) -> float:

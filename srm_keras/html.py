@@ -97,7 +97,9 @@ def image(png: bytes, alternative: str, style: str = "") -> str:
 
 
 def picture(path: Path, alternative: str) -> str:
-    """The PNG at ``path``, as wide as the page at most."""
+    """The PNG at ``path``, as wide as the page at most; words where it could not be drawn."""
+    if not path.is_file():
+        return f"<p>{escape(path.name)} was not drawn.</p>"
     return image(path.read_bytes(), alternative, "curves")
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from srm_keras.layers import Recalibration
+from srm_keras.models.head import check_finite
 from srm_keras.models.resnet import DEPTHS, resnet
 from srm_keras.models.specs import NestedSpec
 from srm_keras.validation import one_of, positive_int
@@ -71,6 +72,7 @@ def from_keras_applications(
     if not isinstance(model, keras.Model):
         one_of("model", model, NAMES)
         model = getattr(keras.applications, model)(weights=weights)
+    check_finite(model, f"`model` {model.name!r}")
     source = {layer.name: layer for layer in model.layers if layer.weights}
     depth = _depth(model, source)
     _check_channels(source[_FIRST], input_shape)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 
+from srm_keras.models.head import check_finite
 from srm_keras.validation import nearest
 
 # What `preprocess_input` of each network makes of RGB images from 0 to 255.
@@ -92,9 +93,10 @@ def load_whole_or_part(network: keras.Model, part: keras.Model, weights: str) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they tell of layers that the error tells again
                 model.load_weights(weights)
-            return
         except (ValueError, KeyError, OSError) as error:
             reasons.append(" ".join(str(error).split())[:200])
+        else:
+            return check_finite(model, f"`weights` {str(weights)!r}")
     raise ValueError(
         f"`weights` must be of {network.name!r} without its classifier, whole or up to the "
         f"deepest of `layers`. Received: weights={str(weights)!r}, for which Keras says: "

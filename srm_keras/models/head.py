@@ -1,7 +1,7 @@
 """The ends of a network: its input and its classifier."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from srm_keras.layers.data_format import channel_axis, spatial_axes
 from srm_keras.validation import boolean, one_of, positive_int
@@ -84,4 +84,14 @@ def load_weights(model: keras.Model, weights) -> keras.Model:
             f"publishes no pretrained weights. Received: weights={weights!r}"
         )
     model.load_weights(weights)
+    check_finite(model, f"`weights` {str(weights)!r}")
     return model
+
+
+def check_finite(model: keras.Model, origin: str) -> None:
+    """Raise ``ValueError`` that names the first weight with a NaN or an infinity in it."""
+    for variable in model.weights:
+        if not bool(ops.all(ops.isfinite(variable))):
+            raise ValueError(
+                f"{origin} must have finite weights. Received: NaN or infinity in {variable.path!r}"
+            )

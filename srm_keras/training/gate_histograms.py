@@ -11,7 +11,8 @@ import numpy as np
 
 from srm_keras.analysis.gates.histogram_plots import plot_gate_training
 from srm_keras.analysis.gates.histograms import BINS, RunningHistograms
-from srm_keras.analysis.gates.reading import NetworkGates
+from srm_keras.analysis.gates.reading import NetworkGates, check_finite_images
+from srm_keras.figures import drawing
 from srm_keras.files import read_csv, write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.events import HistogramLog
@@ -88,14 +89,15 @@ class GateHistograms(keras.callbacks.Callback):
             self._events.add(done * self.steps_per_epoch, counts)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds a histogram and writes the files."""
+        """Adds a histogram and writes the files; an error costs them, not the training."""
         if (epoch + 1) % self.every:
             return
-        counts = self._count()
-        self._counts[epoch + 1] = counts
-        self._write()
-        self._draw()
-        self._events.add((epoch + 1) * self.steps_per_epoch, counts)
+        with drawing(run_folder.GATES_OVER_TRAINING):
+            counts = self._count()
+            self._counts[epoch + 1] = counts
+            self._write()
+            self._draw()
+            self._events.add((epoch + 1) * self.steps_per_epoch, counts)
 
     def _count(self) -> Counts:
         _ = self.model  # asking for it makes Keras write JAX's state back to the variables
@@ -152,4 +154,5 @@ def _checked(images: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"`images` must be a batch of images, (N, H, W, C). Received: shape {images.shape}"
         )
+    check_finite_images("images", images)
     return images

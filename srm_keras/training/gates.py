@@ -10,6 +10,7 @@ import numpy as np
 
 from srm_keras.analysis.gates.histogram_plots import plot_gate_histograms
 from srm_keras.analysis.gates.histograms import gate_histograms
+from srm_keras.figures import drawing
 from srm_keras.layers import Recalibration
 from srm_keras.training import run_folder
 from srm_keras.training.gate_histograms import GateHistograms
@@ -36,10 +37,11 @@ def draw_last_gates(folder: Path, inputs: Inputs) -> None:
     model = keras.saving.load_model(folder / run_folder.LAST)
     if not _has_gates(model):
         return
-    images = gate_images(inputs)
-    title = f"Gates of {len(images)} images, share of each block's gates"
-    histograms = {model.name: gate_histograms(model, [images])}
-    plot_gate_histograms(histograms, folder / run_folder.GATES, title)
+    with drawing(run_folder.GATES):
+        images = gate_images(inputs)
+        title = f"Gates of {len(images)} images, share of each block's gates"
+        histograms = {model.name: gate_histograms(model, [images])}
+        plot_gate_histograms(histograms, folder / run_folder.GATES, title)
 
 
 def gate_images(inputs: Inputs) -> np.ndarray:

@@ -9,6 +9,7 @@ import keras
 from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
+from srm_keras.figures import drawing
 from srm_keras.files import write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.curves import plot_run
@@ -91,13 +92,14 @@ class RunLog(keras.callbacks.Callback):
         self.rows.append(row)
         if self.folder is not None and self._events is not None:
             self._write_tables(self.folder)
-            plot_run(
-                self.rows,
-                self.folder / run_folder.CURVES,
-                self.title,
-                self.quantities,
-                self.scale,
-            )
+            with drawing(run_folder.CURVES):
+                plot_run(
+                    self.rows,
+                    self.folder / run_folder.CURVES,
+                    self.title,
+                    self.quantities,
+                    self.scale,
+                )
             self._events.add(row)
 
     def _write_tables(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ from srm_keras.training.distribution import Distribution, resolve_strategy
 from srm_keras.training.run_log import RunLog
 from srm_keras.training.saved_weights import EvaluatedWeights
 from srm_keras.training.state import TrainingState
-from srm_keras.training.state_keeper import StateKeeper
+from srm_keras.training.state_keeper import FiniteFirst, StateKeeper
 from srm_keras.training.stopping import StopRequest
 
 Context = Callable[[], AbstractContextManager]
@@ -191,4 +191,5 @@ def _callbacks(
         resumed=resumed,
         hint=session.checkpoints.hint,
     )
-    return [EvaluatedWeights(session.evaluated), session.log, *session.writers, keeper]
+    evaluated = EvaluatedWeights(session.evaluated)
+    return [evaluated, FiniteFirst(keeper), session.log, *session.writers, keeper]

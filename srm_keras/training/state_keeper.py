@@ -1,13 +1,13 @@
 """Exact checkpoints, and the ends that a run may come to before its last step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from srm_keras.training.checkpoints import Checkpoint
-from srm_keras.training.state import TrainingState, not_finite
+from srm_keras.training.state import Arrays, TrainingState, not_finite
 from srm_keras.training.stopping import Interrupted, StopRequest
 
 _ADVICE = (
@@ -19,7 +19,8 @@ _ADVICE = (
 class StateKeeper(keras.callbacks.Callback):
     """Restores the training state, saves it, and stops the run when it must stop.
 
-    The last in the list of callbacks: what it saves includes what the others did.
+    The last in the list of callbacks: what it saves includes what the others did. What it saves of
+    an epoch is read and found finite before the others write anything: see `FiniteFirst`.
 
     Args:
         state: The training state.
@@ -55,6 +56,7 @@ class StateKeeper(keras.callbacks.Callback):
         self.any_worker = any_worker
         self.resumed = resumed
         self.hint = hint
+        self._arrays: Arrays | None = None
         self.step = self._epoch_began = 0 if resumed is None else resumed.step
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -71,7 +73,7 @@ class StateKeeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Stops on a loss that is not finite; saves if it is time to, or the run shall stop."""
         self.step = self._epoch_began + batch + 1
-        self._check_loss(logs["loss"])
+        self.check({"loss": logs["loss"]})
         if self.step % self.steps_per_epoch == 0:
             return  # the evaluation comes first
         stopping = self.any_worker(self.stop.signal is not None)
@@ -80,6 +82,15 @@ class StateKeeper(keras.callbacks.Callback):
         if stopping:
             raise Interrupted(self.step, self.stop.signal, self.hint)
 
+    def read(self) -> None:
+        """Reads the state that is saved next; `FloatingPointError` if it is not finite."""
+        self._synchronized()
+        self._arrays = self.state.read()
+        if not_finite(self._arrays):
+            raise FloatingPointError(
+                f"Weights became infinite or NaN at or before step {self.step}. {_ADVICE}"
+            )
+
     def on_epoch_end(self, epoch, logs=None):
         """Saves, and stops if the run was asked to during the evaluation."""
         self._save()
@@ -87,21 +98,39 @@ class StateKeeper(keras.callbacks.Callback):
             raise Interrupted(self.step, self.stop.signal, self.hint)
 
     def _save(self) -> None:
-        self._synchronized()
-        arrays = self.state.read()
-        if not_finite(arrays):
-            raise FloatingPointError(
-                f"Weights became infinite or NaN at or before step {self.step}. {_ADVICE}"
-            )
+        if self._arrays is None:
+            self.read()
+        arrays, self._arrays = self._arrays, None
         if self.save is not None:
             self.save(Checkpoint(self.step, self.progress(), arrays))
 
-    def _check_loss(self, loss: Any) -> None:
-        if not math.isfinite(float(loss)):
-            raise FloatingPointError(
-                f"The loss became {float(loss)} at step {self.step}. {_ADVICE}"
-            )
+    def check(self, logs: Mapping[str, Any]) -> None:
+        """Raises `FloatingPointError` if a loss or a metric is not finite."""
+        for name, value in logs.items():
+            if not math.isfinite(float(value)):
+                raise FloatingPointError(
+                    f"The {name} became {float(value)} at step {self.step}. {_ADVICE}"
+                )
 
     def _synchronized(self) -> keras.Model:
         """The model; asking for it makes Keras write JAX's state back to the variables."""
         return self.model
+
+
+class FiniteFirst(keras.callbacks.Callback):
+    """Stops a run that is not finite any more before anything of the epoch is written.
+
+    Ahead of all callbacks that write.
+
+    Args:
+        keeper: What saves the state, at the end of the epoch.
+    """
+
+    def __init__(self, keeper: StateKeeper):
+        super().__init__()
+        self.keeper = keeper
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks at the state (weights, velocities, averages) and at all that was measured."""
+        self.keeper.read()
+        self.keeper.check(logs or {})

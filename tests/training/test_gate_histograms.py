@@ -115,11 +115,24 @@ def test_nothing_but_the_events_needs_tensorflow(tmp_path, monkeypatch):
     assert sorted(file.name for file in tmp_path.iterdir()) == [TABLE, PICTURE]
 
 
+def test_gates_that_are_not_finite_stop_no_fit(tmp_path, caplog):
+    model = gated_network("srm")
+    kernel = model.get_layer(LAYERS[0]).trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
+    model.compile("sgd", "mse")
+    callbacks = [GateHistograms(IMAGES, tmp_path)]
+    model.fit(images(2), np.zeros((2, 5)), epochs=2, verbose=0, callbacks=callbacks)
+    assert caplog.text.count(f"{PICTURE} is not drawn: `model` must have finite gates") == 2
+    assert not (tmp_path / TABLE).exists()
+
+
 def test_bad_arguments_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"`images` must be a batch.*shape \(8, 8, 3\)"):
         GateHistograms(IMAGES[0], tmp_path)
     with pytest.raises(ValueError, match="`images` must be a batch"):
         GateHistograms(IMAGES[:0], tmp_path)
+    with pytest.raises(ValueError, match=r"`images` must hold finite images.*70 of 70"):
+        GateHistograms(IMAGES * np.float32("nan"), tmp_path)
     with pytest.raises(ValueError, match="`every` must be a positive integer"):
         GateHistograms(IMAGES, tmp_path, every=0)
     plain = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])

@@ -3,12 +3,20 @@
 import os
 import re
 import signal
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from srm_keras.files import read_json
-from srm_keras.training import Interrupted, loop, state_keeper
+from srm_keras.training import (
+    Interrupted,
+    gate_histograms,
+    gates,
+    loop,
+    run_log,
+    state_keeper,
+)
 from srm_keras.training.curves import read_metrics
 from tests.support import fault_injection
 from tests.support.tiny_training import (
@@ -151,6 +159,54 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
     assert all(np.isfinite(array).all() for array in kept.values())
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names[-1] == f"step_{step - 1:09d}.npz"
+
+
+OVERFLOWING = {"learning_rate.base": 3.4e38, "optimizer.weight_decay": 1e5}
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_nothing_that_is_not_finite_is_written(ema_decay, tmp_path):
+    """The loss of the first update is finite, the weights after it are not."""
+    fields = {"steps": 2, "eval_every": 1, "checkpoint_every": 0, "optimizer.ema_decay": ema_decay}
+    with pytest.raises(FloatingPointError, match=r"Weights became infinite or NaN .* step 1\."):
+        train_tiny(tiny_recipe(**OVERFLOWING, **fields), tmp_path)
+    assert read_metrics(tmp_path / "metrics.csv") == []
+    pictures = ("curves.png", "gates_over_training.png", "gates_over_training.csv")
+    for name in ("best.keras", "last.keras", *pictures):
+        assert not (tmp_path / name).exists(), name
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy", "val_loss", "val_accuracy"])
+def test_a_measurement_that_is_not_finite_stops_the_run(name):
+    """Of finite weights too, as where float16 overflows in the evaluation alone."""
+    logs = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    keeper = mock.Mock(step=4)
+    keeper.check = lambda values: state_keeper.StateKeeper.check(keeper, values)
+    first = state_keeper.FiniteFirst(keeper)
+    first.on_epoch_end(0, logs)
+    with pytest.raises(FloatingPointError, match=f"The {name} became nan at step 4"):
+        first.on_epoch_end(0, {**logs, name: np.float32("nan")})
+
+
+def test_a_plot_never_stops_a_training(undisturbed, tmp_path, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("no font\nand a second line")
+
+    for module, name in (
+        (run_log, "plot_run"),
+        (gates, "plot_gate_histograms"),
+        (gate_histograms, "plot_gate_training"),
+    ):
+        monkeypatch.setattr(module, name, fail)
+    train_tiny(tiny_recipe(), tmp_path)
+    for name in ("curves.png", "gates.png", "gates_over_training.png"):
+        assert f"{name} is not drawn: no font" in caplog.text
+        assert not (tmp_path / name).exists()
+    assert "second line" not in caplog.text
+    for name in ("metrics.csv", "predictions.csv", "gates_over_training.csv"):
+        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert "curves.png was not drawn" in (tmp_path / "report.html").read_text()
 
 
 def test_a_finished_run_is_not_repeated(undisturbed, capsys):

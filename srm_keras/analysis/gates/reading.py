@@ -103,11 +103,14 @@ class NetworkGates:
 
         They are float32 (N, 1, 1, C), or (N, H, W, C) for spatial modules; for ``channels_first``
         (N, C, 1, 1) and (N, C, H, W).
+
+        Raises:
+            ValueError: an image or a gate is NaN or infinite.
         """
-        gates = self._reader.predict_on_batch(batch)
-        return {
-            name: keras.ops.convert_to_numpy(gates[name]).astype("float32") for name in self.layers
-        }
+        images = keras.ops.convert_to_numpy(batch)
+        check_finite_images("batches", images)
+        gates = self._reader.predict_on_batch(images)
+        return {name: _checked_gates(name, gates[name]) for name in self.layers}
 
     def by_channel(self, gates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what ``read`` returned as one number a channel, (N, C): its mean over the map."""
@@ -115,6 +118,26 @@ class NetworkGates:
             name: values.mean(axis=spatial_axes(self._modules[name].data_format))
             for name, values in gates.items()
         }
+
+
+def check_finite_images(name: str, images: np.ndarray) -> None:
+    """Raise ``ValueError`` that names the argument if one of the images (N, ...) is not finite."""
+    bad = np.flatnonzero(~np.isfinite(images).all(axis=tuple(range(1, images.ndim))))
+    if len(bad):
+        raise ValueError(
+            f"`{name}` must hold finite images. "
+            f"Received: {len(bad)} of {len(images)} with NaN or infinity, the first at {bad[0]}"
+        )
+
+
+def _checked_gates(name: str, gates: Any) -> np.ndarray:
+    values = keras.ops.convert_to_numpy(gates).astype("float32")
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"`model` must have finite gates. Received: NaN or infinity in those of {name!r}, "
+            "as of weights or activations that are not finite"
+        )
+    return values
 
 
 def channel_gates(

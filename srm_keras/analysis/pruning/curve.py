@@ -11,7 +11,7 @@ import numpy as np
 
 from srm_keras.analysis.attribution.classifier import check_classifier
 from srm_keras.analysis.gates.blocks import block_name
-from srm_keras.analysis.gates.reading import recalibration_layers
+from srm_keras.analysis.gates.reading import check_finite_images, recalibration_layers
 from srm_keras.analysis.pruning.network import PrunedNetwork, pruned_network
 from srm_keras.data.checks import class_numbers
 from srm_keras.layers import Recalibration
@@ -162,6 +162,7 @@ def _curve(
     for images, numbers in batches:
         images, numbers = (keras.ops.convert_to_numpy(part) for part in (images, numbers))
         labels = class_numbers("Labels in `batches`", numbers, model.output_shape[-1])
+        check_finite_images("batches", images)
         outputs = pruned_outputs(network, images, ratios, rng)
         right += [np.sum(scores.argmax(axis=-1) == labels) for scores in outputs]
         samples += len(labels)

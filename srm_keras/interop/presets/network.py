@@ -11,6 +11,7 @@ import keras
 from srm_keras.interop.presets.allowed_classes import check_config
 from srm_keras.interop.presets.archive import read_archive
 from srm_keras.interop.presets.weights_file import check_weights
+from srm_keras.models.head import check_finite
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -31,7 +32,8 @@ def network_of(parts: Mapping[str, bytes], origin: str) -> keras.Model:
         The network with its weights, not compiled.
 
     Raises:
-        ValueError: a file is not what it should be, or names a class that is not allowed.
+        ValueError: a file is not what it should be, names a class that is not allowed, or holds
+            weights that are not finite.
     """
     config = json_of(parts, CONFIG, origin)
     try:
@@ -53,6 +55,7 @@ def network_of(parts: Mapping[str, bytes], origin: str) -> keras.Model:
         raise ValueError(
             f"{origin} is damaged: {WEIGHTS} holds {arrays} arrays instead of {len(model.weights)}"
         )
+    check_finite(model, origin)
     return model
 
 
@@ -60,8 +63,10 @@ def parts_of(model: keras.Model) -> dict[str, bytes]:
     """The contents of the files `NAMES` of a model, compiled or not.
 
     Raises:
-        ValueError: it names a class that could not be loaded again.
+        ValueError: it names a class that could not be loaded again, or has weights that are not
+            finite.
     """
+    check_finite(model, f"`model` {model.name!r}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

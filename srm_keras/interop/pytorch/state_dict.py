@@ -51,7 +51,8 @@ def from_torch_state_dict(
         StateDictError: a ``ValueError`` with the names of the missing, unexpected and wrongly
             shaped entries.
         ValueError: a state dict of another architecture, a network that PyTorch's ResNets are
-            not, a file that cannot be read, or no weights of the kind that ``ema`` asks for.
+            not, a file that cannot be read, no weights of the kind that ``ema`` asks for, or an
+            entry with NaN or infinity, which is named.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
 
     Example:
@@ -66,6 +67,7 @@ def from_torch_state_dict(
         wanted = [entry for entry in wanted if not entry.name.startswith(HEAD)]
         arrays = {name: array for name, array in arrays.items() if not name.startswith(HEAD)}
     _check(wanted, arrays, str(found))
+    _refuse_not_finite([entry.name for entry in wanted], arrays)
     values = [(entry.variable, entry.to_keras(arrays[entry.name])) for entry in wanted]
     for variable, value in values:
         variable.assign(value)
@@ -131,6 +133,16 @@ def _check(wanted: Sequence[Entry], arrays: Mapping[str, np.ndarray], found: str
     if missing or unexpected or misshaped:
         raise StateDictError(
             found + _advice(missing, unexpected, misshaped), missing, unexpected, misshaped
+        )
+
+
+def _refuse_not_finite(names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+    bad = [name for name in names if not np.isfinite(arrays[name]).all()]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise ValueError(
+            "`state_dict` must hold finite numbers. "
+            f"Received: NaN or infinity (in float32) in {bad[0]!r}{more}"
         )
 
 

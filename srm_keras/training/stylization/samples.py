@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from srm_keras.figures import drawing
 from srm_keras.files import write_atomically
 from srm_keras.training import run_folder
 
@@ -53,10 +54,14 @@ class SampleStrips(keras.callbacks.Callback):
         _ = self.model  # asking for it makes Keras write JAX's state back to the variables
         with self.evaluated():
             write_atomically(self.folder / run_folder.LAST, self.stylizer.save)
+            self._paint((epoch + 1) * self.steps_per_epoch)
+
+    def _paint(self, step: int) -> None:
+        path = self.folder / run_folder.SAMPLES / strip_name(step)
+        with drawing(path.name):
             painted = stylized(self.stylizer, self.contents, self.paintings)
-        rows = [self.contents, self.paintings, painted]
-        path = self.folder / run_folder.SAMPLES / strip_name((epoch + 1) * self.steps_per_epoch)
-        write_atomically(path, strip([row for row in rows if row is not None]).save)
+            rows = [self.contents, self.paintings, painted]
+            write_atomically(path, strip([row for row in rows if row is not None]).save)
 
 
 def strip_name(step: int) -> str:

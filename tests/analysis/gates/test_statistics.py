@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+from srm_keras.analysis.gates.correlation import gate_correlation
 from srm_keras.analysis.gates.histograms import BINS, gate_histograms
 from srm_keras.analysis.gates.statistics import RunningStatistics, gate_statistics
-from tests.support.gated_network import gated_network, gates_of, images
+from tests.support.gated_network import LAYERS, gated_network, gates_of, images
 
 IMAGES = images()
 
@@ -83,3 +84,18 @@ def test_bad_input_is_refused(analyse):
     plain = keras.Model(inputs, keras.layers.Flatten()(inputs), name="plain")
     with pytest.raises(ValueError, match=r"must contain recalibration layers.*'plain'"):
         analyse(plain, [IMAGES])
+
+
+@pytest.mark.parametrize("analyse", [gate_statistics, gate_histograms, gate_correlation])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_images_and_gates_that_are_not_finite_are_refused(analyse, value):
+    """They were histograms with negative counts, and statistics of NaN."""
+    damaged = IMAGES.copy()
+    damaged[1, 0, 0, 0] = value
+    with pytest.raises(ValueError, match=rf"`batches` .* finite.*1 of {len(IMAGES)} .* at 1"):
+        analyse(gated_network("srm"), [damaged])
+    model = gated_network("srm")
+    kernel = model.get_layer(LAYERS[1]).trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(ValueError, match=rf"finite gates.*in those of '{LAYERS[1]}'"):
+        analyse(model, [IMAGES])

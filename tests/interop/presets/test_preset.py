@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data import Preprocessing
-from srm_keras.interop.presets import load_preset, save_preset
+from srm_keras.interop.presets import load_preset, read_keras_file, save_preset
 from srm_keras.interop.presets.preset_files import LIMITS, MANIFEST, with_manifest
 from srm_keras.models import CifarResNet
 from tests.support.weights import randomize
@@ -167,6 +167,31 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match=r"`preprocessing` must make images of shape .16, 16, 3."):
         save_preset(network(), tmp_path / "p", Preprocessing(image_size=32), CLASSES)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(value, preset, copy, tmp_path):
+    """By name; of a preset, a .keras file (a run's `init`) and a file of weights alike."""
+    model = network(recalibration="srm")
+    kernel = model.get_layer("conv3_1_1_conv").kernel
+    array = keras.ops.convert_to_numpy(kernel).copy()
+    array[-1, -1, -1, -1] = value
+    kernel.assign(array)
+    message = r"must have finite weights\. Received: NaN or infinity in '.*conv3_1_1_conv/kernel'"
+    with pytest.raises(ValueError, match=message):
+        save_preset(model, tmp_path / "other", PREPROCESSING, CLASSES)
+    assert not (tmp_path / "other").exists()
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=message):
+        read_keras_file(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match=message):
+        network(recalibration="srm", weights=tmp_path / "model.weights.h5")
+    (copy / "model.weights.h5").write_bytes((tmp_path / "model.weights.h5").read_bytes())
+    parts = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != MANIFEST}
+    (copy / MANIFEST).write_bytes(with_manifest(parts)[MANIFEST])
+    with pytest.raises(ValueError, match=message):
+        load_preset(copy)
 
 
 def test_nothing_there_is_one_clear_error(tmp_path):

@@ -191,6 +191,23 @@ def test_nothing_is_loaded_halfway(change, kind, named):
         np.testing.assert_array_equal(old, ops.convert_to_numpy(variable))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300])
+def test_numbers_that_are_not_finite_are_refused_by_name(value):
+    """-1e300 is finite in float64 and not in float32, in which weights are."""
+    model = cifar_network()
+    before = [ops.convert_to_numpy(variable) for variable in model.variables]
+    state = torch_cifar_resnet("basic", "torchvision").state_dict()
+    for name in ("layer2.0.conv1.weight", "fc.bias"):
+        state[name] = state[name].double()
+        state[name].view(-1)[-1] = value
+    with pytest.raises(ValueError, match=r"NaN or inf.* in 'layer2\.0\.conv1\.weight' and 1 more"):
+        from_torch_state_dict(model, state)
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(variable))
+    state["layer2.0.conv1.weight"].view(-1)[-1] = 0.0
+    from_torch_state_dict(model, state, head=False)  # the classifier is not read
+
+
 def test_a_long_list_of_names_is_cut_in_the_message_alone():
     state = torch_cifar_resnet("bottleneck", "torchvision").state_dict()
     with pytest.raises(StateDictError, match=r"and \d+ more") as info:

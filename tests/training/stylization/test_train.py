@@ -1,6 +1,7 @@
 """Stylizers trained for a few steps, killed, resumed and read back."""
 
 import csv
+import re
 from unittest import mock
 
 import keras
@@ -10,7 +11,7 @@ from PIL import Image
 
 from srm_keras.files import read_json
 from srm_keras.training import read_metrics, state_keeper
-from srm_keras.training.stylization import train_stylizer
+from srm_keras.training.stylization import samples, train_stylizer
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.objective import build_objective, build_stylizer
 from srm_keras.training.stylization.recipe import resolve
@@ -102,6 +103,27 @@ def test_a_killed_run_ends_with_the_same_weights(run, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
     assert_same_arrays(weights(tmp_path / "last.keras"), weights(folder / "last.keras"))
     assert_same_arrays(newest_state(tmp_path), newest_state(folder))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_that_is_not_finite_is_written(method, tmp_path):
+    fields = {**METHODS[method], "steps": 2, "eval_every": 1, "checkpoint_every": 0}
+    with pytest.raises(FloatingPointError, match=r" became .* step \d\.") as error:
+        train_stylizer(tiny_recipe(**fields, learning_rate__base=3e38), tmp_path)
+    done = int(re.search(r"step (\d)", str(error.value))[1]) - 1
+    rows = read_metrics(tmp_path / "metrics.csv")
+    assert len(rows) == done
+    assert np.isfinite([value for row in rows for value in row.values()]).all()
+    for name in ("last.keras", "curves.png", "checkpoints"):
+        assert (tmp_path / name).exists() == (done > 0), name
+
+
+def test_a_sample_that_cannot_be_painted_stops_no_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(samples, "strip", mock.Mock(side_effect=MemoryError))
+    train_stylizer(tiny_recipe(steps=1, eval_every=1, checkpoint_every=0), tmp_path)
+    assert "step_000000001.png is not drawn: MemoryError" in caplog.text
+    assert (tmp_path / "last.keras").exists()
+    assert "step_000000001.png was not drawn" in (tmp_path / "report.html").read_text()
 
 
 def test_another_style_is_another_run(run):
