@@ -82,14 +82,15 @@ class StateKeeper(keras.callbacks.Callback):
         if stopping:
             raise Interrupted(self.step, self.stop.signal, self.hint)
 
-    def read(self) -> None:
+    def read(self) -> Arrays:
         """Reads the state that is saved next; `FloatingPointError` if it is not finite."""
         self._synchronized()
-        self._arrays = self.state.read()
-        if not_finite(self._arrays):
+        self._arrays = arrays = self.state.read()
+        if not_finite(arrays):
             raise FloatingPointError(
                 f"Weights became infinite or NaN at or before step {self.step}. {_ADVICE}"
             )
+        return arrays
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves, and stops if the run was asked to during the evaluation."""
@@ -98,9 +99,8 @@ class StateKeeper(keras.callbacks.Callback):
             raise Interrupted(self.step, self.stop.signal, self.hint)
 
     def _save(self) -> None:
-        if self._arrays is None:
-            self.read()
-        arrays, self._arrays = self._arrays, None
+        arrays = self._arrays or self.read()
+        self._arrays = None
         if self.save is not None:
             self.save(Checkpoint(self.step, self.progress(), arrays))
 
