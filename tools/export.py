@@ -61,10 +61,13 @@ REPRESENTATIVE = flags.DEFINE_integer(
     lower_bound=1,
 )
 TOLERANCE = flags.DEFINE_float(
-    "tolerance", 1e-5, "Largest difference from the Keras model's outputs, in float32 formats."
+    "tolerance",
+    None,
+    "Largest difference from the Keras model's outputs, in float32 formats, beyond 1 as a part of "
+    "the largest. By default 1e-5, or a quarter of a grey level for train.stylize.",
 )
 MIN_SNR_DB = flags.DEFINE_float(
-    "min_snr_db", None, "Smallest signal-to-noise ratio of the logits in dB, in the other formats."
+    "min_snr_db", None, "Smallest signal-to-noise ratio in dB, in the other formats."
 )
 
 

@@ -1,7 +1,8 @@
 """The way of every export: check the arguments, fold, write, compare, and only then publish."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import keras
 import numpy as np
 
 from srm_keras.export import report
+from srm_keras.export.bounds import Bound, exact_bound
 from srm_keras.export.deploy import deploy, in_float32
 from srm_keras.export.folding import folding_plan
 from srm_keras.export.foreign import first_line
-from srm_keras.export.latency import latencies
-from srm_keras.export.parity import Bound, Parity, compare
-from srm_keras.export.runners import Runner, keras_runner
+from srm_keras.export.kinds import Kind, output_kind
+from srm_keras.export.latency import Latency, latencies
+from srm_keras.export.parity import Parity, outputs, parity
+from srm_keras.export.runners import Runner, keras_runner, one_tensor
 from srm_keras.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.validation import boolean
-
-TOLERANCE = 1e-5
 
 
 class ExportError(RuntimeError):
@@ -34,18 +35,22 @@ class Format:
         name: for reports.
         write: writes a network to a path.
         load: makes the file at a path runnable.
-        bound: what its outputs are held to.
+        bound: what its outputs are held to, as far as it applies to their kind.
         details: what a report says of this kind of file, JSON values by name.
         logits: makes the logits of the file at a path readable, where its outputs are too coarse
             to compute them from; returns None where they are not.
+        named: whether each output is the score of a class that has a name.
+        batch_size: of the file.
     """
 
     name: str
     write: Callable[[keras.Model, Path], Any]
     load: Callable[[Path], Runner]
-    bound: Bound = field(default=Bound(max_error=TOLERANCE))
+    bound: Bound = field(default=exact_bound(None))
     details: Callable[[Path], dict[str, Any]] = lambda path: {}
     logits: Callable[[Path], Runner | None] = lambda path: None
+    named: bool = False
+    batch_size: int = 1
 
 
 def export(
@@ -60,82 +65,152 @@ def export(
     With ``fold`` what is written is ``deploy(model)``, else ``model`` as it is. What it is compared
     with is ``model`` computing in float32, as every exported file does.
     """
-    check_bound(file_format.bound)
     check_model(model)
     samples = check_samples(samples, model)
     report.read_reports(path.parent)
     kept = folding_plan(model).kept if boolean("fold", fold) else {}
     reference = in_float32(model)
-    network = deploy(model) if fold else reference
-    with temporary_sibling(path) as temporary:
+    network = one_tensor(deploy(model) if fold else reference)
+    runner = keras_runner(reference)
+    expected = outputs(runner, samples)
+    kind = output_kind(model, samples, expected, file_format.named)
+    bound = file_format.bound.of(kind)
+    check_variation(expected, kind, bound)
+    with _publishing(path) as temporary:
         file_format.write(network, temporary)
-        runners = {"keras": keras_runner(reference)}
-        try:
-            runners["file"] = file_format.load(temporary)
-            logits = file_format.logits(temporary)
-            parity = compare(runners["keras"], runners["file"], samples, logits)
-        except RuntimeError as error:
-            raise ExportError(
-                f"{path.name} was not written: it cannot be run ({first_line(error)})."
-            ) from error
-        check_parity(parity, file_format.bound, path)
-        latency = latencies(runners, samples[:1])
+        with _running(path):
+            run, logits = _loaded(file_format, temporary, network.inputs[0].dtype)
+            found = None if logits is None else outputs(logits, samples)
+            compared = parity(expected, outputs(run, samples), len(samples), found, kind)
+        check_parity(compared, bound, path)
+        latency = _latency({"keras": runner, "file": run}, samples, file_format.batch_size)
         details = file_format.details(temporary)
-        replace(temporary, path)
     result = report.ExportReport(
         file=path.name,
         format=file_format.name,
         model=model.name,
-        input_shape=tuple(model.input_shape),
-        output_shape=tuple(model.output_shape),
+        input_shape=tuple(model.inputs[0].shape),
+        output_shape=tuple(model.outputs[0].shape),
         size_bytes=size_in_bytes(path),
         parameters=network.count_params(),
         keras_parameters=model.count_params(),
         folded=fold,
         batch_norm_kept=kept,
-        parity=parity,
-        bound=file_format.bound,
+        parity=compared,
+        bound=bound,
         details=details,
         latency_ms=latency,
         environment=report.environment(),
     )
-    report.write_report(result, path.parent)
+    _write_report(result, path)
     return result
+
+
+@contextlib.contextmanager
+def _publishing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, and rename it to ``path`` at the end; ``ExportError`` if not."""
+    try:
+        with temporary_sibling(path) as temporary:
+            yield temporary
+            replace(temporary, path)
+    except ExportError:
+        raise
+    except Exception as error:  # Of Keras, TensorFlow, the converters and the disk.
+        raise ExportError(f"{path.name} was not written: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _running(path: Path) -> Iterator[None]:
+    """Raise ``ExportError`` in place of whatever a runtime raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ExportError(
+            f"{path.name} was not written: it cannot be run ({reason(error)})."
+        ) from error
+
+
+def _loaded(file_format: Format, path: Path, dtype: str) -> tuple[Runner, Runner | None]:
+    """What gives the outputs of a file, and what gives its logits, of inputs of any dtype."""
+
+    def casting(runner: Runner) -> Runner:
+        return lambda samples: runner(samples.astype(dtype, copy=False))
+
+    logits = file_format.logits(path)
+    return casting(file_format.load(path)), logits and casting(logits)
+
+
+def _latency(
+    runners: Mapping[str, Runner], samples: np.ndarray, batch_size: int
+) -> dict[str, Latency]:
+    """Times of one sample, in batches of which the file was made."""
+    batch = np.resize(samples, (batch_size, *samples.shape[1:]))
+    return {name: time / batch_size for name, time in latencies(runners, batch).items()}
+
+
+def _write_report(result: report.ExportReport, path: Path) -> None:
+    try:
+        report.write_report(result, path.parent)
+    except OSError as error:
+        raise ExportError(
+            f"{path.name} was written, the report on it was not: {reason(error)}"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in one line."""
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
 def check_parity(parity: Parity, bound: Bound, path: Path) -> None:
     """Raise ``ExportError`` where the outputs differ by more than the bound."""
-    if parity.within(bound):
-        return
-    tolerance = bound.max_error
-    if tolerance is not None and not parity.within(Bound(max_error=tolerance)):
-        raise ExportError(
-            f"{path.name} was not written: its outputs differ from the Keras model's by up to "
-            f"{parity.max_error:.3g} on {parity.samples} samples, more than the "
-            f"{parity.allowed_error(tolerance):.3g} that tolerance={tolerance:g} allows."
+    for name, share in parity.used(bound).items():
+        if not share <= 1:
+            why = _failure(parity, name, getattr(bound, name))
+            raise ExportError(f"{path.name} was not written: {why}.")
+
+
+def _failure(parity: Parity, name: str, limit: float) -> str:
+    """What is wrong where this limit of a bound is broken."""
+    samples, what = parity.samples, "logits" if parity.kind.centred else "outputs"
+    if name == "max_error":
+        return (
+            f"its outputs differ from the Keras model's by up to {parity.max_error:.3g} on "
+            f"{samples} samples, more than the {parity.allowed_error(limit):.3g} that "
+            f"tolerance={limit:g} allows"
         )
-    raise ExportError(
-        f"{path.name} was not written: its logits have a signal-to-noise ratio of "
-        f"{parity.snr_db:.1f} dB on {parity.samples} samples, less than "
-        f"min_snr_db={bound.min_snr_db:g}."
+    if name == "max_grey_levels":
+        return (
+            f"its pictures differ from the Keras model's by up to {parity.max_error:.3g} grey "
+            f"levels of 255 on {samples} samples, more than {limit:g}"
+        )
+    if name == "min_snr_db":
+        return (
+            f"its {what} have a signal-to-noise ratio of {parity.snr_db:.1f} dB on {samples} "
+            f"samples, less than min_snr_db={limit:g}"
+        )
+    if name == "min_worst_db":
+        return (
+            f"its {what} have a signal-to-noise ratio of {parity.worst_db:.1f} dB on the worst of "
+            f"{samples} samples, less than the {limit:g} dB that one sample may have"
+        )
+    return (
+        f"its largest score is another one on {parity.changed_answers} of {samples} samples, more "
+        f"than the {parity.allowed_changes(limit)} that a top-1 agreement of "
+        f"{100 * limit:.1f} % allows"
     )
 
 
-def check_bound(bound: Bound) -> None:
-    """Raise ``ValueError`` unless the limits are numbers, the tolerance at least 0."""
-    if bound.max_error is not None and not (_is_number(bound.max_error) and bound.max_error >= 0):
+def check_variation(expected: np.ndarray, kind: Kind, bound: Bound) -> None:
+    """Raise ``ValueError`` where there is no signal that a ratio could be taken of."""
+    if bound.min_snr_db in (None, -math.inf) or kind.centred or expected.ndim > 2:
+        return
+    if np.ptp(expected, axis=0).max() == 0:
         raise ValueError(
-            f"`tolerance` must be a number of at least 0. Received: tolerance={bound.max_error!r}"
+            "`samples` must be at least two for which the outputs of the model differ: this format "
+            "is held to how much less its errors are. "
+            f"Received: {len(expected)} with equal outputs"
         )
-    if bound.min_snr_db is not None and not _is_number(bound.min_snr_db):
-        raise ValueError(
-            f"`min_snr_db` must be a number. Received: min_snr_db={bound.min_snr_db!r}"
-        )
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and not math.isnan(value)
 
 
 def check_model(model: keras.Model) -> None:
@@ -158,17 +233,32 @@ def check_model(model: keras.Model) -> None:
 
 
 def check_samples(samples: np.ndarray, model: keras.Model, name: str = "samples") -> np.ndarray:
-    """Return ``samples`` in the dtype of the model's input, or raise ``ValueError``."""
-    expected = (None, *model.inputs[0].shape[1:])
+    """Return ``samples`` in the dtype of the model's input, or raise ``ValueError``.
+
+    They must be floating for a model that reads floats, and else integers that its dtype holds.
+    """
+    (source,) = model.inputs
+    expected = (None, *source.shape[1:])
     samples = np.asarray(samples)
     fits = samples.ndim == len(expected) and all(
         side in (None, actual) for side, actual in zip(expected, samples.shape, strict=True)
     )
-    if samples.dtype.kind != "f" or not fits or not len(samples):
+    if not fits or not len(samples) or not _is_held(samples, source.dtype):
+        kind = f"array of {source.dtype}" if "int" in source.dtype else "floating array"
         raise ValueError(
-            f"`{name}` must be a non-empty floating array of shape {expected}, prepared as for "
+            f"`{name}` must be a non-empty {kind} of shape {expected}, prepared as for "
             f"training. Received: {samples.dtype} of shape {samples.shape}"
         )
     if not np.isfinite(samples).all():
         raise ValueError(f"`{name}` must be finite. Received: an array with NaN or infinity")
-    return samples.astype(model.inputs[0].dtype)
+    return samples.astype(source.dtype)
+
+
+def _is_held(samples: np.ndarray, dtype: str) -> bool:
+    """Whether a model that reads ``dtype`` reads ``samples`` as they are."""
+    if "int" not in dtype:
+        return samples.dtype.kind == "f"
+    limits = np.iinfo(dtype)
+    return samples.dtype.kind in "iu" and bool(
+        samples.min() >= limits.min and samples.max() <= limits.max
+    )

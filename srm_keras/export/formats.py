@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.checked import TOLERANCE, ExportError
+from srm_keras.export.checked import ExportError, reason
 from srm_keras.export.foreign import require
 from srm_keras.export.onnx.exporter import to_onnx
 from srm_keras.export.report import ExportReport
@@ -34,7 +34,7 @@ class Source:
             take the range of every tensor.
         preprocessing: how images are prepared.
         classes: a name for each output.
-        tolerance: what the formats that compute in float32 are held to.
+        tolerance: what the formats that compute in float32 are held to; None for their default.
         min_snr_db: what the others are held to, in dB; None for the bound of each format.
     """
 
@@ -43,7 +43,7 @@ class Source:
     representative: np.ndarray
     preprocessing: Preprocessing
     classes: Sequence[str]
-    tolerance: float = TOLERANCE
+    tolerance: float | None = None
     min_snr_db: float | None = None
 
     def described(self) -> dict[str, Any]:
@@ -116,8 +116,7 @@ def export_formats(
         For each format that failed, why; no such file was written.
 
     Raises:
-        ValueError: ``formats`` has an unknown name, or an argument fits no format; nothing of this
-            format was written.
+        ValueError: ``formats`` has an unknown name; nothing was written.
         ImportError: a package that a format needs is not installed; nothing was written.
     """
     names = [one_of("formats", name, table) for name in (table if formats is None else formats)]
@@ -131,6 +130,8 @@ def export_formats(
             on_report(export(source, Path(folder) / file))
         except ExportError as error:
             failures[name] = str(error)
+        except Exception as error:  # Whatever it is, the other formats are not concerned.
+            failures[name] = f"{file} was not written: {reason(error)}"
     return failures
 
 

@@ -26,6 +26,10 @@ class Latency:
     lower: float
     upper: float
 
+    def __truediv__(self, calls: int) -> "Latency":
+        """The times of one of so many things that were done in one call."""
+        return Latency(self.median / calls, self.lower / calls, self.upper / calls)
+
 
 def latencies(
     runners: Mapping[str, Runner], batch: np.ndarray, repetitions: int = REPETITIONS

@@ -9,8 +9,10 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from srm_keras.export.bounds import Bound
+from srm_keras.export.kinds import Kind
 from srm_keras.export.latency import Latency
-from srm_keras.export.parity import Bound, Parity
+from srm_keras.export.parity import Parity
 from srm_keras.files import write_text
 from srm_keras.tables import markdown_table
 
@@ -35,7 +37,7 @@ class ExportReport:
         folded: whether batch norm was merged into the layers before it.
         batch_norm_kept: for each batch norm left in the file, why it could not be merged.
         parity: differences of the outputs on the samples.
-        bound: what the export was held to.
+        bound: what the export was held to, as far as it applies to this kind of outputs.
         details: what else is known of this kind of file. TFLite: ``operators``, how many of each
             kind, and ``partitions``, the number of pieces in which LiteRT executes them.
         latency_ms: time of one image, ``{"keras": …, "file": …}``, the two run in turn. TFLite and
@@ -64,6 +66,7 @@ class ExportReport:
         return (
             f"{row['file']}: {row['format']}, {row['size']}, max error {row['max error']}, "
             f"{row['signal-to-noise']}, top-1 agreement {row['top-1 agreement']}, "
+            f"{row['of bound']} of the bound, "
             f"{row['latency']} an image (Keras {row['Keras latency']})"
         )
 
@@ -122,13 +125,17 @@ COLUMNS = (
     "max error",
     "mean error",
     "signal-to-noise",
+    "worst sample",
     "top-1 agreement",
+    "of bound",
     "latency",
     "Keras latency",
 )
 NOTE = (
-    "Errors are absolute differences from the outputs of the Keras model on real samples; the "
-    "signal-to-noise ratio is that of the logits. Latency is the median of one image (quartiles in "
+    "Errors are absolute differences from the outputs of the Keras model on real samples. The "
+    "signal-to-noise ratio is that of the logits where the network ends in a softmax, else of the "
+    "outputs about their mean; also of the worst sample. Of bound: how much is used of the limit "
+    "that is nearest to be broken. Latency is the median of one image (quartiles in "
     "report.json), file and Keras model run in turn; TFLite and ONNX have one thread. Pieces: in "
     "how many parts LiteRT executes the graph."
 )
@@ -153,7 +160,9 @@ def _row(report: dict[str, Any]) -> tuple[str, ...]:
         f"{parity['max_error']:.1e}",
         f"{parity['mean_error']:.1e}",
         f"{parity['snr_db']:.1f} dB",
+        _decibels(parity.get("worst_db")),
         "–" if agreement is None else f"{100 * agreement:.1f} % of {parity['samples']:,}",
+        _nearest(_used(report)),
         f"{latency['file']['median']:.2f} ms",
         f"{latency['keras']['median']:.2f} ms",
     )
@@ -180,7 +189,7 @@ def _sentence(report: dict[str, Any]) -> str:
     )
     return (
         f"- `{report['file']}`: `{report['model']}`, {shapes}, {folding}{kept}; "
-        f"{report['keras_parameters']:,} parameters before; {_limits(report['bound'])}; "
+        f"{report['keras_parameters']:,} parameters before; {_limits(report)}; "
         f"{_of_images(report)}"
         f"{packages}; {report['environment']['platform']}, "
         f"{report['environment']['processors']} processors."
@@ -188,15 +197,49 @@ def _sentence(report: dict[str, Any]) -> str:
 
 
 def _of_images(report: dict[str, Any]) -> str:
-    """What errors are to pixels from 0 to 255, where the network's outputs are RGB images."""
-    shape, parity = report["output_shape"], report["parity"]
-    if len(shape) != 4 or shape[-1] != 3 or "rms_error" not in parity:
+    """What errors are to pixels from 0 to 255, where the network's outputs are pictures."""
+    parity = report["parity"]
+    if parity.get("kind") != Kind.PICTURES:
         return ""
     peak_to_noise = 20 * math.log10(255 / max(parity["rms_error"], 255e-15))
     return f"largest error {parity['max_error'] / 255:.1e} of 255, PSNR {peak_to_noise:.1f} dB; "
 
 
-def _limits(bound: dict[str, float | None]) -> str:
-    texts = {"max_error": "tolerance {:g}", "min_snr_db": "at least {:g} dB"}
-    limits = [text.format(bound[key]) for key, text in texts.items() if bound[key] is not None]
-    return ", ".join(limits) or "no bound"
+_LIMITS = {
+    "max_error": "tolerance {:g}",
+    "min_snr_db": "at least {:g} dB",
+    "min_worst_db": "worst sample at least {:g} dB",
+    "min_top1_agreement": "top-1 agreement at least {:.3g}",
+    "max_grey_levels": "at most {:g} grey levels",
+}
+
+
+def _limits(report: dict[str, Any]) -> str:
+    """Each limit, and how much of it is used."""
+    used, bound = _used(report), report["bound"]
+    texts = [
+        text.format(bound[name]) + (f" ({_percent(used[name])} used)" if name in used else "")
+        for name, text in _LIMITS.items()
+        if bound.get(name) is not None
+    ]
+    return ", ".join(texts) or "no bound"
+
+
+def _used(report: dict[str, Any]) -> dict[str, float]:
+    """Share of each limit that is used; none of reports that older versions wrote."""
+    parity = report["parity"]
+    if parity.get("worst_db") is None:
+        return {}
+    return Parity(**parity).used(Bound(**report["bound"]))
+
+
+def _nearest(used: dict[str, float]) -> str:
+    return _percent(max(used.values())) if used else "–"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} dB"

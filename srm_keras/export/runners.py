@@ -15,11 +15,32 @@ SIGNATURE = "serving_default"
 
 
 def keras_runner(model: keras.Model) -> Runner:
-    """Inference of a Keras model with one input and one output, as a graph, without XLA."""
-    function = tf.function(
-        lambda images: model(images, training=False), input_signature=[signature(model)]
-    )
+    """Inference of a Keras model with one input and one output, as a graph, without XLA.
+
+    Both may be alone in a list or dict.
+    """
+
+    def infer(images: tf.Tensor) -> tf.Tensor:
+        given = keras.tree.pack_sequence_as(_structures(model)[0], [images])
+        (output,) = keras.tree.flatten(model(given, training=False))
+        return output
+
+    function = tf.function(infer, input_signature=[signature(model)])
     return lambda images: function(images).numpy()
+
+
+def one_tensor(model: keras.Model) -> keras.Model:
+    """Return ``model`` from one tensor to one tensor, neither of them in a list or dict."""
+    if any(keras.tree.is_nested(structure) for structure in _structures(model)):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return model
+
+
+def _structures(model: keras.Model) -> tuple[Any, Any]:
+    """Input and output as ``model`` takes and returns them, which may be in lists or dicts."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
 
 
 def signature(model: keras.Model) -> tf.TensorSpec:
@@ -61,16 +82,16 @@ class TFLiteRunner:
         self.shape: tuple[int, ...] = ()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Run a batch of any size: at once, or image by image where the file fixes the batch."""
+        """Run a batch of any size: at once, or in batches of the size that the file fixes.
+
+        The last one is filled up with its first images.
+        """
         batch = self.input["shape_signature"][0]
-        if batch in (-1, len(images)):
+        if batch == -1:
             return self._run(images)
-        if batch != 1:
-            raise ValueError(
-                f"`images` must be a batch of {batch}, which the file was made for. "
-                f"Received: {len(images)} images"
-            )
-        return np.concatenate([self._run(image[np.newaxis]) for image in images])
+        parts = [images[start : start + batch] for start in range(0, len(images), batch)]
+        whole = (batch, *images.shape[1:])
+        return np.concatenate([self._run(np.resize(part, whole))[: len(part)] for part in parts])
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         self.invoke(images)
@@ -89,16 +110,16 @@ class TFLiteRunner:
 def quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     """Real numbers as a TFLite tensor of these details holds them: ``value / scale + zero``."""
     dtype = details["dtype"]
-    if not np.issubdtype(dtype, np.integer):
-        return values.astype(dtype)
     scale, zero_point = details["quantization"]
+    if not np.issubdtype(dtype, np.integer) or not scale:  # Integers may stand for themselves.
+        return values.astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
 def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     """Real numbers that a TFLite tensor of these details stands for."""
-    if not np.issubdtype(values.dtype, np.integer):
-        return values
     scale, zero_point = details["quantization"]
+    if not np.issubdtype(values.dtype, np.integer) or not scale:
+        return values
     return (values.astype("float32") - zero_point) * np.float32(scale)

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.export.checked import TOLERANCE
 from srm_keras.export.report import ExportReport
 from srm_keras.export.serving.saved_model import to_saved_model
 from srm_keras.export.tflite.exporter import to_tflite
@@ -24,14 +23,14 @@ class StylizerSource:
         model: from RGB images of 0 to 255 to such images, of any size.
         samples: real images, float (N, side, side, 3), on which every file is compared.
         fixed: whether TFLite files are for images of the samples' size alone.
-        tolerance: what the formats that compute in float32 are held to.
+        tolerance: what the formats that compute in float32 are held to; None for their default.
         min_snr_db: what the others are held to, in dB; None for the bound of each format.
     """
 
     model: keras.Model
     samples: np.ndarray
     fixed: bool = False
-    tolerance: float = TOLERANCE
+    tolerance: float | None = None
     min_snr_db: float | None = None
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data import Preprocessing
-from srm_keras.export import ExportError, to_saved_model, to_tflite
+from srm_keras.export import ExportError, to_onnx, to_saved_model, to_tflite
+from srm_keras.export.web.exporter import WebRunner, to_web
 from srm_keras.layers import recalibration
 from tests.export.conftest import small_network
 from tests.support.specs import every_module, spec_id
@@ -259,6 +260,75 @@ def test_mixed_precision_networks_are_exported_in_float32(export, fold, tmp_path
     assert report.parity.max_error <= 1e-5
     run = run_tflite if export is to_tflite else run_saved_model
     np.testing.assert_allclose(run(path, samples), exact(samples), rtol=0, atol=1e-5)
+
+
+def scores_of(x):
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(x))
+    return keras.layers.Dense(3, activation="softmax")(x)
+
+
+def alone_in_dicts():
+    image = keras.Input(batch_shape=(1, 8, 8, 3), name="image")
+    return keras.Model({"picture": image}, {"scores": scores_of(image)})
+
+
+def of_bytes():
+    image = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    return keras.Model([image], [scores_of(keras.layers.Rescaling(1 / 255)(image))])
+
+
+def run_onnx(path, images):
+    session = pytest.importorskip("onnxruntime").InferenceSession(path)
+    return session.run(["output_0"], {"image": images})[0]
+
+
+EVERY_FILE = {
+    "saved_model": (to_saved_model, run_saved_model),
+    "model.tflite": (to_tflite, run_tflite),
+    "model.onnx": (to_onnx, run_onnx),
+    "web": (to_web, lambda path, images: WebRunner(path)(images)),
+}
+
+
+@pytest.mark.parametrize("file", EVERY_FILE)
+def test_one_tensor_may_stand_in_dicts_and_its_batch_be_fixed(file, tmp_path):
+    if file == "model.onnx":
+        pytest.importorskip("tf2onnx")
+    export, run = EVERY_FILE[file]
+    model = alone_in_dicts()
+    randomize(model)
+    options = {"preprocessing": Preprocessing(8)} if export is to_web else {}
+    report = export(model, tmp_path / file, SAMPLES, classes=["a", "b", "c"], **options)
+    assert report.parity.max_error < 1e-6
+    expected = np.concatenate([model({"picture": x[None]})["scores"] for x in SAMPLES])
+    np.testing.assert_allclose(run(tmp_path / file, SAMPLES), expected, rtol=0, atol=1e-5)
+    model.save(tmp_path / "model.keras")  # Still as it was.
+    assert list(model({"picture": SAMPLES[:1]})) == ["scores"]
+
+
+@pytest.mark.parametrize("file", EVERY_FILE)
+def test_networks_that_read_bytes_are_compared_on_bytes(file, tmp_path):
+    export, run = EVERY_FILE[file]
+    model = of_bytes()
+    randomize(model)
+    raw = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3))
+    web = {"preprocessing": Preprocessing(8), "classes": "abc"} if export is to_web else {}
+    for samples in (raw.astype("float32"), raw + 1000, raw - 1, raw / 255):
+        with pytest.raises(ValueError, match="`samples` must be a non-empty array of uint8"):
+            export(model, tmp_path / file, samples, **web)
+    if export is to_web:
+        with pytest.raises(ValueError, match=r"`preprocessing` must be None for .* uint8"):
+            export(model, tmp_path / file, raw, **web)
+        return
+    if file == "model.onnx":
+        pytest.importorskip("tf2onnx")
+    export(model, tmp_path / file, raw)
+    images = raw.astype("uint8")
+    (expected,) = keras.tree.flatten(model(images, training=False))
+    np.testing.assert_allclose(run(tmp_path / file, images), expected, rtol=0, atol=1e-5)
+    if export is to_tflite:
+        report = export(model, tmp_path / "int8.tflite", raw, "int8", min_snr_db=10)
+        assert report.parity.max_error < 0.1
 
 
 def test_channels_first_networks_are_exported_too(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 
 from srm_keras.export.deploy import deploy
 from srm_keras.export.foreign import first_line
+from srm_keras.export.kinds import Kind
 from srm_keras.export.matrix.networks import MODULES, NETWORKS, Images, images, random_network
 from srm_keras.export.matrix.report import Matrix
 from srm_keras.export.matrix.runtimes import COLUMNS, FILES, FLOAT32_TOLERANCE, Column
@@ -120,7 +121,7 @@ def _lazy_files(network: keras.Model, folder: Path, data: Images) -> Callable[[s
 def _cell(column: Column, file: Callable[[], Path], reference: Runner, samples: np.ndarray) -> Cell:
     cell: Cell = {"format": column.format, "runtime": column.runtime, "error": None}
     try:
-        parity = compare(reference, column.load(file()), samples)
+        parity = compare(reference, column.load(file()), samples, kind=Kind.LOGITS)
     except Exception as error:  # Whatever a foreign runtime raises; the others are run after it.
         return cell | {"error": f"{type(error).__name__}: {first_line(error)}"}
     relative = parity.max_error / parity.max_output

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.checked import TOLERANCE, ExportError, Format, check_model, export
+from srm_keras.export.bounds import exact_bound
+from srm_keras.export.checked import ExportError, Format, check_model, export
 from srm_keras.export.foreign import first_line, require
 from srm_keras.export.onnx.onnx_runtime import onnx_runner
-from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import signature
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
@@ -31,7 +31,7 @@ def to_onnx(
     path: str | os.PathLike,
     samples: np.ndarray,
     fold: bool = True,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     opset: int = OPSET,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
@@ -55,7 +55,8 @@ def to_onnx(
             2026.4 computes wrong gates for SRM layers that are not in deploy form, in batches of
             more than one image.
         tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
-            relative to the largest output beyond.
+            relative to the largest output beyond; None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a
+            quarter of a grey level.
         opset: 13 to 18. tf2onnx knows no newer one, and in 18 writes global average pooling as a
             transposition and a mean.
         preprocessing: how images are made into ``samples``; for the file's metadata.
@@ -81,8 +82,9 @@ def to_onnx(
         name=f"ONNX opset {opset}",
         write=lambda network, file: write_onnx(network, file, opset, properties),
         load=onnx_runner,
-        bound=Bound(max_error=tolerance),
+        bound=exact_bound(tolerance),
         details=onnx_details,
+        named=classes is not None,
     )
     return export(model, path, samples, file_format, fold)
 

@@ -63,7 +63,7 @@ def check_image_output(model: keras.Model) -> None:
 
 
 def image_signature_parities(
-    path: Path, model: keras.Model, samples: np.ndarray, tolerance: float
+    path: Path, model: keras.Model, samples: np.ndarray, levels: float
 ) -> dict[str, Parity]:
     """Compare ``serve_uint8`` and ``serve_jpeg`` with what ``model`` computes, clipped.
 
@@ -71,10 +71,10 @@ def image_signature_parities(
         path: the SavedModel.
         model: the Keras model.
         samples: float images; for ``serve_jpeg`` they are encoded as JPEG and PNG in turn.
-        tolerance: beyond rounding, as a part of 255.
+        levels: how far a pixel may be off beyond rounding, in grey levels.
 
     Raises:
-        ExportError: a pixel differs by more than half a grey level and the tolerance.
+        ExportError: a pixel differs by more than half a grey level and ``levels``.
     """
     loaded = tf.saved_model.load(path)
     run = keras_runner(in_float32(model))
@@ -89,7 +89,7 @@ def image_signature_parities(
     }
     parities = {name: _parity(run, list(images), len(raw)) for name, images in pairs.items()}
     for name, one in parities.items():
-        if not one.max_error <= ROUNDING + 255 * tolerance:
+        if not one.max_error <= ROUNDING + levels:
             raise ExportError(
                 f"{path.name} was not written: pixels of {name} differ from the Keras model's by "
                 f"up to {one.max_error:.3g}, more than rounding explains."

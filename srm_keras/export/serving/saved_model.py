@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.checked import TOLERANCE, Format, check_model, check_parity, export
-from srm_keras.export.parity import Bound
+from srm_keras.export.bounds import GREY_LEVELS, exact_bound
+from srm_keras.export.checked import Format, check_model, check_parity, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
 from srm_keras.export.serving.image_signatures import (
@@ -39,7 +39,7 @@ def to_saved_model(
     path: str | os.PathLike,
     samples: np.ndarray,
     fold: bool = True,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
     image_output: bool = False,
@@ -79,7 +79,8 @@ def to_saved_model(
         samples: real inputs, prepared as for training: floating, of the input's shape.
         fold: whether to merge batch norm into the layers before it (``srm_keras.export.fold``).
         tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
-            relative to the largest output beyond.
+            relative to the largest output beyond; None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a
+            quarter of a grey level.
         preprocessing: how images were prepared for training; None: float images only.
         classes: names of the classes, one for each score; None: scores only.
         image_output: whether ``model`` turns RGB images, 0 to 255, into such images, as
@@ -104,17 +105,25 @@ def to_saved_model(
     def details(temporary: Path) -> dict[str, Any]:
         if image_output:
             images = np.asarray(samples)
-            parities = image_signature_parities(temporary, model, images, tolerance)
+            levels = GREY_LEVELS if tolerance is None else 255 * tolerance
+            parities = image_signature_parities(temporary, model, images, levels)
             return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
         if preprocessing is None:
             return {}
         parities = signature_parities(temporary, model, np.asarray(samples), preprocessing)
         for name, parity in parities.items():
-            check_parity(parity, bound, path.with_name(f"{path.name} ({name})"))
+            check_parity(parity, bound.of(parity.kind), path.with_name(f"{path.name} ({name})"))
         return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
 
-    bound = Bound(max_error=tolerance)
-    file_format = Format("SavedModel", write, saved_model_runner, bound, details)
+    bound = exact_bound(tolerance)
+    file_format = Format(
+        name="SavedModel",
+        write=write,
+        load=saved_model_runner,
+        bound=bound,
+        details=details,
+        named=classes is not None,
+    )
     return export(model, path, samples, file_format, fold)
 
 

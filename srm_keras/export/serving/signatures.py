@@ -61,6 +61,12 @@ def check_preprocessing(preprocessing: Any, model: keras.Model) -> None:
             "`preprocessing` must be a srm_keras.data.Preprocessing or None. "
             f"Received: preprocessing={preprocessing!r}"
         )
+    dtype = model.inputs[0].dtype
+    if "int" in dtype:
+        raise ValueError(
+            f"`preprocessing` must be None for a model that reads {dtype}: it makes fractions. "
+            f"Received: preprocessing={preprocessing!r}"
+        )
     size = preprocessing.image_size
     made, read = (None, size, size, preprocessing.channels), model.inputs[0].shape
     if not tf.TensorShape(read).is_compatible_with(made):
@@ -80,7 +86,7 @@ def check_classes(classes: Any, model: keras.Model) -> None:
             f"`classes` must be a list of names or None. Received: classes={classes!r}"
         )
     class_names("classes", classes)
-    if tuple(model.outputs[0].shape) != (None, len(classes)):
+    if tuple(model.outputs[0].shape[1:]) != (len(classes),):
         raise ValueError(
             "`classes` must hold one name for each score of the model, whose output is "
             f"{tuple(model.outputs[0].shape)}. Received: {len(classes)} names"

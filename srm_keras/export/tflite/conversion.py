@@ -103,5 +103,6 @@ class Conversion:
     def _images(self) -> Iterator[list[np.ndarray]]:
         assert self.representative is not None
         size = self.batch_size or 1
-        for start in range(0, len(self.representative) - size + 1, size):
-            yield [self.representative[start : start + size]]
+        for start in range(0, len(self.representative), size):
+            images = self.representative[start : start + size]
+            yield [np.resize(images, (size, *images.shape[1:]))]

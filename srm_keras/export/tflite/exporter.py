@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.checked import TOLERANCE, Format, check_model, check_samples, export
+from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
+from srm_keras.export.checked import Format, check_model, check_samples, export
 from srm_keras.export.folding.flatten import flatten
-from srm_keras.export.parity import Bound
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.serving.signatures import check_classes, check_preprocessing
 from srm_keras.export.sizes import with_input_shape
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.export.tflite.graph import tflite_details
@@ -23,8 +24,10 @@ from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
 from srm_keras.layers import Recalibration
 from srm_keras.validation import boolean
 
-# The smallest signal-to-noise ratio of the logits that a format passes for good with, in dB.
+# The smallest signal-to-noise ratio that a format passes for good with, in dB.
 MIN_SNR_DB = {"float16": 40.0, "dynamic": 25.0, "int8": 20.0, "int16x8": 25.0}
+# What pictures are held to instead, in grey levels: eleven bits do not hold a quarter of one.
+MAX_GREY_LEVELS = {"float16": 1.0}
 
 
 def to_tflite(
@@ -38,7 +41,7 @@ def to_tflite(
     batch_size: int | None = None,
     input_shape: Sequence[int] | None = None,
     fold: bool = True,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     min_snr_db: float | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
@@ -56,7 +59,10 @@ def to_tflite(
     int16x8    int8, per channel     int16                        25 dB
     ========== ===================== ============================ =======================
 
-    The decibels are the signal-to-noise ratio of the logits on ``samples`` (``Parity.snr_db``).
+    The decibels are the signal-to-noise ratio on ``samples``: of the logits where ``model`` ends in
+    a softmax, else of the outputs (``signal_and_error``). The worst sample may have 15 dB less, and
+    as large a share of the answers may change as the errors are of the signal (``lossy_bound``).
+    Pictures in float16 are held to one grey level instead.
     In the two integer formats every operator computes in integers; only the conversion of the float
     input and output at the ends does not, and with ``integer_io`` there is none.
 
@@ -81,7 +87,8 @@ def to_tflite(
             leaves free; None for what ``model`` reads (``resize_tensor_input``).
         fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
         tolerance: of float32, largest difference from the outputs of ``model``: absolute for
-            outputs up to 1, relative to the largest output beyond.
+            outputs up to 1, relative to the largest output beyond; None: 10⁻⁵, or of pictures
+            (``Kind.PICTURES``) a quarter of a grey level.
         min_snr_db: what the other formats are held to instead of the above, in dB.
         preprocessing: how images are made into inputs; goes into the file as metadata.
         classes: names of the classes; go into the file as metadata (``labels.txt``).
@@ -96,6 +103,8 @@ def to_tflite(
         raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
     conversion = Conversion(format, integer_io, batch_size, representative)
     check_model(model)
+    check_preprocessing(preprocessing, model)
+    check_classes(classes, model)
     if input_shape is not None:
         model = with_input_shape(model, input_shape)
     if conversion.integer:
@@ -121,6 +130,8 @@ def to_tflite(
         bound=_bound(format, tolerance, min_snr_db),
         details=lambda file: tflite_details(file, np.shape(samples)[1:]),
         logits=tflite_logits,
+        named=classes is not None,
+        batch_size=batch_size or 1,
     )
     return export(model, path, samples, file_format, fold)
 
@@ -149,7 +160,9 @@ def _partly_integer(model: keras.Model, network: keras.Model, conversion: Conver
     return converter.file(set(parts.values()))
 
 
-def _bound(format: str, tolerance: float, min_snr_db: float | None) -> Bound:
+def _bound(format: str, tolerance: float | None, min_snr_db: float | None) -> Bound:
     if format == "float32":
-        return Bound(max_error=tolerance)
-    return Bound(min_snr_db=MIN_SNR_DB[format] if min_snr_db is None else min_snr_db)
+        return exact_bound(tolerance)
+    if min_snr_db is None:
+        return lossy_bound(MIN_SNR_DB[format], MAX_GREY_LEVELS.get(format))
+    return lossy_bound(min_snr_db)

@@ -11,19 +11,13 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export.checked import (
-    TOLERANCE,
-    ExportError,
-    Format,
-    check_model,
-    check_samples,
-    export,
-)
+from srm_keras.export.checked import ExportError, Format, check_model, check_samples, export
 from srm_keras.export.deploy import deploy, in_float32
 from srm_keras.export.folding.flatten import flatten
-from srm_keras.export.parity import BATCH_SIZE, Bound
+from srm_keras.export.parity import BATCH_SIZE
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE
+from srm_keras.export.serving.signatures import check_preprocessing
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.files import read_json, write_json
 from srm_keras.layers import Recalibration
@@ -67,9 +61,11 @@ def to_web(
     check_model(model)
     samples = check_samples(samples, model)
     _check_shape(model, preprocessing)
+    check_preprocessing(preprocessing, model)
     _check_classes(model, classes)
-    page = _Page(in_float32(flatten(model)), samples, preprocessing, tuple(classes))
-    file_format = Format("web page", page.write, WebRunner, Bound(max_error=TOLERANCE), _details)
+    flat = in_float32(flatten(model))
+    page = _Page(flat, deploy(flat, gates=True), samples, preprocessing, tuple(classes))
+    file_format = Format("web page", page.write, WebRunner, details=_details, named=True)
     return export(model, web_folder(folder), samples, file_format, fold=True)
 
 
@@ -97,9 +93,13 @@ class WebRunner:
 
 @dataclass(frozen=True)
 class _Page:
-    """What goes into the folder: the arguments of ``to_web``, the model flat and in float32."""
+    """What goes into the folder: the arguments of ``to_web``, the model flat and in float32.
+
+    ``with_gates`` is its deploy form with the gates among its outputs.
+    """
 
     model: keras.Model
+    with_gates: keras.Model
     samples: np.ndarray
     preprocessing: Preprocessing
     classes: tuple[str, ...]
@@ -108,12 +108,11 @@ class _Page:
         """Write the model in deploy form; raise ``ExportError`` if its gates are not the same."""
         modules = [layer for layer in self.model.layers if isinstance(layer, Recalibration)]
         names = [PREDICTIONS, *map(_output, modules)]
-        with_gates = deploy(self.model, gates=True)
-        outputs = dict(zip(names, with_gates.outputs, strict=True))
+        outputs = dict(zip(names, self.with_gates.outputs, strict=True))
         folder.mkdir()
         one_image = Conversion("float32", batch_size=1)
-        file = one_image.convert(keras.Model(with_gates.input, outputs, name=self.model.name))
-        (folder / MODEL).write_bytes(file)
+        network = keras.Model(self.with_gates.inputs[0], outputs, name=self.model.name)
+        (folder / MODEL).write_bytes(one_image.convert(network))
         runner = WebRunner(folder)
         error = self._gate_error(runner, modules)
         write_json(folder / DESCRIPTION, self._description(runner, modules, error))
@@ -167,7 +166,7 @@ def _gates(
     """Batches of ``samples``, each with what the modules of the Keras model compute for it."""
     if not modules:
         return
-    features = keras.Model(model.input, {module.name: module.input for module in modules})
+    features = keras.Model(model.inputs[0], {module.name: module.input for module in modules})
     for start in range(0, len(samples), BATCH_SIZE):
         images = samples[start : start + BATCH_SIZE]
         inputs = features(images, training=False)
@@ -186,7 +185,7 @@ def _details(folder: Path) -> dict[str, Any]:
 
 def _check_shape(model: keras.Model, preprocessing: Preprocessing) -> None:
     side, channels = preprocessing.image_size, preprocessing.channels
-    shape = tuple(model.input_shape[1:])
+    shape = tuple(model.inputs[0].shape[1:])
     if shape != (side, side, channels):
         raise ValueError(
             f"`preprocessing` must give what the network reads, {shape}. Received: "
@@ -195,7 +194,7 @@ def _check_shape(model: keras.Model, preprocessing: Preprocessing) -> None:
 
 
 def _check_classes(model: keras.Model, classes: Sequence[str]) -> None:
-    shape = tuple(model.output_shape)
+    shape = tuple(model.outputs[0].shape)
     names = not isinstance(classes, str) and all(isinstance(name, str) for name in classes)
     if len(shape) != 2 or not names or len(classes) != shape[1]:
         raise ValueError(

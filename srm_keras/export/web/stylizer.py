@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export.checked import TOLERANCE, Format, check_model, export
-from srm_keras.export.parity import Bound
+from srm_keras.export.bounds import exact_bound
+from srm_keras.export.checked import Format, check_model, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.serving.image_signatures import check_image_output
@@ -30,7 +30,7 @@ def stylizer_to_web(
     folder: str | os.PathLike,
     samples: np.ndarray,
     image_size: int,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> ExportReport:
     """Export a stylization network for the web page, for photos of one size.
 
@@ -43,14 +43,16 @@ def stylizer_to_web(
         folder: the folder to write; ``report.json`` and ``report.md`` beside it get an entry.
         samples: real images, float (N, image_size, image_size, 3), 0 to 255.
         image_size: side of the square that the page paints, in pixels.
-        tolerance: largest difference from the outputs of ``model``, as a part of the largest.
+        tolerance: largest difference from the outputs of ``model``, as a part of the largest; None:
+            a quarter of a grey level.
 
     Raises:
         ValueError: an argument is not one of the above; nothing was written.
-        ExportError: the outputs differ by more than ``tolerance``; nothing was written.
+        ExportError: the outputs differ by more than that; nothing was written.
     """
     check_model(model)
     check_image_output(model)
+    _check_floats(model)
     side = positive_int("image_size", image_size)
     fixed = with_input_shape(model, (side, side, 3))
 
@@ -68,7 +70,16 @@ def stylizer_to_web(
         name="web page",
         write=write,
         load=lambda path: TFLiteRunner(path / MODEL),
-        bound=Bound(max_error=tolerance),
+        bound=exact_bound(tolerance),
         details=lambda path: tflite_details(path / MODEL),
     )
     return export(fixed, web_folder(folder), samples, file_format, fold=True)
+
+
+def _check_floats(model: keras.Model) -> None:
+    dtype = model.inputs[0].dtype
+    if "int" in dtype:
+        raise ValueError(
+            f"`model` must read floats: LiteRT.js takes no images of {dtype}. "
+            f"Received: {model.name!r}"
+        )
