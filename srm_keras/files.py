@@ -5,9 +5,10 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 LFS_POINTER = "a pointer of Git LFS: run `git lfs pull` in its repository"
@@ -43,6 +44,22 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     with temporary_sibling(Path(path)) as temporary:
         write(temporary)
         replace(temporary, Path(path))
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Delete what killed processes left half written of files: ``.STEM.PID.SUFFIX`` beside them.
+
+    Only who holds the lock on the files may: others may be writing them.
+
+    Args:
+        folder: of the files.
+        names: of the files, below ``folder``; patterns such as ``checkpoints/step_*.npz``.
+    """
+    for name in map(PurePath, names):
+        temporary = re.compile(rf"\..*\.\d+{re.escape(name.suffix)}")
+        for path in list(folder.joinpath(name.parent).glob(f".{name.stem}.*{name.suffix}")):
+            if temporary.fullmatch(path.name):
+                _delete(path)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -20,7 +20,7 @@ ALLOWED = {
     "interop": {"layers", "models", "data"},
     "recipes": {"training"},
 }
-SHARED = {"figures", "files", "html", "resumed", "tables", "validation", "version"}
+SHARED = {"figures", "files", "html", "locks", "resumed", "tables", "validation", "version"}
 
 
 def imported_modules(path: pathlib.Path) -> set[str]:

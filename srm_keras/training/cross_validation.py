@@ -13,12 +13,15 @@ import numpy as np
 from ml_collections import config_dict
 
 from srm_keras.files import read_csv, write_csv, write_json, write_text
+from srm_keras.locks import folder_lock
 from srm_keras.tables import markdown_table
 from srm_keras.training import run_folder
 from srm_keras.training.comparison import HeldOut, paired_difference
 from srm_keras.training.loop import train
 from srm_keras.training.recipe import resolve
 from srm_keras.validation import positive_int
+
+FILES = ("runs.csv", "summary.csv", "paired.csv", "domains.csv", "summary.json", "summary.md")
 
 Row = dict[str, Any]
 
@@ -78,18 +81,20 @@ def cross_validate(
         The rows of `summary.csv`.
 
     Raises:
-        ValueError: Before any work, if the recipe or an argument is wrong.
+        ValueError: Before any work, if the recipe or an argument is wrong, or another call is at
+            work in the folder.
     """
     trials = _trials(recipe, recalibrations, folds, seeds)
     folder = Path(workdir)
     for trial in trials:
         run_folder.has_result(folder / trial.folder, trial.recipe.to_dict(), overwrite=False)
     finished: list[tuple[Trial, Row]] = []
-    for number, trial in enumerate(trials, start=1):
-        tell(f"[{number}/{len(trials)}] {trial.label}, fold {trial.fold}, seed {trial.seed}")
-        finished.append((trial, train(trial.recipe, folder / trial.folder)))
-        keras.backend.clear_session()
-        summary = _write(folder, finished)
+    with folder_lock("workdir", folder, writes=FILES):
+        for number, trial in enumerate(trials, start=1):
+            tell(f"[{number}/{len(trials)}] {trial.label}, fold {trial.fold}, seed {trial.seed}")
+            finished.append((trial, train(trial.recipe, folder / trial.folder)))
+            keras.backend.clear_session()
+            summary = _write(folder, finished)
     return summary
 
 

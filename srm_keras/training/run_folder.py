@@ -7,12 +7,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from srm_keras.files import as_json, read_json
+from srm_keras.locks import folder_lock
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"
@@ -97,6 +99,19 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
         for name in (*FOLDERS, *FOLDERS_OF_SOME):
             _remove_empty(folder / name)
     return folder
+
+
+def held(workdir: str | os.PathLike) -> AbstractContextManager[None]:
+    """A context in which no other call may train in the folder: see `folder_lock`.
+
+    What killed processes left half written in it is removed. Of several workers the chief alone
+    takes it.
+
+    Raises:
+        ValueError: If another one does.
+    """
+    in_folders = (f"{name}/{pattern}" for name, pattern in _IN_FOLDERS.items() if name != EVENTS)
+    return folder_lock("workdir", Path(workdir), (*FILES, *FILES_OF_SOME, *in_folders))
 
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:

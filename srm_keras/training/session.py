@@ -81,11 +81,13 @@ def run(
         print(f"{workdir} holds the finished run of this recipe: nothing to do", file=sys.stderr)
         return read_json(Path(workdir) / run_folder.RESULT)
     distribution = resolve_strategy(recipe)
-    session = prepare(recipe, Path(workdir), overwrite, distribution)
-    with contextlib.closing(session.checkpoints):
-        _fit(session)
-    result = session.finish() if distribution.is_chief else {}
-    _wait_for_all(distribution)  # a worker that leaves takes the others with it
+    alone = run_folder.held(workdir) if distribution.is_chief else contextlib.nullcontext()
+    with alone:
+        session = prepare(recipe, Path(workdir), overwrite, distribution)
+        with contextlib.closing(session.checkpoints):
+            _fit(session)
+        result = session.finish() if distribution.is_chief else {}
+        _wait_for_all(distribution)  # a worker that leaves takes the others with it
     return result
 
 

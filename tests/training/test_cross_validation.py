@@ -1,10 +1,12 @@
 import csv
+import os
 import statistics
 from unittest import mock
 
 import pytest
 
 from srm_keras.files import read_json
+from srm_keras.locks import folder_lock
 from srm_keras.recipes import dtd
 from srm_keras.training import cross_validation, loop
 from srm_keras.training.cross_validation import cross_validate
@@ -44,6 +46,19 @@ def folder(tmp_path_factory):
         cross_validate(recipe(), folder, MODULES, folds=2)
     assert trained[:3] == [(None, 0), ("srm", 0), "died"]
     return folder
+
+
+def test_two_at_work_in_one_folder_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_validation, "train", mock.Mock(side_effect=AssertionError))
+    (tmp_path / ".summary.17.csv").touch()
+    with (
+        folder_lock("workdir", tmp_path),
+        pytest.raises(ValueError, match=f"in use by process {os.getpid()}"),
+    ):
+        cross_validate(recipe(), tmp_path, MODULES, folds=2)
+    with pytest.raises(AssertionError):
+        cross_validate(recipe(), tmp_path, MODULES, folds=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_module_is_trained_on_every_fold_once(folder):

@@ -14,7 +14,9 @@ from srm_keras.training import (
     gate_histograms,
     gates,
     loop,
+    run_folder,
     run_log,
+    session,
     state_keeper,
 )
 from srm_keras.training.curves import read_metrics
@@ -217,6 +219,18 @@ def test_a_finished_run_is_not_repeated(undisturbed, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
     with pytest.raises(ValueError, match=r"another recipe.*seed=0 instead of 3"):
         train_tiny(tiny_recipe(seed=3), undisturbed)
+
+
+def test_a_folder_in_which_a_run_is_at_work_is_refused(tmp_path, monkeypatch):
+    """Also to `overwrite`, and before any data is read; of several workers to the chief alone."""
+    monkeypatch.setattr(loop, "load_inputs", mock.Mock(side_effect=AssertionError))
+    with run_folder.held(tmp_path):
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on"):
+                train_tiny(tiny_recipe(), tmp_path, overwrite=overwrite)
+        monkeypatch.setattr(session, "resolve_strategy", lambda _: mock.Mock(is_chief=False))
+        with pytest.raises(AssertionError):
+            train_tiny(tiny_recipe(), tmp_path)
 
 
 def test_the_end_of_a_run_is_finished_too(undisturbed, tmp_path, monkeypatch):

@@ -105,6 +105,20 @@ def test_a_file_is_no_workdir(tmp_path):
         run_folder.has_result(tmp_path / "file", recipe(), overwrite=True)
 
 
+def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tmp_path):
+    gone = (".last.17.keras", ".best.17.keras", ".curves.9.png", ".gates_over_training.3.csv")
+    gone += (".recipe.4.json", "checkpoints/.step_000000006.99999.npz")
+    gone += ("samples/.step_000000002.1.png",)
+    kept = ("checkpoints/step_000000006.npz", ".mine.1.png", ".gitignore")
+    for name in (*gone, *kept):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with run_folder.held(tmp_path):
+        pass
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == set(kept)
+
+
 def test_versions_can_be_written_as_json(tmp_path):
     files.write_json(tmp_path / "versions.json", run_folder.versions(seed=3))
     saved = json.loads((tmp_path / "versions.json").read_text())

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from srm_keras.data import checks
 from srm_keras.data.examples import Examples
 from srm_keras.data.progress import with_progress
 from srm_keras.data.records import Records
-from srm_keras.data.stylized.ledger import Ledger, check_parameters
+from srm_keras.data.stylized.ledger import Ledger, check_parameters, shard_lock
 from srm_keras.data.stylized.naming import class_folders, image_names, output_stems
 from srm_keras.data.stylized.painter import Painter, weights_digest
 from srm_keras.data.stylized.paintings import Paintings
@@ -100,8 +100,8 @@ def stylize_dataset(
         read is replaced by another. Both are in the report.
 
     Raises:
-        ValueError: If an argument is wrong, no painting can be read, or `out` was made with other
-            arguments.
+        ValueError: If an argument is wrong, no painting can be read, `out` was made with other
+            arguments, or another call is this worker.
 
     Reference:
         Geirhos et al., *ImageNet-trained CNNs are biased towards texture*, ICLR 2019.
@@ -121,18 +121,31 @@ def stylize_dataset(
         "image_format": image_format,
     }
     root = _folder(out)
-    check_parameters(root, parameters, {plan.split: plan.source() for plan in plans})
-    ledger = Ledger(root, shard, shards)
+    with shard_lock(root, shard, shards):
+        check_parameters(root, parameters, {plan.split: plan.source() for plan in plans})
+        ledger = Ledger(root, shard, shards)
+        report = _stylized(plans, batch_size, painter, ledger, (shard, shards))
+        report.skipped_paintings = dict(styles.unreadable)
+        ledger.finish(_skipped_rows(report))
+    return report
+
+
+def _stylized(
+    plans: Sequence["SplitPlan"],
+    batch_size: int,
+    painter: Painter,
+    ledger: Ledger,
+    part: tuple[int, int],
+) -> StylizedReport:
+    """Makes the copies that are not there, and tells how far it has come."""
     report = StylizedReport()
-    blocks = [(plan, block) for plan in plans for block in plan.blocks(batch_size, shard, shards)]
+    blocks = [(plan, block) for plan in plans for block in plan.blocks(batch_size, *part)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        worker = _Worker(root, painter, ledger, report, pool)
+        worker = _Worker(ledger.out, painter, ledger, report, pool)
         done = (1 for plan, block in blocks for _ in worker.stylize(plan, block))
         total = sum(len(block) for _, block in blocks)
         for _ in with_progress(done, total, "stylize_dataset: done", "images"):
             pass
-    report.skipped_paintings = dict(styles.unreadable)
-    ledger.finish(_skipped_rows(report))
     return report
 
 
@@ -226,7 +239,7 @@ class _Worker:
         Image.fromarray(image).save(content, form, **options)
         path.parent.mkdir(parents=True, exist_ok=True)
         unique = hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
-        with temporary_sibling(self.ledger.folder / unique) as temporary:
+        with temporary_sibling(self.ledger.folder / f"{self.ledger.worker}_{unique}") as temporary:
             temporary.write_bytes(content.getvalue())
             replace(temporary, path)
 

@@ -3,10 +3,12 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from srm_keras.files import as_json, read_csv, read_json, write_csv, write_json, write_text
+from srm_keras.locks import folder_lock
 
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.csv"
@@ -36,8 +38,9 @@ class Ledger:
         self.out = out
         self.folder = out / _FOLDER
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._file = self.folder / f"{shard}_of_{shards}.csv"
-        self._skipped = self.folder / f"{shard}_of_{shards}_skipped.csv"
+        self.worker = f"{shard}_of_{shards}"
+        self._file = self.folder / f"{self.worker}.csv"
+        self._skipped = self.folder / f"{self.worker}_skipped.csv"
         whole = _whole_lines(self._file) if self._file.exists() else ""
         write_text(self._file, whole or ",".join(COLUMNS) + "\n")
         self._outputs = {(row["split"], row["image"]): row["output"] for row in self._rows()}
@@ -96,6 +99,20 @@ class Ledger:
     def _ended(self) -> list[tuple[str, int]]:
         """The workers that have ended, and when."""
         return [(file.name, file.stat().st_mtime_ns) for file in self._skipped_files()]
+
+
+def shard_lock(out: Path, shard: int, shards: int) -> AbstractContextManager[None]:
+    """A context in which no other call may be the same worker: see `folder_lock`.
+
+    What killed processes of this worker left half written is removed.
+
+    Raises:
+        ValueError: If another one is.
+    """
+    worker = f"{_FOLDER}/{shard}_of_{shards}"
+    mine = (f"{worker}_*", f"{worker}.csv", f"{worker}_skipped.csv")
+    of_all = (MANIFEST, SKIPPED, PARAMETERS) if shards == 1 else ()
+    return folder_lock("out", out, (*mine, *of_all), f"{worker}.lock")
 
 
 def check_parameters(out: Path, parameters: Mapping[str, Any], sources: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from ml_collections import config_dict
 
 from srm_keras.analysis.activations.image_grid import Tile, image_grid
 from srm_keras.files import write_atomically, write_csv, write_json, write_text
+from srm_keras.locks import folder_lock
 from srm_keras.tables import markdown_table
 from srm_keras.training import run_folder
 from srm_keras.training.curves import read_metrics
@@ -64,13 +65,30 @@ def compare_stylizers(
         The rows of `summary.csv`.
 
     Raises:
-        ValueError: Before any work, if a variant, a seed or the recipe is wrong.
+        ValueError: Before any work, if a variant, a seed or the recipe is wrong, or another call is
+            at work in the folder.
 
     Reference:
         Lee et al. 2019, section 4.3.
     """
     recipes = _recipes(resolve(recipe), variants, seeds, modules or {})
     folder = Path(workdir)
+    with folder_lock("workdir", folder, (TABLE, SUMMARY, MARKDOWN, JSON, CURVES, GRID)):
+        return _compared(folder, recipes, variants, seeds)
+
+
+def run_of(folder: Path, variant: str, seed: int) -> Path:
+    """The folder of one run."""
+    return folder / re.sub(r"[^a-z0-9]+", "_", variant.lower()) / f"seed_{seed}"
+
+
+def _compared(
+    folder: Path,
+    recipes: Mapping[tuple[str, int], config_dict.ConfigDict],
+    variants: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Row]:
+    """Trains what is not finished, and writes the tables and pictures."""
     rows: list[Row] = []
     for (variant, seed), run_recipe in recipes.items():
         print(f"{variant}, seed {seed} ({len(rows) + 1} of {len(recipes)})", flush=True)
@@ -88,11 +106,6 @@ def compare_stylizers(
     plot_comparison(curves, LOSSES, folder / CURVES)
     _draw_grid(folder, next(iter(recipes.values())), variants, seeds[0])
     return summary
-
-
-def run_of(folder: Path, variant: str, seed: int) -> Path:
-    """The folder of one run."""
-    return folder / re.sub(r"[^a-z0-9]+", "_", variant.lower()) / f"seed_{seed}"
 
 
 def _recipes(

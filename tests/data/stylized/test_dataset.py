@@ -1,6 +1,7 @@
 """Stylized copies: layout, determinism, workers, kills, and what cannot be read."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from srm_keras.data import load_examples
 from srm_keras.data.stylized import dataset, stylize_dataset
 from srm_keras.data.stylized.dataset import _Worker
+from srm_keras.data.stylized.ledger import shard_lock
 from srm_keras.data.stylized.paintings import Paintings
 from srm_keras.files import read_csv, read_json
 from tests.support.tfds_sets import prepare
@@ -181,6 +183,21 @@ def test_a_finished_run_is_not_done_again(stylize, splits, tmp_path):
     gone.unlink()
     assert stylize(splits, tmp_path / "out").stylized == 1
     assert files(tmp_path / "out") == before
+
+
+def test_two_processes_are_not_the_same_worker(stylize, splits, tmp_path):
+    """Work would be done twice, and each forget the other's; another worker is welcome."""
+    shards = tmp_path / "out" / ".shards"
+    with shard_lock(tmp_path / "out", 1, 2):
+        with pytest.raises(ValueError, match=rf"`out` is in use by process {os.getpid()}"):
+            stylize(splits, tmp_path / "out", shard=1, shards=2)
+        stylize(splits, tmp_path / "out", shard=0, shards=2)
+    (shards / ".1_of_2_abc.17").touch()
+    (shards / ".1_of_20_abc.17").touch()
+    stylize(splits, tmp_path / "out", shard=1, shards=2)
+    hidden = [path.name for path in shards.iterdir() if path.name.startswith(".")]
+    assert hidden == [".1_of_20_abc.17"]
+    assert not list(shards.glob("*.lock"))
 
 
 def test_unreadable_images_are_named_and_left_out(stylize, splits, photographs, tmp_path):

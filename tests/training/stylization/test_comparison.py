@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srm_keras.locks import folder_lock
 from srm_keras.training.stylization import compare_stylizers
 from srm_keras.training.stylization.comparison_plot import smoothed
 from tests.support.tiny_stylization import tiny_recipe
@@ -25,6 +26,14 @@ def test_the_tables_and_pictures_of_two_seeds(tmp_path):
     for name in ("curves.png", "grid.png"):
         assert Image.open(tmp_path / name).size[0] > 200
     assert "2 seeds" in (tmp_path / "summary.md").read_text()
+
+
+def test_two_at_work_in_one_folder_are_refused(tmp_path):
+    with (
+        folder_lock("workdir", tmp_path),
+        pytest.raises(ValueError, match="`workdir` is in use by process"),
+    ):
+        compare_stylizers(tiny_recipe(), tmp_path)
 
 
 def test_smoothing_is_a_centred_mean():
