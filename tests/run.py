@@ -1,7 +1,7 @@
 """Run the default suite: all of it on TensorFlow, the rest's share on each other backend.
 
-A process a backend, one after the other. Prints which backends and optional packages were not
-tested because they are not installed, and fails if any suite fails.
+A process a backend, one after the other. Prints the ten slowest tests of each, and which backends
+and optional packages were not tested because they are not installed. Fails if any suite fails.
 """
 
 import importlib.util
@@ -11,13 +11,14 @@ import sys
 
 BACKENDS = ("tensorflow", "jax", "torch")
 WORKERS = "2"
+SLOWEST = "--durations=10"
 OPTIONAL = {"onnx": ("tf2onnx", "onnxruntime", "openvino"), "serving": ("starlette", "uvicorn")}
 
 
 def run(backend: str, arguments: list[str]) -> int:
     """Run pytest under ``backend`` and return its exit code."""
     print(f"\n=== Keras backend: {backend} ===", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, SLOWEST, *arguments]
     return subprocess.run(
         command, env={**os.environ, "KERAS_BACKEND": backend}, check=False
     ).returncode

@@ -59,9 +59,10 @@ def as_dataset(part: Part):
 
     images, labels = part[0]
     signature = tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in (images, labels))
-    return tf.data.Dataset.from_generator(
+    batches = tf.data.Dataset.from_generator(
         lambda: (part[index] for index in range(len(part))), output_signature=signature
     )
+    return batches.apply(tf.data.experimental.assert_cardinality(len(part)))
 
 
 class Recorder(keras.callbacks.Callback):
