@@ -13,7 +13,13 @@ from srm_keras.data import fashion_mnist, folds, image_folder, texture_shapes
 from srm_keras.data.examples import Examples
 from srm_keras.data.folds import k_folds
 from srm_keras.data.info import DatasetInfo
-from srm_keras.data.registry import SOURCES, load, load_examples
+from srm_keras.data.registry import (
+    SOURCES,
+    check_source,
+    load,
+    load_examples,
+    missing_options,
+)
 
 if TYPE_CHECKING:
     from srm_keras.data.arrays import ArrayBatches
@@ -39,12 +45,14 @@ __all__ = [
     "Examples",
     "Preprocessing",
     "batches",
+    "check_source",
     "fashion_mnist",
     "folds",
     "image_folder",
     "k_folds",
     "load",
     "load_examples",
+    "missing_options",
     "stylize_dataset",
     "texture_shapes",
 ]

@@ -76,6 +76,11 @@ class Preprocessing:
         if self.crop_scale is not None:
             object.__setattr__(self, "crop_scale", _crop_scale(self.crop_scale, self.pad))
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what the network reads."""
+        return (self.image_size, self.image_size, self.channels)
+
     def evaluation(self, images: "tf.Tensor") -> "tf.Tensor":
         """What the network reads at test time; made of TensorFlow ops alone, to be exported.
 

@@ -1,7 +1,7 @@
 """`load_examples(name, split, ...)` and `load`: every data source under one name."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srm_keras.data import (
@@ -19,8 +19,10 @@ from srm_keras.data import (
     texture_shapes,
 )
 from srm_keras.data.examples import Examples
+from srm_keras.data.image_folder.layout import split_names
 from srm_keras.data.info import DatasetInfo
 from srm_keras.data.records import Records
+from srm_keras.data.texture_shapes.plan import LABEL_SPLITS
 from srm_keras.validation import nearest, one_of
 
 if TYPE_CHECKING:
@@ -43,6 +45,20 @@ SOURCES: dict[str, Callable[..., Examples | Records]] = {
     "texture_shapes": texture_shapes.load_examples,
 }
 """Each source's loader; its keyword-only arguments are the source's options."""
+
+SPLITS: dict[str, tuple[str, ...]] = {
+    "cifar10": ("train", "test"),
+    "cifar100": ("train", "test"),
+    "coco": ("train", "val"),
+    "dtd": ("train", "val", "test", "trainval", "all"),
+    "fashion_mnist": ("train", "test"),
+    "image_files": ("train", "test", "all"),
+    "imagenet": ("train", "val"),
+    "npz": ("train", "test"),
+    "office_home": ("all",),
+    "stylized_imagenet": ("train", "val", "imagenet_val"),
+}
+"""The splits of sources that have the same ones whatever their options are."""
 
 
 def load(name: str, split: str, **options: Any) -> "tuple[tf.data.Dataset, DatasetInfo]":
@@ -94,19 +110,53 @@ def load_examples(name: str, split: str, **options: Any) -> Examples | Records:
     return source(split, **options)
 
 
-def _check_options(name: str, source: Callable, options: dict[str, Any]) -> None:
-    parameters = [
-        parameter
-        for parameter in inspect.signature(source).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    known = [parameter.name for parameter in parameters]
+def check_source(name: str, splits: Iterable[str], options: Mapping[str, Any]) -> None:
+    """Checks what can be known of a source before anything is read or drawn.
+
+    Args:
+        name: As for `load`.
+        splits: Those that are to be loaded.
+        options: As for `load`.
+
+    Raises:
+        ValueError: If the source, an option's name or a split is wrong, or an option is missing.
+    """
+    source = SOURCES[one_of("name", name, SOURCES)]
+    given = {option: value for option, value in options.items() if value is not None}
+    _check_options(name, source, {**dict.fromkeys(options.keys() - _options_of(source)), **given})
+    known = _splits(name, options)
+    for split in splits if known else ():
+        one_of("split", split, known)
+
+
+def missing_options(name: str, options: Mapping[str, Any], error: Exception) -> list[str]:
+    """The options of a source that have no value and that an error of it speaks of."""
+    names = _options_of(SOURCES[name]) if name in SOURCES else {}
+    return [n for n in names if options.get(n) is None and f"`{n}`" in str(error)]
+
+
+def _splits(name: str, options: Mapping[str, Any]) -> Sequence[str]:
+    """All splits of a source, none where it takes any name."""
+    if name == "image_folder":
+        return split_names(options["data_dir"])
+    if name == "texture_shapes":
+        return LABEL_SPLITS[one_of("label", options.get("label", "shape"), LABEL_SPLITS)]
+    return SPLITS.get(name, ())
+
+
+def _check_options(name: str, source: Callable, options: Mapping[str, Any]) -> None:
+    known = _options_of(source)
     for option, value in options.items():
         if option not in known:
             raise ValueError(
                 f"{name!r} has no option {option!r}; its options are {', '.join(known)}. "
                 f"Received: {option}={value!r}{nearest(option, known)}"
             )
-    for parameter in parameters:
-        if parameter.default is inspect.Parameter.empty and parameter.name not in options:
-            raise ValueError(f"{name!r} needs the option `{parameter.name}`. Received: {options}")
+    for option, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and option not in options:
+            raise ValueError(f"{name!r} needs the option `{option}`. Received: {dict(options)}")
+
+
+def _options_of(source: Callable) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(source).parameters
+    return {n: p for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}

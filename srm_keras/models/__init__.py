@@ -1,7 +1,7 @@
 """Functional networks that take a recalibration spec, and modules put into any other network."""
 
 from srm_keras.models.adain import AdaINStylizer
-from srm_keras.models.catalog import build, list_models
+from srm_keras.models.catalog import build, check_build, list_models
 from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.feature_network import feature_network
 from srm_keras.models.insertion import insert_recalibration
@@ -22,6 +22,7 @@ __all__ = [
     "StylizationNet",
     "as_backbone",
     "build",
+    "check_build",
     "feature_network",
     "insert_recalibration",
     "list_models",

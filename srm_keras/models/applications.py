@@ -76,17 +76,24 @@ def without_top(builder: Builder, weights: str | None) -> keras.Model:
         ) from None
 
 
+def check_weights_file(weights: str | None) -> None:
+    """Raise ``ValueError`` unless ``weights`` is None or a file of weights that exists."""
+    if weights is None:
+        return
+    if not str(weights).endswith(WEIGHTS_FILES) or not pathlib.Path(weights).is_file():
+        raise ValueError(
+            "`weights` must be 'imagenet', None or an existing .weights.h5, .h5 or .keras file. "
+            f"Received: weights={str(weights)!r}"
+        )
+
+
 def load_whole_or_part(network: keras.Model, part: keras.Model, weights: str) -> None:
     """Load a file of ``network``, or of ``part``, which shares its first layers.
 
     Raises:
         ValueError: there is no such file, or it fits neither.
     """
-    if not str(weights).endswith(WEIGHTS_FILES) or not pathlib.Path(weights).is_file():
-        raise ValueError(
-            "`weights` must be 'imagenet', None or an existing .weights.h5, .h5 or .keras file. "
-            f"Received: weights={str(weights)!r}"
-        )
+    check_weights_file(weights)
     reasons = []
     for model in (network, part):
         try:

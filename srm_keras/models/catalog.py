@@ -1,15 +1,19 @@
 """Networks by name."""
 
 import fnmatch
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from srm_keras.layers.registry import list_recalibrations
+from srm_keras.models import cifar_resnet
+from srm_keras.models import resnet as imagenet_resnet
 from srm_keras.models.cifar_resnet import CifarResNet
+from srm_keras.models.head import check_head, check_image_shape
 from srm_keras.models.resnet import DEPTHS, resnet
-from srm_keras.validation import one_of
+from srm_keras.validation import nearest, one_of
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_BLOCKS = ("bottleneck", "basic")
@@ -30,6 +34,10 @@ def _networks() -> dict[str, tuple[Callable[..., keras.Model], dict[str, Any]]]:
 
 
 _NETWORKS = _networks()
+_PLANS: dict[Callable[..., keras.Model], tuple[Callable[..., Any], int]] = {
+    resnet: (imagenet_resnet.plan, imagenet_resnet.MINIMUM_SIDE),
+    CifarResNet: (cifar_resnet.plan, cifar_resnet.MINIMUM_SIDE),
+}
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -54,6 +62,32 @@ def build(name: str, **kwargs: Any) -> keras.Model:
         ValueError: an unknown name (the message has the nearest), or ``recalibration`` or another
             argument given twice, in the name and by keyword.
     """
+    builder, arguments = _call_of(name, kwargs)
+    return builder(**arguments)
+
+
+def check_build(name: str, **kwargs: Any) -> None:
+    """Raise what ``build`` would raise for wrong arguments, in no time: nothing is built.
+
+    Args:
+        name: as for ``build``.
+        **kwargs: as for ``build``; whether files of ``weights`` fit is not looked at.
+    """
+    builder, arguments = _call_of(name, kwargs)
+    bound = inspect.signature(builder).bind(**arguments)
+    bound.apply_defaults()
+    given = bound.arguments
+    check_head(given["include_top"], given["pooling"], given["classes"])
+    plan, minimum = _PLANS[builder]
+    unit, _ = plan(**{name: given[name] for name in inspect.signature(plan).parameters})
+    if given["input_shape"] is not None:
+        check_image_shape(given["input_shape"], unit.data_format, minimum)
+
+
+def _call_of(
+    name: str, kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
+    """The builder of a network by name, and what it is called with."""
     one_of("name", name, list_models())
     module, network = _split(name)
     builder, settings = _NETWORKS[network]
@@ -65,7 +99,14 @@ def build(name: str, **kwargs: Any) -> keras.Model:
             f"`{twice[0]}` is already part of the name {name!r}. "
             f"Received: {twice[0]}={kwargs[twice[0]]!r}"
         )
-    return builder(**{"name": name, **settings, **kwargs})
+    known = inspect.signature(builder).parameters
+    for argument, value in kwargs.items():
+        if argument not in known:
+            raise ValueError(
+                f"{name!r} has no argument {argument!r}; it has {', '.join(known)}. "
+                f"Received: {argument}={value!r}{nearest(argument, known)}"
+            )
+    return builder, {"name": name, **settings, **kwargs}
 
 
 def _split(name: str) -> tuple[str | None, str]:

@@ -3,6 +3,7 @@
 import keras
 
 from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
 from srm_keras.models.residual import Unit
 from srm_keras.models.specs import NestedSpec, spec_of_each_block
@@ -61,18 +62,29 @@ def CifarResNet(
     Reference:
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
     """
-    blocks = (blocks_per_stage(depth),) * len(PLANES)
     check_head(include_top, pooling, classes)
-    data_format = standardize_data_format(data_format)
-    unit = Unit(block, stride_in, shortcut, data_format)
-    specs = spec_of_each_block(recalibration, blocks)
-    inputs = image_input(input_tensor, input_shape, 32, data_format, MINIMUM_SIDE)
+    unit, specs = plan(depth, block, recalibration, stride_in, shortcut, data_format)
+    inputs = image_input(input_tensor, input_shape, 32, unit.data_format, MINIMUM_SIDE)
 
     x = unit.conv_bn(inputs, PLANES[0], 3, 1, "conv1", relu=True)
     x = unit.stages(x, PLANES, specs)
-    outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
+    outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
     model = keras.Model(inputs, outputs, name=name or f"cifar_resnet{depth}_{block}")
     return load_weights(model, weights)
+
+
+def plan(
+    depth: int = 56,
+    block: str = "bottleneck",
+    recalibration: NestedSpec = None,
+    stride_in: str = "3x3",
+    shortcut: str = "projection",
+    data_format: str | None = None,
+) -> tuple[Unit, list[list[Spec]]]:
+    """The units and the spec of each block of ``CifarResNet``; nothing is built."""
+    blocks = (blocks_per_stage(depth),) * len(PLANES)
+    unit = Unit(block, stride_in, shortcut, standardize_data_format(data_format))
+    return unit, spec_of_each_block(recalibration, blocks)
 
 
 def blocks_per_stage(depth: int) -> int:

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
 from srm_keras.models.residual import Unit
 from srm_keras.models.specs import NestedSpec, spec_of_each_block
@@ -70,17 +71,26 @@ def resnet(
     Reference:
         He et al. 2016; Lee et al. 2019, figure 2 and table 1.
     """
-    block, blocks = DEPTHS[one_of("depth", depth, DEPTHS)]
     check_head(include_top, pooling, classes)
-    data_format = standardize_data_format(data_format)
-    unit = Unit(block, stride_in, "projection", data_format)
-    specs = spec_of_each_block(recalibration, blocks)
+    unit, specs = plan(depth, recalibration, stride_in, data_format)
     side = 224 if include_top else None
-    inputs = image_input(input_tensor, input_shape, side, data_format, MINIMUM_SIDE)
+    inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)
 
     x = unit.stages(stem(unit, inputs), PLANES, specs)
-    outputs = head(x, include_top, pooling, classes, classifier_activation, data_format)
+    outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
     return load_weights(keras.Model(inputs, outputs, name=name or f"resnet{depth}"), weights)
+
+
+def plan(
+    depth: int,
+    recalibration: NestedSpec = None,
+    stride_in: str = "3x3",
+    data_format: str | None = None,
+) -> tuple[Unit, list[list[Spec]]]:
+    """The units and the spec of each block of ``resnet``; nothing is built."""
+    block, blocks = DEPTHS[one_of("depth", depth, DEPTHS)]
+    unit = Unit(block, stride_in, "projection", standardize_data_format(data_format))
+    return unit, spec_of_each_block(recalibration, blocks)
 
 
 def stem(unit: Unit, x):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from srm_keras.layers.registry import Spec
+from srm_keras.layers.registry import Spec, recalibration
 
 NestedSpec = Spec | Sequence["Spec | Sequence[Spec]"]
 
@@ -19,13 +19,17 @@ def spec_of_each_block(spec: NestedSpec, blocks: Sequence[int]) -> list[list[Spe
         A list a stage of a spec a block.
 
     Raises:
-        ValueError: a list has the wrong length.
+        ValueError: a list has the wrong length, or a spec is wrong.
     """
     stages = _entries(spec, len(blocks), "one entry a stage")
-    return [
+    specs = [
         _entries(stage, count, f"one entry a block of stage {index}")
         for index, (stage, count) in enumerate(zip(stages, blocks, strict=True), start=1)
     ]
+    for one in {id(one): one for stage in specs for one in stage}.values():
+        if not callable(one):  # what a callable makes may be counted by who passes it
+            recalibration(one)
+    return specs
 
 
 def _entries(spec, count: int, meaning: str) -> list:

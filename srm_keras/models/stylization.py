@@ -88,7 +88,7 @@ def StylizationNet(
     positive_int("filters", filters)
     positive_int("blocks", blocks)
     parts = Parts(normalization, standardize_data_format(data_format))
-    encoder, middle, decoder = spec_of_each_block(recalibration, (3, blocks, 2))
+    encoder, middle, decoder = check_specs(recalibration, blocks)
     image = image_input(None, input_shape, None, parts.data_format, MINIMUM_SIDE)
     _check_channels(image, parts.data_format)
 
@@ -99,6 +99,11 @@ def StylizationNet(
     x = parts.conv(x, CHANNELS, 9, 1, "output", use_bias=True)
     outputs = CropToMatch(parts.data_format, dtype="float32", name="output")([x, image])
     return load_weights(keras.Model(image, outputs, name=name or "stylization_net"), weights)
+
+
+def check_specs(recalibration: NestedSpec, blocks: int) -> list[list[Spec]]:
+    """The specs of encoder, residual blocks and decoder of ``StylizationNet``, each checked."""
+    return spec_of_each_block(recalibration, (3, blocks, 2))
 
 
 @dataclasses.dataclass(frozen=True)

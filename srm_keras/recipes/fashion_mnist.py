@@ -11,7 +11,7 @@ A shorter run with the numbers it gave is in docs/results/training.md.
 Data: the Debian package `dataset-fashion-mnist`, or the four files of the original.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from srm_keras.training import default_recipe, is_smoke
 
@@ -21,6 +21,7 @@ def get_config(form: str = "") -> ConfigDict:
     recipe = default_recipe()
 
     recipe.data.name = "fashion_mnist"
+    recipe.data.options = ConfigDict({"data_dir": config_dict.placeholder(str)})
     recipe.data.preprocessing = ConfigDict(
         {"image_size": 28, "channels": 1, "pad": 2, "flip": True, "mean": 0.286, "std": 0.353}
     )

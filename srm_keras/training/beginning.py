@@ -52,6 +52,12 @@ class Beginning:
         """Whether the run begins now, from `init`."""
         return self._network is not None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the network that `init` names; two made-up ones where it tells none."""
+        known = None if self._network is None else self._network.classes
+        return known or ("0", "1")
+
     def apply(self, model: keras.Model, classes: Sequence[str]) -> None:
         """Loads the weights into the new network, freezes parts of it, and keeps the record.
 

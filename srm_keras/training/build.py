@@ -1,5 +1,7 @@
 """The network, the loss, the optimizer and the schedule that a recipe names."""
 
+from typing import Any
+
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
@@ -12,6 +14,12 @@ from srm_keras.training.parts import rate_factors
 from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
 
+def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:
+    """Raises the `ValueError` of `build_model` for wrong names and options; builds nothing."""
+    with naming("model"):
+        models.check_build(recipe.model.name, **_arguments(recipe, image_shape, 2))
+
+
 def build_model(
     recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
 ) -> keras.Model:
@@ -20,11 +28,24 @@ def build_model(
     Raises:
         ValueError: If `models.build` refuses the name, the recalibration or an option.
     """
-    arguments = {"input_shape": image_shape, "classes": classes}
+    with naming("model"):
+        return models.build(recipe.model.name, **_arguments(recipe, image_shape, classes))
+
+
+def _arguments(
+    recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"input_shape": image_shape, "classes": classes}
     if recipe.recalibration is not None:
         arguments["recalibration"] = recipe.to_dict()["recalibration"]
-    with naming("model"):
-        return models.build(recipe.model.name, **arguments, **recipe.model.options)
+    options = recipe.model.options.to_dict()
+    for name in arguments:
+        if name in options:
+            raise ValueError(
+                f"`options` must not hold {name!r}, which the recipe says elsewhere. "
+                f"Received: options={options}"
+            )
+    return {**arguments, **options}
 
 
 def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:

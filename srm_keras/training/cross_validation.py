@@ -17,7 +17,7 @@ from srm_keras.locks import folder_lock
 from srm_keras.tables import markdown_table
 from srm_keras.training import run_folder
 from srm_keras.training.comparison import HeldOut, paired_difference
-from srm_keras.training.loop import train
+from srm_keras.training.loop import check, train
 from srm_keras.training.recipe import resolve
 from srm_keras.validation import positive_int
 
@@ -87,6 +87,7 @@ def cross_validate(
     trials = _trials(recipe, recalibrations, folds, seeds)
     folder = Path(workdir)
     for trial in trials:
+        check(trial.recipe)
         run_folder.has_result(folder / trial.folder, trial.recipe.to_dict(), overwrite=False)
     finished: list[tuple[Trial, Row]] = []
     with folder_lock("workdir", folder, writes=FILES):

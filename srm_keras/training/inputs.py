@@ -1,5 +1,7 @@
 """The data of a run: what the recipe's `data` fields and batch sizes name."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +46,7 @@ class Inputs:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the batches."""
-        size = self.preprocessing.image_size
-        return (size, size, self.preprocessing.channels)
+        return self.preprocessing.image_shape
 
     @property
     def one_hot(self) -> bool:
@@ -131,6 +132,23 @@ def _on_tensorflow() -> bool:
     return keras.config.backend() == "tensorflow"
 
 
+def check_inputs(recipe: config_dict.ConfigDict) -> data.Preprocessing:
+    """Checks what a resolved recipe says of its data, before any is read or drawn.
+
+    Returns:
+        How images are made ready.
+
+    Raises:
+        ValueError: As `load_inputs`, for what can be known without data.
+    """
+    preprocessing, _ = _made_ready(recipe)
+    options = recipe.data
+    with naming_source("data", options.name, options.options):
+        splits = (options.train_split, *options.eval_splits)
+        data.check_source(options.name, splits, options.options.to_dict())
+    return preprocessing
+
+
 def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
     """Loads the splits that a resolved recipe names.
 
@@ -138,10 +156,7 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
         ValueError: If the data set, a split, an option, the folds or the preprocessing is wrong,
             or if the classes of the splits differ.
     """
-    with naming("data.preprocessing"):
-        preprocessing = data.Preprocessing.from_dict(recipe.data.preprocessing.to_dict())
-    with naming("data.augmentation"):
-        augmentation = data.Augmentation.from_dict(recipe.data.augmentation.to_dict())
+    preprocessing, augmentation = _made_ready(recipe)
     examples = _load(recipe, recipe.data.train_split)
     evals = {}
     if recipe.data.folds:
@@ -167,8 +182,39 @@ def training_examples(recipe: config_dict.ConfigDict) -> Examples:
     return _fold(recipe, examples)[0] if recipe.data.folds else examples
 
 
+@contextlib.contextmanager
+def naming_source(
+    field: str, name: str, options: config_dict.ConfigDict | Mapping[str, Any]
+) -> Iterator[None]:
+    """`naming(field)` for what a source raises, with the fields that it misses.
+
+    Args:
+        field: The recipe's field with the source's `options` in it.
+        name: The source.
+        options: Its options.
+    """
+    try:
+        with naming(field):
+            yield
+    except ValueError as error:
+        missing = data.missing_options(name, options, error)
+        if not missing:
+            raise
+        flag, option = f"--config.{field}.options", missing[0]
+        value = f".{option}=…" if option in options else f"=\"{{'{option}': …}}\""
+        raise ValueError(f"{error}. Give it by {flag}{value}") from error
+
+
+def _made_ready(recipe: config_dict.ConfigDict) -> tuple[data.Preprocessing, data.Augmentation]:
+    with naming("data.preprocessing"):
+        preprocessing = data.Preprocessing.from_dict(recipe.data.preprocessing.to_dict())
+    with naming("data.augmentation"):
+        augmentation = data.Augmentation.from_dict(recipe.data.augmentation.to_dict())
+    return preprocessing, augmentation
+
+
 def _load(recipe: config_dict.ConfigDict, split: str) -> Examples:
-    with naming("data"):
+    with naming_source("data", recipe.data.name, recipe.data.options):
         return data.load_examples(recipe.data.name, split, **recipe.data.options)
 
 

@@ -17,6 +17,7 @@ from srm_keras.training.averages import averaged_weights
 from srm_keras.training.beginning import Beginning
 from srm_keras.training.build import (
     build_model,
+    check_model,
     compiled_twin,
     make_accuracy,
     make_optimizer,
@@ -25,8 +26,9 @@ from srm_keras.training.build import (
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
-from srm_keras.training.inputs import Inputs, load_inputs
+from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
+from srm_keras.training.parts import rate_factors
 from srm_keras.training.process_settings import dtype_policy, make_deterministic
 from srm_keras.training.recipe import resolve
 from srm_keras.training.report import write_report
@@ -64,11 +66,35 @@ def train(
     return run(resolve(recipe), workdir, overwrite, _prepare)
 
 
+def check(recipe: config_dict.ConfigDict) -> None:
+    """Checks what can be known of a resolved recipe before anything is read, drawn or built.
+
+    Raises:
+        ValueError: If a name, an option or a module is wrong.
+    """
+    make_schedule(recipe)
+    check_model(recipe, check_inputs(recipe).image_shape)
+
+
+def _check_weights(recipe: config_dict.ConfigDict, beginning: Beginning) -> None:
+    """Tries on a network of its own what depends on the network: initial weights, parts of it."""
+    multipliers = recipe.learning_rate.multipliers
+    if recipe.init is None and not multipliers:
+        return
+    with dtype_policy(recipe.dtype_policy):
+        shape = check_inputs(recipe).image_shape
+        model = build_model(recipe, shape, len(beginning.classes))
+        beginning.apply(model, beginning.classes)
+        rate_factors(model, multipliers or {})
+
+
 def _prepare(
     recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
 ) -> Session:
     """Reads the data, builds the network and, when nothing can go wrong any more, the folder."""
+    check(recipe)
     beginning = Beginning(recipe, folder, overwrite)
+    _check_weights(recipe, beginning)
     make_deterministic(recipe)
     inputs = load_inputs(recipe)
     schedule = make_schedule(recipe)

@@ -62,3 +62,27 @@ def test_load_is_the_dataset_of_load_examples():
 def test_errors(name, split, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         data.load(name, split, **options)
+
+
+def test_splits_are_known_without_data_as_the_sources_know_them(tmp_path):
+    """A wrong split is told in the source's own words, and those it names pass."""
+    of_folder = tmp_path / "folder"
+    for split in ("train", "val"):
+        (of_folder / split / "a").mkdir(parents=True)
+    options = {
+        "image_folder": {"data_dir": of_folder},
+        "image_files": {"data_dir": of_folder},
+        "npz": {"path": tmp_path / "no.npz"},
+    }
+    for name in data.SOURCES.keys() - {"made_up"}:
+        given = options.get(name, {})
+        with pytest.raises(ValueError, match="`split` must be one of") as early:
+            data.check_source(name, ["trian"], given)
+        with pytest.raises(ValueError, match="`split` must be one of") as late:
+            data.load_examples(name, "trian", **given)
+        assert str(early.value) == str(late.value).replace("dict_keys", ""), name
+        known = re.findall(r"'(\w+)'", str(early.value).split("Received")[0])
+        data.check_source(name, known, given)
+    data.check_source("made_up", ["anything"], {})
+    with pytest.raises(ValueError, match="`split` must be one of"):
+        data.check_source("texture_shapes", ["test_unseen_style"], {"label": "texture"})

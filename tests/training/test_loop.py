@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 
 from srm_keras import data
+from srm_keras.data import texture_shapes
 from srm_keras.files import read_csv
 from srm_keras.training import default_recipe, load_run, read_metrics, train
 from srm_keras.training.run_folder import FILES, FOLDERS
@@ -152,14 +153,32 @@ WRONG = [
     ({"recalibration": {"name": "se", "reductoin": 8}}, "no option 'reductoin'"),
     ({"model.name": "resnet51"}, "In `model`: `name` must be one of"),
     ({"model.options": {"depth": 9}}, "In `model`: `depth` must be 6n"),
-    ({"model.options": {"dept": 8}}, "In `model`: .*unexpected keyword argument 'dept'"),
+    ({"model.options": {"dept": 8}}, "In `model`: .*no argument 'dept'.*did you mean 'depth'"),
+    ({"model.options": {"depth": 8, "block": "basc"}}, "`block` must be .*did you mean 'basic'"),
+    ({"model.options": {"depth": 8, "stride_in": "2x2"}}, "`stride_in` must be one of"),
     ({"model.options": {"classes": 8}}, "In `model`: .*classes"),
+    ({"model.name": "resnet50", "model.options": {}}, "sides of at least 32 pixels"),
+    ({"recalibration": [None, "srm"]}, "`recalibration` must have one entry a stage, 3"),
+    ({"recalibration": [None, "srm", "sr"]}, "'sr' .did you mean 'srm'"),
+    ({"recalibration": {"name": "srm", "pooling": ["avgg"]}}, "avgg"),
     ({"data.name": "imagenet21k"}, "In `data`: `name` must be one of"),
     ({"data.options": {"sise": 16}}, "In `data`: .*no option 'sise'"),
-    ({"data.train_split": "trian"}, "In `data`: `split` must be one of"),
+    ({"data.options": {"label": "shap"}}, "`label` must be .*did you mean 'shape'"),
+    ({"data.name": "image_folder", "data.options": {}}, "needs the option `data_dir`.*Give it by"),
+    (
+        {"data.name": "npz", "data.options": {"path": None}, "data.eval_splits": ("test",)},
+        "--config.data.options.path=…",
+    ),
+    ({"data.train_split": "trian"}, "In `data`: `split` must be .*did you mean 'train'"),
+    ({"data.eval_splits": ("test", "tset")}, "In `data`: `split` must be .*did you mean 'test'"),
+    ({"eval_every": 4}, "`eval_every` must divide steps=6"),
+    ({"learning_rate.schedule": "cosin"}, "`learning_rate.schedule` must be one of"),
+    ({"learning_rate.multipliers": {"hed": 0.1}}, "parts of the network.*did you mean 'head'"),
+    ({"dtype_policy": "float16"}, "`dtype_policy` must be one of"),
+    ({"init": "no_such_run"}, "`init` must be a preset.*does not exist"),
+    ({"data.augmentation": {"mixupp": 1}}, "no attribute 'mixupp'.*did you mean 'mixup'"),
     ({"data.preprocessing": {"size": 16}}, "In `data.preprocessing`: .*'size'"),
     ({"data.preprocessing": {}}, "In `data.preprocessing`: `image_size` is required"),
-    ({"batch_size": 49}, "`batch_size` must be at most the number of training examples, 48"),
     ({"data.augmentation": {"mixup": -1}}, "In `data.augmentation`: `mixup` must be"),
     ({"data.folds": 3, "data.fold_by": "goup"}, "`data.fold_by` must be one of"),
     ({"strategy": "tpu"}, "TPU"),
@@ -167,7 +186,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG, ids=[str(changes) for changes, _ in WRONG])
-def test_wrong_recipes_fail_before_anything_is_written(tmp_path, changes, message):
+def test_wrong_recipes_fail_before_anything_is_drawn_or_written(
+    tmp_path, changes, message, monkeypatch
+):
+    def drawn(*arguments):
+        raise AssertionError("images were drawn")
+
+    monkeypatch.setattr(texture_shapes.source, "_draw", drawn)
     recipe = tiny_recipe()
     for path, value in changes.items():
         group, _, leaf = path.rpartition(".")
@@ -177,6 +202,12 @@ def test_wrong_recipes_fail_before_anything_is_written(tmp_path, changes, messag
     with pytest.raises(ValueError, match=message) as error:
         train(recipe, tmp_path / "run")
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_of_more_than_all_examples_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="at most the number of training examples, 48"):
+        train(tiny_recipe(batch_size=49), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

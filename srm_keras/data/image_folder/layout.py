@@ -95,6 +95,16 @@ def list_images(
     return _merged(by_class, class_names, root, seed)
 
 
+def split_names(data_dir: str | os.PathLike) -> list[str]:
+    """The names that `list_images` takes for a split of `data_dir`.
+
+    Raises:
+        ValueError: If there is no such folder.
+    """
+    root = _existing_folder(data_dir)
+    return [f.name for f in folders_in(root)] if _has_split_folders(root) else [_TRAIN, "test"]
+
+
 def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
     """Lists all image files of a folder and those below it, as one class, in a random order.
 

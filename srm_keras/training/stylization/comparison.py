@@ -21,7 +21,7 @@ from srm_keras.training.stylization.comparison_plot import plot_comparison
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.recipe import resolve
 from srm_keras.training.stylization.samples import stylized
-from srm_keras.training.stylization.train import train_stylizer
+from srm_keras.training.stylization.train import check, train_stylizer
 
 PAPER_VARIANTS = ("bn", "in", "bn+se", "bn+srm")
 """What the paper compares (section 4.3)."""
@@ -72,6 +72,8 @@ def compare_stylizers(
         Lee et al. 2019, section 4.3.
     """
     recipes = _recipes(resolve(recipe), variants, seeds, modules or {})
+    for run_recipe in recipes.values():
+        check(run_recipe)
     folder = Path(workdir)
     with folder_lock("workdir", folder, (TABLE, SUMMARY, MARKDOWN, JSON, CURVES, GRID)):
         return _compared(folder, recipes, variants, seeds)

@@ -12,8 +12,7 @@ from ml_collections import config_dict
 from PIL import Image
 
 from srm_keras import data
-from srm_keras.training.fields import naming
-from srm_keras.training.inputs import Examples, stream
+from srm_keras.training.inputs import Examples, naming_source, stream
 
 _PAINTINGS = 1  # added to the seed, so that contents and paintings are shuffled independently
 
@@ -134,6 +133,31 @@ class PairedBatches(keras.utils.PyDataset):
             index += 1
 
 
+def check_stylization_inputs(recipe: config_dict.ConfigDict) -> None:
+    """Checks what a resolved recipe says of its images, before any but the style's file is read.
+
+    Raises:
+        ValueError: As `load_stylization_inputs`, for what can be known without data.
+    """
+    content, style = recipe.content, recipe.style
+    with naming_source("content", content.name, content.options):
+        splits = (content.train_split, content.eval_split)
+        data.check_source(content.name, splits, content.options.to_dict())
+    if recipe.method == "feed_forward" and style.image is not None:
+        _opened(Path(style.image))
+        return
+    try:
+        with naming_source("style", style.name, style.options):
+            data.check_source(style.name, (style.split,), style.options.to_dict())
+    except ValueError as error:
+        if recipe.method == "adain":
+            raise
+        raise ValueError(
+            "`style.image` must be an image file (--config.style.image=FILE), or `style` a data "
+            f"set that has the style: {error}"
+        ) from error
+
+
 def load_stylization_inputs(recipe: config_dict.ConfigDict) -> StylizationInputs:
     """Loads the images that a resolved recipe names.
 
@@ -142,7 +166,7 @@ def load_stylization_inputs(recipe: config_dict.ConfigDict) -> StylizationInputs
             fewer images than a batch.
     """
     content = recipe.content
-    with naming("content"):
+    with naming_source("content", content.name, content.options):
         contents, held_out = (
             data.load_examples(content.name, split, **content.options)
             for split in (content.train_split, content.eval_split)
@@ -160,8 +184,9 @@ def load_stylization_inputs(recipe: config_dict.ConfigDict) -> StylizationInputs
 
 
 def _paintings(recipe: config_dict.ConfigDict) -> Examples:
-    with naming("style"):
-        return data.load_examples(recipe.style.name, recipe.style.split, **recipe.style.options)
+    style = recipe.style
+    with naming_source("style", style.name, style.options):
+        return data.load_examples(style.name, style.split, **style.options)
 
 
 def _style(recipe: config_dict.ConfigDict) -> np.ndarray:

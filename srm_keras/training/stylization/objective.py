@@ -1,5 +1,6 @@
 """The stylizer that a recipe names, and the model that is trained in its place."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
-from srm_keras.models.adain import AdaINStylizer
+from srm_keras.models.adain import AdaINStylizer, encoder_layers
+from srm_keras.models.applications import check_weights_file
 from srm_keras.models.feature_network import feature_network
-from srm_keras.models.stylization import StylizationNet
+from srm_keras.models.stylization import StylizationNet, check_specs
 from srm_keras.training.build import jit_compile
 from srm_keras.training.distribution import Learner
 from srm_keras.training.fields import naming
@@ -20,6 +22,35 @@ from srm_keras.training.stylization.perceptual import perceptual_objective
 
 Objective = tuple[Any, dict[str, Any]]
 """Inputs, and a number for each example by the name of the loss: functional Keras tensors."""
+
+
+def check_networks(recipe: config_dict.ConfigDict) -> None:
+    """Raises what building the networks would raise for wrong names; reads no weights.
+
+    Raises:
+        ValueError: If the recalibration, a layer or a network's name is wrong, or a file missing.
+    """
+    features = recipe.features
+    with naming("features"):
+        if features.weights != "imagenet":
+            check_weights_file(features.weights)
+        if recipe.method == "adain":
+            encoder_layers(features.content_layer, features.network)
+        elif not features.network.endswith(".keras"):
+            _check_layers(_feature_layers(recipe), features.network)
+    if recipe.method == "feed_forward":
+        with naming("network"):
+            check_specs(recipe.to_dict()["recalibration"], recipe.network.blocks)
+
+
+@functools.lru_cache
+def _check_layers(layers: tuple[str, ...], network: str) -> None:
+    feature_network(layers, network, weights=None)
+
+
+def _feature_layers(recipe: config_dict.ConfigDict) -> tuple[str, ...]:
+    features = recipe.features
+    return tuple(dict.fromkeys([*features.style_layers, features.content_layer]))
 
 
 def build_stylizer(recipe: config_dict.ConfigDict) -> keras.Model:
@@ -53,9 +84,10 @@ def build_objective(
         return adain_objective(stylizer)
     assert style is not None
     features = recipe.features
-    names = list(dict.fromkeys([*features.style_layers, features.content_layer]))
     with naming("features"):
-        network = feature_network(names, features.network, features.weights, features.preprocessing)
+        network = feature_network(
+            _feature_layers(recipe), features.network, features.weights, features.preprocessing
+        )
         return perceptual_objective(
             stylizer,
             network,

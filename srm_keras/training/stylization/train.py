@@ -17,10 +17,15 @@ from srm_keras.training.process_settings import dtype_policy, make_deterministic
 from srm_keras.training.run_log import RunLog
 from srm_keras.training.session import Session, checkpoint_folder, run
 from srm_keras.training.state import TrainingState
-from srm_keras.training.stylization.inputs import StylizationInputs, load_stylization_inputs
+from srm_keras.training.stylization.inputs import (
+    StylizationInputs,
+    check_stylization_inputs,
+    load_stylization_inputs,
+)
 from srm_keras.training.stylization.objective import (
     build_objective,
     build_stylizer,
+    check_networks,
     compiled_learner,
     loss_means,
     loss_weights,
@@ -60,10 +65,22 @@ def train_stylizer(
     return run(resolve(recipe), workdir, overwrite, _prepare)
 
 
+def check(recipe: config_dict.ConfigDict) -> None:
+    """Checks what can be known of a resolved recipe before anything is read, drawn or built.
+
+    Raises:
+        ValueError: If a name, an option or a module is wrong.
+    """
+    make_schedule(recipe)
+    check_networks(recipe)
+    check_stylization_inputs(recipe)
+
+
 def _prepare(
     recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
 ) -> Session:
     """Reads the images, builds the networks and, when nothing can go wrong any more, the folder."""
+    check(recipe)
     make_deterministic(recipe)
     inputs = load_stylization_inputs(recipe)
     schedule = make_schedule(recipe)

@@ -1,6 +1,7 @@
 """The recipes of train.stylize."""
 
 import math
+import re
 
 import pytest
 
@@ -22,12 +23,23 @@ def test_the_smoke_form_trains(name, tmp_path):
     assert all(math.isfinite(loss) for loss in losses.values())
 
 
-@pytest.mark.parametrize(("name", "source"), [("adain", "coco"), ("style_transfer", "coco")])
-def test_the_data_of_the_full_form_are_asked_for(name, source, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("adain", "--config.style.options.data_dir=…"),
+        ("style_transfer", "--config.style.image=FILE"),
+    ],
+)
+def test_the_data_of_the_full_form_are_asked_for(name, flag, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     recipe = get_config(FOLDER / f"{name}.py", "")
-    assert recipe.content.name == source
-    with pytest.raises(ValueError, match=r"train2017\.zip"):
+    assert recipe.content.name == "coco"
+    with pytest.raises(ValueError, match=re.escape(flag)):
+        train_stylizer(recipe, tmp_path / "run")
+    with recipe.unlocked():
+        recipe.style.update(name="texture_shapes", split="test")
+        recipe.style.options = {}
+    with pytest.raises(ValueError, match=r"train2017\.zip.*--config\.content\.options\.data_dir=…"):
         train_stylizer(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

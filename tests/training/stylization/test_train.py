@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srm_keras.data import texture_shapes
 from srm_keras.files import read_json
 from srm_keras.training import read_metrics, state_keeper
 from srm_keras.training.stylization import samples, train_stylizer
@@ -136,11 +137,34 @@ def test_another_style_is_another_run(run):
     ("changes", "message"),
     [
         ({"style__image": "missing.jpg"}, r"`style\.image` must be an image file.*missing\.jpg"),
-        ({"style__index": 20}, r"`style\.index` must be below the number of examples, 20"),
+        (
+            {"style__options": {"data_dir": None}, "style__name": "image_files"},
+            "--config.style.image",
+        ),
+        ({"style__split": "tset"}, r"`split` must be one of .*did you mean 'test'"),
         ({"content__eval_split": "tset"}, r"In `content`: .*'test'"),
-        ({"batch_size": 21}, "`batch_size` must be at most the number of training images"),
+        ({"content__name": "cocoo"}, r"In `content`: .*did you mean 'coco'"),
         ({"recalibration": "srn"}, "In `network`: .*'srm'"),
         ({"features__content_layer": "block1_conv9"}, r"In `features`: .*block1_conv"),
+        ({"features__network": "vgg61"}, r"In `features`: .*vgg"),
+        ({"features__weights": "no.weights.h5"}, r"In `features`: .*no\.weights\.h5"),
+    ],
+)
+def test_what_is_refused_before_any_image_is_drawn(changes, message, tmp_path, monkeypatch):
+    def drawn(*arguments):
+        raise AssertionError("images were drawn")
+
+    monkeypatch.setattr(texture_shapes.source, "_draw", drawn)
+    with pytest.raises(ValueError, match=message):
+        train_stylizer(tiny_recipe(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"style__index": 20}, r"`style\.index` must be below the number of examples, 20"),
+        ({"batch_size": 21}, "`batch_size` must be at most the number of training images"),
     ],
 )
 def test_what_is_refused_before_any_work(changes, message, tmp_path):
