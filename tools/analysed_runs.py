@@ -7,25 +7,42 @@ from pathlib import Path
 from srm_keras.analysis.gates.blocks import last_blocks, select_blocks
 from srm_keras.layers import spec_label
 from srm_keras.training import Run, load_run
+from tools.run_records import expanded, pass_over
 
 
-def analysed_runs(folders: Sequence[str], checkpoint: str = "best") -> dict[str, Run]:
-    """Return runs on the same data by the name of their module, in the order of ``folders``.
+def analysed_runs(
+    patterns: Sequence[str], checkpoint: str = "best", gates: bool = False
+) -> dict[str, Run]:
+    """Return runs on the same data by the name of their module, in the order of ``patterns``.
 
     Where several have the same module, the name of the folder is added: ``"srm (seed_1)"``.
+    Folders of another kind, runs without weights and damaged ones are passed over with a word.
 
     Args:
-        folders: run folders of ``train.classify``.
+        patterns: run folders of ``train.classify``, or shell patterns of such.
         checkpoint: ``"best"`` or ``"last"``.
+        gates: whether networks without recalibration modules are passed over too.
 
     Raises:
-        ValueError: there is no folder or one is no run folder, two cannot be told apart, or the
-            runs do not read the same images in the same way.
+        ValueError: there is no such run, two cannot be told apart, or the runs do not read the
+            same images in the same way.
     """
-    if not folders:
-        raise ValueError("At least one run folder of train.classify is required.")
-    runs = [load_run(folder, checkpoint) for folder in folders]
-    for folder, run in zip(folders, runs, strict=True):
+    found = {}
+    for path in expanded(patterns):
+        try:
+            run = load_run(path, checkpoint)
+            if gates:
+                select_blocks(run.model)
+            found[str(path)] = run
+        except ValueError as error:
+            pass_over(path, error)
+    if not found:
+        raise ValueError(
+            "`runs` must hold a run folder of train.classify with weights"
+            f"{' of a network with modules' if gates else ''}. Received: {', '.join(patterns)}"
+        )
+    folders, runs = list(found), list(found.values())
+    for folder, run in found.items():
         _check_same_data(folders[0], runs[0], folder, run)
     modules = [spec_label(run.recipe.to_dict()["recalibration"]) for run in runs]
     shared = Counter(modules)

@@ -24,7 +24,7 @@ from absl import flags
 
 from tools.command_line import check_flags, start
 
-RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
+RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, or patterns.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 BLOCKS = flags.DEFINE_list(
     "blocks", [], "Blocks in correlation.png, such as conv2_6; by default the last of every stage."
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
 
     for name in FILES:
         writable_file("out", Path(OUT.value) / name)
-    runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    runs = analysed_runs(RUNS.value, CHECKPOINT.value, gates=True)
     blocks = drawn_blocks(runs, BLOCKS.value)
     # All runs read the same images: analysed_runs refuses others.
     inputs = evaluation_samples(next(iter(runs.values())), SAMPLES.value or sys.maxsize).inputs

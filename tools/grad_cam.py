@@ -18,7 +18,7 @@ from absl import flags, logging
 
 from tools.command_line import require, start
 
-RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
+RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, or patterns.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
 METHOD = flags.DEFINE_enum("method", "grad_cam", ["grad_cam", "grad_cam++"], "Which maps.")
@@ -50,10 +50,7 @@ def _explain(paths: Sequence[str]) -> None:
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
     first = next(iter(runs.values()))
     inputs, names, labels = _images(first, paths)
-    explained = {
-        label: _explained(folder, run, inputs, labels)
-        for folder, (label, run) in zip(RUNS.value, runs.items(), strict=True)
-    }
+    explained = {label: _explained(label, run, inputs, labels) for label, run in runs.items()}
     _write(out, first, inputs, names, labels, explained)
     for label, network in explained.items():
         print(_summary(label, network, labels))
@@ -73,7 +70,7 @@ def _images(run, paths: Sequence[str]):
     return samples.inputs, [run.classes[label] for label in samples.labels], samples.labels
 
 
-def _explained(folder: str, run, inputs, labels):
+def _explained(label: str, run, inputs, labels):
     from srm_keras.analysis.attribution.grad_cam import grad_cam
     from srm_keras.analysis.attribution.heat_map import Explained
 
@@ -83,7 +80,7 @@ def _explained(folder: str, run, inputs, labels):
     try:
         maps = grad_cam(run.model, inputs, shown, LAYER.value, METHOD.value)
     except ValueError as error:
-        raise ValueError(f"In {folder}: {error}") from None
+        raise ValueError(f"Run {label}: {error}") from None
     return Explained(maps, shown, predicted, scores.max(axis=-1))
 
 

@@ -2,7 +2,8 @@ r"""Sets every table and figure of the SRM paper beside what this repository com
 
     python -m tools.paper_tables --runs='runs/*' --figures=docs/results --out=docs/results/paper
 
---runs takes run folders of train.classify, folders of train.cross_validate, and patterns of both.
+--runs takes run folders of train.classify, folders of train.cross_validate, and patterns of both;
+runs of another kind, unfinished and unreadable ones are passed over with a line each.
 --figures takes folders in which, at any depth, tools.gates, tools.top_activations and tools.prune
 left correlation.json, diversity.json and pruning.json with their pictures. Both may be left out:
 what was not run is reported as that. docs/paper.md says how runs are matched to the paper's rows.

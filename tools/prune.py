@@ -20,7 +20,7 @@ from absl import flags
 
 from tools.command_line import check_flags, start
 
-RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, networks with gates.")
+RUNS = flags.DEFINE_list("runs", [], "Run folders of networks with gates, or patterns.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
 SAMPLES = flags.DEFINE_integer(
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     from tools.run_samples import evaluation_samples
 
     ratios = _ratios(RATIOS.value)
-    runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    runs = analysed_runs(RUNS.value, CHECKPOINT.value, gates=True)
     stages = {label: _stages(label, run.model) for label, run in runs.items()}
     samples = evaluation_samples(next(iter(runs.values())), SAMPLES.value or sys.maxsize)
     settings = {"checkpoint": CHECKPOINT.value, "split": samples.split, "ratios": ratios}

@@ -11,35 +11,81 @@ from typing import Any
 from srm_keras.analysis.paper_tables.runs import TrainedRun
 from srm_keras.files import read_json
 from srm_keras.training import read_metrics, resolve, run_folder
+from srm_keras.training.records import is_of_classifier, read_recipe
 
 PAPER_RECIPES = ("imagenet", "cifar10", "cifar100", "stylized_imagenet", "office_home", "dtd")
 
 
-def run_folders(patterns: Sequence[str]) -> list[Path]:
-    """Return the folders of finished runs, those of cross-validations included.
+def expanded(patterns: Sequence[str]) -> list[Path]:
+    """Return what shell patterns meet, in order and each once; a name that exists means itself.
 
-    Args:
-        patterns: run folders of train.classify, folders of train.cross_validate, or shell patterns
-            of both. What else a pattern meets is passed over, unfinished runs with a word of it.
+    So the brackets of a folder ``exp [final]`` are its own, and those of ``seed_[0-3]`` a pattern.
 
     Raises:
-        ValueError: a name or a pattern leads to nothing of the kind.
+        ValueError: a pattern meets nothing.
     """
     found: list[Path] = []
     for pattern in patterns:
-        paths = [Path(name) for name in sorted(glob.glob(pattern))]  # noqa: PTH207 - may be absolute
-        runs = [run for path in paths for run in _runs_in(path)]
+        there = Path(pattern)
+        while not there.exists():
+            there = there.parent
+        below = Path(pattern).relative_to(there)
+        names = glob.glob(str(below), root_dir=there) if below.parts else [""]  # noqa: PTH207
+        met = [there / name for name in sorted(names)]
+        if not met:
+            raise ValueError(
+                "`runs` must be run folders or patterns of such. "
+                f"Received: runs={pattern!r}, which holds none"
+            )
+        found += met
+    return list(dict.fromkeys(found))
+
+
+def pass_over(path: Path, reason: Exception | str) -> None:
+    """Say on stderr that a run is left out, and why."""
+    print(f"passed over {path}: {' '.join(str(reason).split())}", file=sys.stderr)
+
+
+def run_folders(patterns: Sequence[str]) -> list[Path]:
+    """Return the folders of finished classifiers' runs, those of cross-validations included.
+
+    Args:
+        patterns: run folders of train.classify, folders of train.cross_validate, or shell patterns
+            of both. Runs that are of another kind, unfinished or unreadable are passed over with
+            a word of it; what is no run, without.
+
+    Raises:
+        ValueError: a name or a pattern leads to no run at all.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        runs = [run for path in expanded([pattern]) for run in _runs_in(path)]
         if not runs:
             raise ValueError(
                 "`runs` must be run folders of train.classify or folders of train.cross_validate, "
                 f"or patterns of such. Received: runs={pattern!r}, which holds none"
             )
-        found += runs
-    finished = [path for path in dict.fromkeys(found) if (path / run_folder.RESULT).is_file()]
-    for path in dict.fromkeys(found):
-        if path not in finished:
-            print(f"passed over {path}: not finished", file=sys.stderr)
-    return finished
+        found |= dict.fromkeys(runs)
+    return [path for path in found if _is_usable(path, finished=True)]
+
+
+def evaluated_runs(patterns: Sequence[str]) -> list[Path]:
+    """Return the folders of classifiers' runs that were evaluated once, finished or not.
+
+    Args:
+        patterns: run folders of train.classify, or shell patterns of such; what else they meet is
+            passed over with a word of it.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    runs = [path for path in expanded(patterns) if _is_usable(path, finished=False)]
+    if not runs:
+        raise ValueError(
+            "At least one run folder of train.classify that was evaluated is required. "
+            f"Received: {', '.join(patterns) or 'none'}"
+        )
+    return runs
 
 
 def trained_run(folder: Path) -> TrainedRun:
@@ -48,7 +94,7 @@ def trained_run(folder: Path) -> TrainedRun:
     Raises:
         ValueError: a file of it cannot be read.
     """
-    recipe = _read(folder / run_folder.RECIPE)
+    recipe = read_recipe(folder)
     result = _read(folder / run_folder.RESULT)
     try:
         splits = result["last"]["splits"]
@@ -86,6 +132,22 @@ def _runs_in(path: Path) -> list[Path]:
         return [path]
     below = sorted((path / "runs").glob("*")) if (path / "runs").is_dir() else []
     return [one for one in below if (one / run_folder.RECIPE).is_file()]
+
+
+def _is_usable(path: Path, finished: bool) -> bool:
+    try:
+        if not is_of_classifier(read_recipe(path)):
+            raise ValueError("not a run of train.classify")
+        if not metrics(path):
+            raise ValueError("not evaluated yet")
+        if finished and not (path / run_folder.RESULT).is_file():
+            raise ValueError("not finished")
+        if (path / run_folder.RESULT).is_file():
+            trained_run(path)
+    except (ValueError, OSError) as error:
+        pass_over(path, error)
+        return False
+    return True
 
 
 def _domains(score: Mapping[str, Any]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from srm_keras.data.image_folder.decode import file_pixels
 from srm_keras.export.foreign import first_line
 from srm_keras.export.stylize import load_stylizer
 from srm_keras.export.web.stylizer import square_photos
-from srm_keras.files import read_json
+from srm_keras.training.records import is_of_stylizer, read_recipe
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class StylizerRun:
 
 def is_stylizer_run(folder: str | Path) -> bool:
     """Whether ``folder`` is a run folder of train.stylize."""
-    recipe = Path(folder) / "recipe.json"
-    return recipe.is_file() and "method" in read_json(recipe)
+    if not (Path(folder) / "recipe.json").is_file():
+        return False
+    return is_of_stylizer(read_recipe(folder))
 
 
 def load_stylizer_run(folder: str | Path) -> StylizerRun:
@@ -41,7 +42,7 @@ def load_stylizer_run(folder: str | Path) -> StylizerRun:
     Raises:
         ValueError: the run has no network yet, one that cannot be loaded, or one for any style.
     """
-    recipe = ConfigDict(read_json(Path(folder) / "recipe.json"))
+    recipe = ConfigDict(read_recipe(folder))
     if recipe.method != "feed_forward":
         raise ValueError(
             "`--run` must be a classifier's or that of a network for one style "

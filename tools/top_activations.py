@@ -22,7 +22,7 @@ from absl import flags, logging
 
 from tools.command_line import check_flags, start
 
-RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify.")
+RUNS = flags.DEFINE_list("runs", [], "Run folders of train.classify, or patterns.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
 BLOCKS = flags.DEFINE_list(
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
 
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
     out = writable_file("out", Path(OUT.value) / "top.csv").parent
-    runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    runs = analysed_runs(RUNS.value, CHECKPOINT.value, gates=True)
     blocks = drawn_blocks(runs, BLOCKS.value)
     first = next(iter(runs.values()))
     samples = evaluation_samples(first, SAMPLES.value or sys.maxsize)

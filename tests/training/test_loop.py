@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -216,3 +217,32 @@ def test_load_run_refuses_what_is_no_run(folder, tmp_path):
         load_run(tmp_path)
     with pytest.raises(ValueError, match=r"`checkpoint` must be 'best' or 'last'"):
         load_run(folder, "final")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "recipe.json",
+            b"[]",
+            r"recipe\.json' must hold a recipe, which is an object. Received: \[",
+        ),
+        ("recipe.json", b"{}", "must be a run of `train`"),
+        ("recipe.json", b'{"method": "adain", "model": {}}', "must be a run of .*method, model"),
+        ("recipe.json", b'{"data": 3, "model": {}}', "whose recipe names data and a model"),
+        ("recipe.json", b"{", r"recipe\.json' cannot be read"),
+        ("recipe.json", b"\xff\xfe", r"recipe\.json' cannot be read"),
+        ("preprocessing.json", b"[]", r"preprocessing\.json' must hold an object"),
+        ("preprocessing.json", b'{"sise": 3}', r"preprocessing\.json`: .*did you mean"),
+        ("classes.json", b"{}", r"classes\.json' must hold a list of names"),
+        ("best.keras", b"", r"best\.keras"),
+        ("best.keras", b"PK\x03\x04 cut off", r"best\.keras"),
+    ],
+)
+def test_load_run_names_the_damaged_file(folder, tmp_path, file, content, message):
+    shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    (tmp_path / "run" / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        load_run(tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert "File not found" not in str(error.value)

@@ -109,7 +109,7 @@ def test_bad_command_lines_end_in_one_line(runs, tmp_path):
     both = f"--runs={runs['none']},{runs['srm']}"
     out = f"--out={tmp_path / 'out'}"
     cases = {
-        ("tools.top_activations", both, out): "none: `model` must contain recalibration layers",
+        ("tools.top_activations", f"--runs={runs['none']}", out): "of a network with modules",
         ("tools.top_activations", f"--runs={runs['se']}", out, "--top=25"): "at most the number of",
         ("tools.top_activations", f"--runs={runs['se']}", out, "--blocks=conv2_9"): "'conv2_1'",
         ("tools.grad_cam", both, out, "--layer=conv9"): "`layer` must be the name of a layer",

@@ -73,8 +73,8 @@ def test_all_is_written_and_agrees(runs, tmp_path):
     [
         ([], "`--runs` and `--out` are required."),
         (
-            ["--runs={runs}/one,{runs}/plain"],
-            "srm (plain): `model` must contain recalibration layers",
+            ["--runs={runs}/plain"],
+            "of a network with modules",
         ),
         (["--runs={runs}/one", "--blocks=recalibratoin"], "(did you mean 'recalibration'?)"),
     ],

@@ -8,7 +8,13 @@ from srm_keras.analysis.paper_tables.runs import differences
 from srm_keras.files import write_csv, write_json
 from tests.support.paper_runs import trained_run
 from tools.figure_records import curve_analyses, figure_analyses
-from tools.run_records import PAPER_RECIPES, paper_recipes, run_folders
+from tools.run_records import (
+    PAPER_RECIPES,
+    evaluated_runs,
+    expanded,
+    paper_recipes,
+    run_folders,
+)
 from tools.run_records import trained_run as read_run
 
 SPLITS = {
@@ -46,6 +52,48 @@ def test_runs_and_cross_validations_are_found_once(folder, capsys):
     names = [path.relative_to(folder).as_posix() for path in found]
     assert names == ["folds/runs/none_fold0_seed0", "folds/runs/se_fold0_seed0", "one"]
     assert "begun: not finished" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_is_passed_over_with_a_line_each(folder, capsys):
+    write_json(
+        folder / "painting" / "recipe.json", {"method": "feed_forward", "recalibration": None}
+    )
+    for name, file, content in (
+        ("list", "recipe.json", "[]"),
+        ("text", "recipe.json", "{"),
+        ("headless", "recipe.json", '{"steps": 4}'),
+        ("cut", "result.json", '{"last": 3}'),
+        ("torn", "metrics.csv", "step,loss\n1"),
+        ("latin", "recipe.json", b"\xff"),
+    ):
+        write_run(folder / name)
+        content = content if isinstance(content, bytes) else content.encode()
+        (folder / name / file).write_bytes(content)
+    assert run_folders([f"{folder}/[!f]*"]) == [folder / "one"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0].rpartition("/")[2] for line in told] == [
+        *("begun", "cut", "headless", "latin", "list", "painting", "text", "torn")
+    ]
+    assert told[5].endswith("painting: not a run of train.classify")
+    assert "recipe.json' must hold a recipe, which is an object. Received: []" in told[4]
+    assert evaluated_runs([f"{folder}/*"]) == [folder / "begun", folder / "one"]
+    with pytest.raises(ValueError, match="At least one run folder of"):
+        evaluated_runs([str(folder / "painting")])
+
+
+def test_a_name_that_exists_means_itself_and_other_brackets_are_a_pattern(tmp_path, monkeypatch):
+    for name in ("exp [final]/srm", "exp [final]/se", "exp f/srm", "seed_1", "seed_2", ".hidden"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for pattern, names in {
+        "exp [final]": ["exp [final]"],
+        "exp [final]/*": ["exp [final]/se", "exp [final]/srm"],
+        "exp [f]": ["exp f"],
+        "seed_[12]": ["seed_1", "seed_2"],
+        "*": ["exp [final]", "exp f", "seed_1", "seed_2"],
+        f"{tmp_path}/s*": [f"{tmp_path}/seed_1", f"{tmp_path}/seed_2"],
+    }.items():
+        assert [str(path) for path in expanded([pattern, pattern])] == names
 
 
 def test_a_run_is_read(folder):

@@ -73,7 +73,7 @@ def test_prune_writes_its_files_and_goes_on_where_it_was(runs, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prune", "--runs=RUNS/none,RUNS/se", "--out=OUT"], "networks with gates (none)"),
+        (["prune", "--runs=RUNS/none", "--out=OUT"], "of a network with modules"),
         (["prune", "--runs=RUNS/se", "--out=OUT", "--stages=conv22"], "did you mean 'conv2'"),
         (["prune", "--runs=RUNS/se", "--out=OUT", "--ratios=0,half"], "`--ratios` must be numbers"),
         (["prune", "--out=OUT"], "`--runs` and `--out` are required"),
