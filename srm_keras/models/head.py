@@ -74,6 +74,68 @@ def head(x, include_top: bool, pooling, classes: int, activation, data_format: s
     return x
 
 
+class WithoutActivation(keras.layers.Layer):
+    """What a layer computes before its activation; the weights are that layer's own.
+
+    Args:
+        layer: with an attribute ``activation``; of any class.
+    """
+
+    def __init__(self, layer: layers.Layer, **kwargs):
+        super().__init__(dtype=layer.dtype_policy, **kwargs)
+        self.layer = layer
+
+    def call(self, inputs):
+        activation, self.layer.activation = self.layer.activation, keras.activations.linear
+        try:
+            return self.layer(inputs)
+        finally:
+            self.layer.activation = activation
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+
+def logits(model: keras.Model):
+    """Return the symbolic logits of a classifier, from the layers of ``model`` itself.
+
+    They are what goes into the softmax it ends in (a layer of its own or the activation of the
+    last one), or its output where there is none. ``keras.Model(model.inputs, logits(model))`` has
+    the variables of ``model``, in their order.
+
+    Raises:
+        ValueError: the output is not that of one call of a layer, or another activation's.
+    """
+    (output,) = model.outputs
+    last = next((layer for layer in model.layers if _output(layer) is output), None)
+    if last is None or isinstance(last, keras.Model):
+        raise ValueError(
+            "`model` must end in a layer of its own, so that its logits can be told from "
+            f"probabilities. Received: {model.name!r}, whose output comes from something else"
+        )
+    if isinstance(last, layers.Softmax):
+        return last.input
+    activation = getattr(last, "activation", None)
+    if activation in (None, keras.activations.linear):
+        return output
+    if activation is not keras.activations.softmax:
+        raise ValueError(
+            "`model` must end in a softmax or in logits to be trained as a classifier. Received: "
+            f"{model.name!r}, which ends in {keras.activations.serialize(activation)!r}"
+        )
+    if isinstance(last, layers.Activation):
+        return last.input
+    return WithoutActivation(last, name=f"{last.name}_logits")(last.input)
+
+
+def _output(layer: layers.Layer):
+    """What the only call of a layer returns; None where there is none, or more than one."""
+    try:
+        return layer.output
+    except (AttributeError, ValueError):
+        return None
+
+
 def load_weights(model: keras.Model, weights) -> keras.Model:
     """Load a ``.weights.h5`` or ``.keras`` file into ``model``, where one is given."""
     if weights is None:

@@ -7,6 +7,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
 from srm_keras import models
+from srm_keras.models.head import logits
 from srm_keras.training.distribution import Learner
 from srm_keras.training.fields import naming
 from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
@@ -80,7 +81,7 @@ def make_optimizer(
 
 
 def make_accuracy(one_hot: bool) -> keras.metrics.Metric:
-    """Top-1 accuracy of (B, classes) probabilities, or of (B,) class numbers, as labels."""
+    """Top-1 accuracy for labels that are (B, classes) probabilities, or (B,) class numbers."""
     kind = keras.metrics.CategoricalAccuracy if one_hot else keras.metrics.SparseCategoricalAccuracy
     return kind(name="accuracy")
 
@@ -91,18 +92,23 @@ def compiled_twin(
     optimizer: SGDWithL2,
     accuracy: keras.metrics.Metric,
 ) -> Learner:
-    """A compiled model that shares every layer with `model`, its optimizer built.
+    """A compiled model of the logits that shares every layer with `model`, its optimizer built.
 
     `model` itself stays uncompiled, so that it is saved without optimizer state and loads
-    wherever `srm_keras` is imported.
+    wherever `srm_keras` is imported. The softmax that it ends in belongs to what is saved; training
+    works on what goes into it: of probabilities the cross-entropy ends at 16.1 on JAX and torch,
+    where they are clipped, and an example that is more wrong than that has no gradient.
 
     Args:
         model: The network.
         recipe: The resolved recipe.
         optimizer: What `make_optimizer` returned.
         accuracy: What `make_accuracy` returned; it decides on the loss.
+
+    Raises:
+        ValueError: If `model` ends in another activation than a softmax.
     """
-    twin = Learner(model.inputs, model.outputs, name=model.name)
+    twin = Learner(model.inputs, [logits(model)], name=model.name)
     twin.compile(
         optimizer,
         _loss(accuracy, recipe.label_smoothing),
@@ -120,7 +126,7 @@ def jit_compile(recipe: config_dict.ConfigDict) -> bool | str:
 
 
 def _loss(accuracy: keras.metrics.Metric, label_smoothing: float) -> keras.losses.Loss:
-    """The cross-entropy for labels of the form that `accuracy` takes."""
+    """The cross-entropy of logits, for labels of the form that `accuracy` takes."""
     if isinstance(accuracy, keras.metrics.SparseCategoricalAccuracy):
-        return keras.losses.SparseCategoricalCrossentropy()
-    return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from srm_keras.files import write_csv
+from srm_keras.models.head import logits
 from srm_keras.training.inputs import Examples, Inputs
-
-TINY = 1e-7  # probabilities below it count as it, as in `keras.losses`
 
 
 @dataclass(frozen=True)
@@ -20,26 +19,33 @@ class Predictions:
 
     Attributes:
         examples: The N examples.
-        probabilities: (N, classes) float32.
+        logits: (N, classes), any floating dtype; their softmax is what it says.
     """
 
     examples: Examples
-    probabilities: np.ndarray
+    logits: np.ndarray
 
     @property
     def classes(self) -> np.ndarray:
-        """(N,) the class with the highest probability."""
-        return self.probabilities.argmax(axis=-1)
+        """(N,) the class with the highest logit."""
+        return self.logits.argmax(axis=-1)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, classes) float64: the softmax of the logits."""
+        return np.exp(self._log_probabilities)
+
+    @property
+    def _log_probabilities(self) -> np.ndarray:
+        below = self.logits.astype("float64") - self.logits.max(axis=-1, keepdims=True)
+        return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
 
     def scores(self) -> dict[str, Any]:
         """Accuracy and mean cross-entropy, and both numbers of examples and accuracy by domain."""
         labels = self.examples.labels
         right = self.classes == labels
-        of_label = self.probabilities[np.arange(len(labels)), labels].astype("float64")
-        scored: dict[str, Any] = {
-            "accuracy": float(right.mean()),
-            "loss": float(-np.log(np.maximum(of_label, TINY)).mean()),
-        }
+        losses = -self._log_probabilities[np.arange(len(labels)), labels]
+        scored: dict[str, Any] = {"accuracy": float(right.mean()), "loss": float(losses.mean())}
         if self.examples.domains is not None:
             scored["domains"] = by_domain(right, self.examples.domains)
         return scored
@@ -57,8 +63,9 @@ class Predictions:
 def predict(path: Path, inputs: Inputs) -> dict[str, Predictions]:
     """Loads a saved network and applies it, on one device, to every evaluated split."""
     model = keras.saving.load_model(path)
+    network = keras.Model(model.inputs, logits(model))
     return {
-        split: Predictions(examples, model.predict(inputs.evaluation(split), verbose=0))
+        split: Predictions(examples, network.predict(inputs.evaluation(split), verbose=0))
         for split, examples in inputs.evals.items()
     }
 

@@ -115,8 +115,9 @@ def _predictions(
 ) -> list[html.Prediction]:
     images = _images(predicted.examples.subset(chosen))
     found = []
-    for image, position in zip(images, chosen, strict=True):
-        probabilities = predicted.probabilities[position]
+    for image, position, probabilities in zip(
+        images, chosen, predicted.probabilities[chosen], strict=True
+    ):
         label, best = predicted.examples.labels[position], probabilities.argmax()
         found.append(
             html.Prediction(

@@ -11,6 +11,7 @@ from srm_keras.training import load_run
 from srm_keras.training.curves import read_metrics
 from srm_keras.training.gates import gate_images
 from srm_keras.training.inputs import Inputs, load_inputs
+from tests.support.confident import CASES, assert_confident_mistakes_count
 from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny
 
 
@@ -52,3 +53,8 @@ def test_images_for_the_gates_are_read_from_whatever_device(monkeypatch):
 
     monkeypatch.setattr(Inputs, "evaluation", elsewhere)
     np.testing.assert_array_equal(gate_images(inputs), plain)
+
+
+@pytest.mark.parametrize(("ending", "dtype", "smoothing"), CASES)
+def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing):
+    assert_confident_mistakes_count(ending, dtype, smoothing)

@@ -5,6 +5,7 @@ import pytest
 from srm_keras.models import CifarResNet
 from srm_keras.training import default_recipe
 from srm_keras.training.build import compiled_twin, make_accuracy, make_optimizer, make_schedule
+from tests.support.confident import CASES, assert_confident_mistakes_count
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,24 @@ def test_the_loss_is_the_smoothed_cross_entropy(network, smoothing):
     measured = learner.evaluate(images, given, verbose=0, return_dict=True)
     assert measured["loss"] == pytest.approx(-(targets * logs).sum(axis=1).mean(), rel=1e-5)
     assert measured["accuracy"] == np.mean(logs.argmax(axis=1) == labels)
+
+
+@pytest.mark.parametrize(("ending", "dtype", "smoothing"), CASES)
+def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing):
+    assert_confident_mistakes_count(ending, dtype, smoothing)
+
+
+def test_a_network_that_ends_in_neither_softmax_nor_logits_is_refused():
+    inputs = keras.Input((4,))
+    made = recipe()
+    for output in (
+        keras.layers.Dense(2, "sigmoid")(inputs),
+        keras.layers.Activation("relu")(keras.layers.Dense(2)(inputs)),
+    ):
+        model = keras.Model(inputs, output)
+        optimizer = make_optimizer(made, model, 0.1)
+        with pytest.raises(ValueError, match=r"must end in a softmax or in logits .*(sigm|relu)"):
+            compiled_twin(model, made, optimizer, make_accuracy(False))
+    model = keras.Model(inputs, keras.ops.softmax(keras.layers.Dense(2)(inputs)))
+    with pytest.raises(ValueError, match="must end in a layer of its own"):
+        compiled_twin(model, made, make_optimizer(made, model, 0.1), make_accuracy(False))

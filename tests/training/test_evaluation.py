@@ -8,18 +8,18 @@ from srm_keras.training.evaluation import Predictions, by_domain
 
 
 def predictions(domains=None, groups=None):
-    probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1], [1.0, 0.0]], "float32")
+    logits = np.log(np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1], [1.0, 1e-40]], "float64"))
     labels = np.array([0, 1, 1, 1], "int32")
     info = DatasetInfo("mine", "test", 4, 2, ("a", "b"), (2, 2, 3))
     images = np.zeros((4, 2, 2, 3), "uint8")
-    return Predictions(Examples(images, labels, info, domains, groups), probabilities)
+    return Predictions(Examples(images, labels, info, domains, groups), 5 + logits)
 
 
 def test_scores_are_accuracy_and_mean_cross_entropy():
     scores = predictions().scores()
     assert scores["accuracy"] == 0.5
-    # The last probability is 0, which counts as 1e-7.
-    expected = -(np.log(0.7) + np.log(0.6) + np.log(0.1) + np.log(1e-7)) / 4
+    # The last probability is 0 in float32; the logits know how wrong it is.
+    expected = -(np.log(0.7) + np.log(0.6) + np.log(0.1) + np.log(1e-40)) / 4
     assert scores["loss"] == pytest.approx(expected, rel=1e-6)
     assert "domains" not in scores
 
