@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+
+_AT_ONCE = 500
+"""Resamples drawn together: their counts of groups are what takes memory."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,12 @@ class HeldOut:
     Attributes:
         right: (N,) booleans.
         groups: (N,) anything that can be compared: examples of one group are resampled together.
+        fold: Which examples these are. Runs of one fold (its seeds) are of the same examples.
     """
 
     right: np.ndarray
     groups: np.ndarray
+    fold: Any = 0
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,17 @@ class Difference:
     """How much more accurate a classifier is than another.
 
     Attributes:
-        mean: The difference of the accuracies over all runs' examples.
-        low, high: Its 95 % bootstrap interval.
+        mean: The difference of the accuracies, over all examples of all folds.
+        low, high: Its bootstrap interval.
+        examples: Number of held-out examples, each counted once however many runs are of it.
+        level: Of the interval.
     """
 
     mean: float
     low: float
     high: float
+    examples: int
+    level: float = LEVEL
 
 
 def paired_difference(
@@ -41,9 +51,11 @@ def paired_difference(
 ) -> Difference:
     """The difference in accuracy, run by run on the same examples, and its bootstrap interval.
 
-    A two-level bootstrap (percentile interval of 10,000 resamples): runs are drawn with
-    replacement, and within each drawn run its groups are. So the interval covers the chance in
-    the training (seed, fold) as far as the few runs show it, and in the choice of the examples.
+    A nested bootstrap (percentile interval of 10,000 resamples): folds are drawn with replacement;
+    within each drawn fold its groups are, once for all runs of the fold, and its runs (the seeds).
+    So the interval covers the chance in the choice of the examples, in the fold and in the seed as
+    far as the few runs show it; a run that is repeated adds nothing, since its examples are the
+    same. The runs of a fold are averaged, so that each example counts once.
 
     Args:
         ours: One entry a run (a fold, a seed).
@@ -51,38 +63,71 @@ def paired_difference(
         seed: Of the resampling.
 
     Raises:
-        ValueError: If there is no run, or the runs do not match.
+        ValueError: If there is no run, the runs do not match, or those of one fold are not of the
+            same examples.
     """
     if not ours or len(ours) != len(theirs):
         raise ValueError(
             "`ours` and `theirs` must be the same runs, at least one. "
             f"Received: {len(ours)} and {len(theirs)}"
         )
-    runs = [_by_group(a, b) for a, b in zip(ours, theirs, strict=True)]
+    folds = [_by_group(pairs) for pairs in _by_fold(ours, theirs)]
     rng = np.random.default_rng(seed)
-    per_run = [_resampled(gains, sizes, rng) for gains, sizes in runs]
-    drawn = rng.integers(0, len(runs), (RESAMPLES, len(runs)))
-    columns = rng.integers(0, RESAMPLES, (RESAMPLES, len(runs)))
-    gains = np.array([gain for gain, _ in per_run])[drawn, columns].sum(axis=1)
-    sizes = np.array([size for _, size in per_run])[drawn, columns].sum(axis=1)
+    per_fold = [_resampled(gains, sizes, rng) for gains, sizes in folds]
+    drawn = rng.integers(0, len(folds), (RESAMPLES, len(folds)))
+    columns = rng.integers(0, RESAMPLES, (RESAMPLES, len(folds)))
+    gains = np.array([gain for gain, _ in per_fold])[drawn, columns].sum(axis=1)
+    sizes = np.array([size for _, size in per_fold])[drawn, columns].sum(axis=1)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(gains / sizes, (tail, 1 - tail))
-    mean = sum(gain.sum() for gain, _ in runs) / sum(size.sum() for _, size in runs)
-    return Difference(float(mean), float(low), float(high))
+    examples = sum(size.sum() for _, size in folds)
+    mean = sum(gain.mean(axis=0).sum() for gain, _ in folds) / examples
+    return Difference(float(mean), float(low), float(high), int(examples))
 
 
-def _by_group(ours: HeldOut, theirs: HeldOut) -> tuple[np.ndarray, np.ndarray]:
-    """For each group: how many more of its examples are right, and how many it has."""
-    if not np.array_equal(ours.groups, theirs.groups):
-        raise ValueError("`ours` and `theirs` must be of the same examples in the same order")
-    _, group = np.unique(ours.groups, return_inverse=True)
-    gain = ours.right.astype("float64") - theirs.right.astype("float64")
-    return np.bincount(group, gain), np.bincount(group).astype("float64")
+Pairs = list[tuple[HeldOut, HeldOut]]
+
+
+def _by_fold(ours: Sequence[HeldOut], theirs: Sequence[HeldOut]) -> list[Pairs]:
+    """The pairs of runs of each fold, in the order in which the folds come."""
+    folds: dict[Any, Pairs] = {}
+    for pair in zip(ours, theirs, strict=True):
+        if pair[0].fold != pair[1].fold:
+            raise ValueError(
+                "`ours` and `theirs` must be of the same folds in the same order. "
+                f"Received: folds {pair[0].fold!r} and {pair[1].fold!r}"
+            )
+        folds.setdefault(pair[0].fold, []).append(pair)
+    return list(folds.values())
+
+
+def _by_group(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """How many more of each group's examples are right, a row a run; how many examples it has."""
+    groups = pairs[0][0].groups
+    if not all(np.array_equal(run.groups, groups) for pair in pairs for run in pair):
+        raise ValueError(
+            "`ours` and `theirs` must be of the same examples in the same order, and so must all "
+            f"runs of a fold be. Received: other ones in fold {pairs[0][0].fold!r}"
+        )
+    _, group = np.unique(groups, return_inverse=True)
+    rows = [ours.right.astype("float64") - theirs.right for ours, theirs in pairs]
+    sizes = np.bincount(group).astype("float64")
+    return np.array([np.bincount(group, row, len(sizes)) for row in rows]), sizes
 
 
 def _resampled(
     gains: np.ndarray, sizes: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sums over as many groups as there are, drawn with replacement, RESAMPLES times."""
-    counts = rng.multinomial(len(gains), np.full(len(gains), 1 / len(gains)), RESAMPLES)
-    return counts @ gains, counts @ sizes
+    """RESAMPLES sums over a fold: groups and runs drawn with replacement, as many as there are.
+
+    The groups are drawn once for all runs, which are averaged.
+    """
+    runs, groups = gains.shape
+    totals, counted = [], []
+    for _ in range(RESAMPLES // _AT_ONCE):
+        counts = rng.multinomial(groups, np.full(groups, 1 / groups), _AT_ONCE)
+        totals.append(counts @ gains.T)
+        counted.append(counts @ sizes)
+    drawn = rng.integers(0, runs, (RESAMPLES, runs))
+    of_runs = np.take_along_axis(np.concatenate(totals), drawn, axis=1)
+    return of_runs.mean(axis=1), np.concatenate(counted)

@@ -24,6 +24,8 @@ from srm_keras.validation import positive_int
 FILES = ("runs.csv", "summary.csv", "paired.csv", "domains.csv", "summary.json", "summary.md")
 
 Row = dict[str, Any]
+Run = tuple[str, int, int]
+"""A label, a fold and a seed."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ def cross_validate(
     Writes, below `workdir` and after every run: `runs/`, the run folders; `runs.csv`, accuracies
     of the last weights, a row a run; `summary.csv`, their mean and sample standard deviation over
     runs, a row a module; `paired.csv`, the difference of each module to the first on the same
-    examples with a bootstrap interval (see `paired_difference`); `domains.csv`, where the data has
-    domains; `summary.json`, all of it; `summary.md`, the tables.
+    examples with a bootstrap interval and its level (see `paired_difference`); `domains.csv`, where
+    the data has domains; `summary.json`, all of it; `summary.md`, the tables. `examples` in them
+    counts each held-out example once, however many seeds there are.
 
     Args:
         recipe: What all runs share.
@@ -138,8 +141,12 @@ def _write(folder: Path, finished: Sequence[tuple[Trial, Row]]) -> list[Row]:
     runs = [_run_row(trial, result) for trial, result in finished]
     domains = _domain_rows(finished)
     labels = list(dict.fromkeys(trial.label for trial, _ in finished))
-    summary = [_summary_row(label, runs) for label in labels]
-    paired = _paired_rows(folder, [trial for trial, _ in finished], labels)
+    held_out = {
+        (trial.label, trial.fold, trial.seed): _held_out(folder / trial.folder, trial.fold)
+        for trial, _ in finished
+    }
+    summary = [_summary_row(label, runs) | _examples(label, held_out) for label in labels]
+    paired = _paired_rows(held_out, labels)
     tables = {"runs": runs, "summary": summary, "paired": paired, "domains": domains}
     for name, rows in tables.items():
         if rows:
@@ -173,6 +180,12 @@ def _summary_row(label: str, runs: Sequence[Row]) -> Row:
     return row
 
 
+def _examples(label: str, held_out: Mapping[Run, HeldOut]) -> Row:
+    """How many examples a module was held out on: each once, however many seeds were."""
+    folds = {run.fold: len(run.right) for (of, *_), run in held_out.items() if of == label}
+    return {"examples": sum(folds.values())}
+
+
 def _splits(runs: Sequence[Row]) -> list[str]:
     other = ("recalibration", "fold", "seed", "trainable_parameters", "seconds")
     return [name for name in runs[0] if name not in other]
@@ -186,25 +199,32 @@ def _mean_and_std(name: str, values: Sequence[float]) -> Row:
 
 
 def _domain_rows(finished: Sequence[tuple[Trial, Row]]) -> list[Row]:
-    """A row a domain of the first split: every module's accuracy, pooled over the runs."""
-    counts: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    """A row a domain of the first split: every module's accuracy over all of its examples.
+
+    That of an example is the mean over the seeds.
+    """
+    measured: dict[tuple[str, str], dict[int, list[Row]]] = {}
     for trial, result in finished:
         score = next(iter(result["last"]["splits"].values()))
         for domain, values in score.get("domains", {}).items():
-            key = (domain, trial.label)
-            counts.setdefault(key, []).append((values["accuracy"], values["examples"]))
+            folds = measured.setdefault((domain, trial.label), {})
+            folds.setdefault(trial.fold, []).append(values)
     rows: dict[str, Row] = {}
-    for (domain, label), measured in sorted(counts.items(), key=lambda item: item[0][0]):
-        examples = sum(count for _, count in measured)
-        right = sum(accuracy * count for accuracy, count in measured)
-        row = rows.setdefault(domain, {"domain": domain, "examples": examples})
-        row[label] = right / examples
+    for (domain, label), folds in sorted(measured.items(), key=lambda item: item[0][0]):
+        # The runs of a fold, its seeds, are of the same examples.
+        examples = {fold: runs[0]["examples"] for fold, runs in folds.items()}
+        accuracies = {
+            fold: statistics.mean(run["accuracy"] for run in runs) for fold, runs in folds.items()
+        }
+        total = sum(examples.values())
+        row = rows.setdefault(domain, {"domain": domain, "examples": total})
+        row["examples"] = max(row["examples"], total)  # a module may lack the last fold as yet
+        row[label] = sum(accuracies[fold] * examples[fold] for fold in folds) / total
     return list(rows.values())
 
 
-def _paired_rows(folder: Path, trials: Sequence[Trial], labels: Sequence[str]) -> list[Row]:
+def _paired_rows(held_out: Mapping[Run, HeldOut], labels: Sequence[str]) -> list[Row]:
     """Each module against the first, over the runs that both have finished."""
-    held_out = {(t.label, t.fold, t.seed): _held_out(folder / t.folder) for t in trials}
     rows = []
     for label in labels[1:]:
         units = [
@@ -218,7 +238,9 @@ def _paired_rows(folder: Path, trials: Sequence[Trial], labels: Sequence[str]) -
                 "recalibration": label,
                 "against": labels[0],
                 "runs": len(units),
+                "examples": difference.examples,
                 "difference": difference.mean,
+                "level": difference.level,
                 "low": difference.low,
                 "high": difference.high,
             }
@@ -226,11 +248,11 @@ def _paired_rows(folder: Path, trials: Sequence[Trial], labels: Sequence[str]) -
     return rows
 
 
-def _held_out(folder: Path) -> HeldOut:
+def _held_out(folder: Path, fold: int) -> HeldOut:
     rows = read_csv(folder / run_folder.PREDICTIONS)
     right = np.array([row["label"] == row["predicted"] for row in rows])
     groups = [row.get("group", str(index)) for index, row in enumerate(rows)]
-    return HeldOut(right, np.array(groups))
+    return HeldOut(right, np.array(groups), fold)
 
 
 def _markdown(tables: Mapping[str, Sequence[Row]]) -> str:
@@ -242,7 +264,9 @@ def _markdown(tables: Mapping[str, Sequence[Row]]) -> str:
         )
     ]
     if tables["paired"]:
-        header = ["recalibration", "runs", f"difference to {tables['paired'][0]['against']}"]
+        first = tables["paired"][0]
+        difference = f"difference to {first['against']} [{first['level']:.0%} interval]"
+        header = ["recalibration", "runs", "examples", difference]
         parts.append(markdown_table(header, [_paired_cells(row) for row in tables["paired"]]))
     if tables["domains"]:
         names = list(tables["domains"][0])
@@ -267,7 +291,7 @@ def _with_std(mean: float, std: float | None) -> str:
 
 def _paired_cells(row: Row) -> list[str]:
     interval = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-    return [row["recalibration"], str(row["runs"]), interval]
+    return [row["recalibration"], str(row["runs"]), str(row["examples"]), interval]
 
 
 def _cell(value: Any) -> str:

@@ -102,6 +102,8 @@ def test_modules_are_compared_on_the_same_examples(folder):
     assert (paired["recalibration"], paired["against"], paired["runs"]) == ("srm", "none", "2")
     assert float(paired["difference"]) == pytest.approx(difference / 40)
     assert float(paired["low"]) <= difference / 40 <= float(paired["high"])
+    assert (float(paired["level"]), int(paired["examples"])) == (0.95, 40)
+    assert [row["examples"] for row in rows(folder / "summary.csv")] == ["40", "40"]
 
 
 def test_domains_are_pooled_over_the_folds(folder):
@@ -117,10 +119,26 @@ def test_domains_are_pooled_over_the_folds(folder):
         assert float(row["srm"]) == pytest.approx(statistics.mean(right))
 
 
+def test_an_example_counts_once_however_many_seeds_there_are():
+    trials = cross_validation._trials(recipe(), MODULES, 2, [0, 1])
+    examples = {0: 30, 1: 10}
+    accuracies = {0: 0.5, 1: 0.7}  # of the seeds
+
+    def result(trial):
+        accuracy = accuracies[trial.seed] + 0.2 * trial.fold
+        domain = {"accuracy": accuracy, "examples": examples[trial.fold]}
+        return {"last": {"splits": {"held_out": {"domains": {"a": domain}}}}}
+
+    (row,) = cross_validation._domain_rows([(trial, result(trial)) for trial in trials])
+    assert (row["domain"], row["examples"]) == ("a", 40)
+    assert row["srm"] == row["none"] == pytest.approx((0.6 * 30 + 0.8 * 10) / 40)
+
+
 def test_markdown_and_json_hold_the_same(folder):
     text = (folder / "summary.md").read_text()
     assert "| srm | 2 |" in text
-    assert "difference to none" in text
+    assert "| srm | 2 | 40 |" in text
+    assert "difference to none [95% interval]" in text
     assert len(read_json(folder / "summary.json")["runs"]) == 4
 
 
