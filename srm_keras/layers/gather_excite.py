@@ -10,11 +10,35 @@ from keras import ops
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.batch_norm import batch_norm, inference_affine
 from srm_keras.layers.data_format import channel_axis, feature_shape, over_space, spatial_axes
-from srm_keras.layers.statistics import spatial_mean, widen
+from srm_keras.layers.statistics import spatial_dot, spatial_mean, widen
 from srm_keras.validation import boolean, one_of, positive_int
 
 EXTENTS = (0, 2, 4, 8)
 PARAMS = ("theta_minus", "theta", "theta_plus")
+
+
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """A depthwise convolution whose kernel is as large as the map, its sums in float32 or wider.
+
+    It has the name of Keras' class, after which files call what is in a list of layers.
+
+    Raises:
+        ValueError: the map has another size than the kernel.
+    """
+
+    def call(self, inputs):
+        shape = tuple(inputs.shape)
+        size = tuple(shape[axis] for axis in spatial_axes(self.data_format))
+        if size != self.kernel_size:
+            raise ValueError(
+                f"Layer {self.name!r} was built for feature maps of {self.kernel_size} pixels. "
+                f"Received: inputs of shape {shape}"
+            )
+        kernel = self.kernel[..., 0]
+        if self.data_format == "channels_first":
+            kernel = ops.transpose(kernel, (2, 0, 1))
+        z = spatial_dot(inputs, kernel, self.data_format)
+        return over_space(z if self.bias is None else z + self.bias, self.data_format)
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")
@@ -85,14 +109,15 @@ class GatherExcite(Recalibration):
         axis = channel_axis(self.data_format)
         shape = feature_shape(channels, self.data_format)
         for index, (kernel, strides) in enumerate(plan, start=1):
-            # What reads the map works in its dtype, the rest on gathered sums: see `gates`.
-            dtype = self.gate_dtype if index > 1 else self.dtype_policy
-            conv = keras.layers.DepthwiseConv2D(
+            # A convolution that reads the map works in its dtype; the rest, on sums, in float32.
+            reads_map = bool(self.extent) and index == 1
+            conv = (keras.layers.DepthwiseConv2D if self.extent else DepthwiseConv2D)(
                 kernel,
                 strides=strides,
                 use_bias=self.use_bias,
                 data_format=self.data_format,
-                dtype=dtype,
+                dtype=self.dtype_policy if reads_map else self.gate_dtype,
+                autocast=bool(self.extent),
                 name=f"depthwise{index}",
             )
             conv.build(shape)
@@ -164,7 +189,7 @@ class GatherExcite(Recalibration):
         x = inputs
         for index, conv in enumerate(self.depthwise):
             x = ops.relu(x) if index else x
-            x = self._convolve(conv, self._pad(x, 1) if self.extent else x)
+            x = self._convolve(conv, self._pad(x, 1)) if self.extent else conv(x)
             x = self.bns[index](x, training=training) if self.bns else x
         if self.pointwise:
             reduce, expand = self.pointwise

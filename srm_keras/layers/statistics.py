@@ -93,6 +93,30 @@ def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False
     return mean_std(x)
 
 
+def spatial_dot(x, kernel, data_format: str):
+    """Sum over height and width of ``x · kernel``: (N, C), float32 or wider.
+
+    The gradient is written by hand, as that of ``gated`` and for its reasons: of the size of ``x``
+    nothing is kept for it but ``x`` itself.
+
+    Args:
+        x: 4-D feature map, any floating dtype.
+        kernel: one number for each pixel and channel, (H, W, C) or, for ``channels_first``,
+            (C, H, W); float32 or wider.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+    """
+
+    @ops.custom_gradient
+    def dot(x, kernel):
+        def gradient(*args, upstream=None):
+            dz = over_space(args[0] if upstream is None else upstream, data_format)
+            return ops.cast(dz * kernel, x.dtype), ops.sum(dz * widen(x), axis=0)
+
+        return _spatial_sum(widen(x) * kernel, data_format), gradient
+
+    return dot(x, kernel)
+
+
 def gated(x, gates):
     """The product ``x · gates``, in the dtype of ``x``.
 

@@ -15,6 +15,7 @@ from keras import layers
 from srm_keras.analysis.costs.work import Shape, Work, elements, stored
 from srm_keras.layers import ChannelMLP, ChannelwiseDense, StylePooling
 from srm_keras.layers.data_format import channel_axis
+from srm_keras.layers.gather_excite import DepthwiseConv2D
 from srm_keras.models.shortcut import IdentityShortcut
 
 _MOVING = frozenset(
@@ -107,6 +108,7 @@ _WEIGHTED: dict[type, Callable[[Any, Shape], int]] = {
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
     layers.DepthwiseConv2D: _depthwise,
+    DepthwiseConv2D: _depthwise,
 }
 _SEVERAL_STEPS: dict[type, Callable[[Any, Shape], Work]] = {
     ChannelMLP: _mlp,
