@@ -12,7 +12,7 @@ import numpy as np
 
 import srm_keras.layers  # noqa: F401  for networks saved with them
 from srm_keras.data import Preprocessing
-from srm_keras.export.foreign import first_line, require
+from srm_keras.export.foreign import first_line, require, unreadable
 from srm_keras.export.onnx.onnx_runtime import onnx_runner
 from srm_keras.export.runners import Runner, TFLiteRunner, keras_runner, saved_model_runner
 from srm_keras.export.tflite.metadata import names_in, read_metadata
@@ -146,12 +146,18 @@ def _in_folder(folder: Path) -> Companions:
 
 def _in_onnx(path: Path) -> Companions:
     onnx = require("onnx")
-    model = onnx.load(os.fspath(path), load_external_data=False)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    preprocessing, classes = properties.get("preprocessing"), properties.get("classes")
+    try:
+        model = onnx.load(os.fspath(path), load_external_data=False)
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        preprocessing, classes = (
+            json.loads(properties[name]) if properties.get(name) else None
+            for name in ("preprocessing", "classes")
+        )
+    except Exception as error:  # Of protobuf and json.
+        raise unreadable(path, "onnx", error) from error
     return (
-        preprocessing and _preprocessing(json.loads(preprocessing), path),
-        classes and _classes(json.loads(classes), path),
+        None if preprocessing is None else _preprocessing(preprocessing, path),
+        None if classes is None else _classes(classes, path),
     )
 
 

@@ -166,3 +166,13 @@ def test_class_names_may_be_text(tmp_path):
     assert read_classes(tmp_path / "names.txt") == ("disc", "ring, thin")
     with pytest.raises(ValueError, match="cannot be read"):
         read_classes(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 50, b"version https://git-lfs"])
+def test_what_is_no_onnx_file_is_one_line_that_names_it(content, tmp_path):
+    pytest.importorskip("onnx")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model.onnx'") as caught:
+        load_predictor(path, Preprocessing(8))
+    assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from srm_keras.data import Preprocessing
+from srm_keras.export.foreign import first_line
 from srm_keras.export.tflite.metadata_buffer import ImageInput, Output, metadata_buffer
 from srm_keras.files import write_atomically
 from srm_keras.validation import class_names
@@ -82,22 +83,38 @@ def read_metadata(
         raise ValueError(f"`path` must be a TFLite file. Received: path={str(path)!r}")
     if not zipfile.is_zipfile(path):
         return None, None
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
+    files = _texts(path)
     try:
         preprocessing = (
             Preprocessing.from_dict(json.loads(files[PREPROCESSING]))
             if PREPROCESSING in files
             else None
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"`path` must hold a {PREPROCESSING} of this package. Received: path={str(path)!r}, "
             f"where it says: {error}"
         ) from None
-    texts = [text for name, text in files.items() if name.endswith(".txt")]
+    texts = [text for name, text in files.items() if name != PREPROCESSING]
     labels = files.get(LABELS, texts[0] if len(texts) == 1 else None)
     return preprocessing, None if labels is None else names_in(labels)
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """What this package reads of the archive at the end of a file, by name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if _is_read(name)]
+            return {name: archive.read(name).decode("utf-8") for name in names}
+    except Exception as error:  # zipfile raises one of many for a damaged archive.
+        raise ValueError(
+            "`path` must be a TFLite file whose archive of labels and preprocessing can be read "
+            f"({first_line(error)}). Received: path={str(path)!r}"
+        ) from error
+
+
+def _is_read(name: str) -> bool:
+    return name == PREPROCESSING or name.endswith(".txt")
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -142,7 +159,8 @@ def _image_input(tensor: schema.TensorT, preprocessing: Preprocessing) -> ImageI
             f"Received: image_size={size}, channels={channels}"
         )
     mean, std = (
-        tuple(255 * value for value in values) for values in (preprocessing.mean, preprocessing.std)
+        tuple(255 * value for value in (values * channels if len(values) == 1 else values))
+        for values in (preprocessing.mean, preprocessing.std)
     )
     return ImageInput(_name(tensor), (size, size), channels, mean, std)
 

@@ -26,8 +26,8 @@ class ImageInput:
         name: of the tensor.
         size: (height, width).
         channels: 1 or 3.
-        mean: for `(value - mean) / std` of values in [0, 255]; one, or one a channel.
-        std: likewise.
+        mean: for `(value - mean) / std` of values in [0, 255], one a channel.
+        std: likewise; readers refuse lengths that differ.
     """
 
     name: str
@@ -91,9 +91,7 @@ def _image_tensor(builder: flatbuffers.Builder, image: ImageInput) -> int:
         builder, 2, {0: _floats(builder, image.mean), 1: _floats(builder, image.std)}
     )
     units = _references(builder, [_union(builder, _NORMALIZATION_OPTIONS, normalization)])
-    means = image.mean * (len(image.std) // len(image.mean) or 1)
-    stds = image.std * (len(means) // len(image.std))
-    pairs = list(zip(means, stds, strict=True))
+    pairs = list(zip(image.mean, image.std, strict=True))
     largest = _floats(builder, [(255 - mean) / std for mean, std in pairs])
     smallest = _floats(builder, [-mean / std for mean, std in pairs])
     stats = _table(builder, 2, {0: largest, 1: smallest})

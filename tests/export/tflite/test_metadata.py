@@ -169,11 +169,21 @@ def test_the_labels_belong_to_the_scores(converted, tmp_path):
     assert labels.value(2, "b") == 2  # TENSOR_AXIS_LABELS
 
 
-def test_one_number_stands_for_all_channels(file):
-    add_metadata(file, dataclasses.replace(PREPROCESSING, mean=(0.5,), std=(0.1, 0.2, 0.25)), None)
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((0.5,), (0.1, 0.2, 0.25)), ((0.4, 0.5, 0.6), (0.25,)), ((0.5,), (0.25,))],
+    ids=["one mean", "one deviation", "one of both"],
+)
+def test_means_and_deviations_are_as_many_as_channels(mean, std, file):
+    """Readers refuse [1, 3]."""
+    add_metadata(file, dataclasses.replace(PREPROCESSING, mean=mean, std=std), None)
     (image,) = root(buffer_of(file)).tables(3)[0].tables(2)
-    np.testing.assert_allclose(image.tables(4)[0].table(1).floats(0), [127.5])
-    np.testing.assert_allclose(image.table(5).floats(0), [5, 2.5, 2], rtol=1e-6)
+    given = image.tables(4)[0].table(1)
+    means, stds = np.broadcast_to(mean, 3), np.broadcast_to(std, 3)
+    np.testing.assert_allclose(given.floats(0), 255 * means, rtol=1e-6)
+    np.testing.assert_allclose(given.floats(1), 255 * stds, rtol=1e-6)
+    np.testing.assert_allclose(image.table(5).floats(0), (1 - means) / stds, rtol=1e-6)
+    np.testing.assert_allclose(image.table(5).floats(1), -means / stds, rtol=1e-6)
     assert read_metadata(file)[1] is None
 
 
@@ -235,4 +245,40 @@ def test_a_broken_preprocessing_is_told(file):
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("preprocessing.json", '{"image_side": 8}')
     with pytest.raises(ValueError, match="no attribute 'image_side'"):
+        read_metadata(file)
+
+
+def test_a_flipped_bit_in_the_archive_is_one_line_that_names_the_file(described):
+    """A bit of every third byte of it: what is still read is right, what is not is told."""
+    whole = described.read_bytes()
+
+    def read_with_flipped(place):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        described.write_bytes(damaged)
+        try:
+            return read_metadata(described)
+        except ValueError as error:
+            return str(error)
+
+    found = [read_with_flipped(place) for place in range(whole.index(b"PK\3\4"), len(whole), 3)]
+    told = {one for one in found if isinstance(one, str)}
+    assert all(str(described) in line and "\n" not in line for line in told)
+    assert any("CRC" in line for line in told)
+    read = {one for one in found if not isinstance(one, str)}
+    assert read <= {(a, b) for a in (PREPROCESSING, None) for b in (CLASSES, None)}
+
+
+def test_only_what_is_needed_is_read_of_an_archive(file):
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("labels.txt", "a\nb\n")
+        archive.writestr("vocabulary.bin", b"\xff\xfe")
+    assert read_metadata(file) == (None, ("a", "b"))
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"', "null"])
+def test_preprocessing_that_is_none_is_told(file, content):
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("preprocessing.json", content)
+    with pytest.raises(ValueError, match=r"must hold a preprocessing.json of this"):
         read_metadata(file)
