@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -62,9 +63,29 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
                 _delete(path)
 
 
+@contextlib.contextmanager
+def plain_path(path: str | os.PathLike) -> Iterator[str]:
+    """Yield ``path``, or a link to it that libraries take.
+
+    TensorFlow looks for files by pattern and finds none in ``exp [final]``; libraries in C++ refuse
+    names that are not UTF-8.
+    """
+    name = os.fspath(Path(path).absolute())
+    if _is_plain(name):
+        yield name
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"link{Path(name).suffix}"
+        link.symlink_to(name)
+        yield os.fspath(link)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, as UTF-8."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """Write ``text`` to ``path`` atomically, as UTF-8; what is none of a file's name is escaped."""
+    write_atomically(
+        path,
+        lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace"),
+    )
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
@@ -157,6 +178,11 @@ def check_no_lfs_pointer(name: str, path: str | os.PathLike) -> None:
             raise ValueError(
                 f"`{name}` must be the file itself. Received: {str(path)!r}, {LFS_POINTER}"
             )
+
+
+def _is_plain(name: str) -> bool:
+    utf8 = os.fsencode(name).decode("utf-8", errors="ignore") == name
+    return utf8 and not set(name).intersection("*?[]\\")
 
 
 def _delete(path: Path) -> None:

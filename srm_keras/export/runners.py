@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from srm_keras.files import plain_path
+
 Runner = Callable[[np.ndarray], np.ndarray]
 
 SIGNATURE = "serving_default"
@@ -49,9 +51,21 @@ def signature(model: keras.Model) -> tf.TensorSpec:
     return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name=tensor.name)
 
 
+def load_saved_model(path: str | os.PathLike) -> Any:
+    """``tf.saved_model.load`` from wherever it lies."""
+    with plain_path(path) as plain:
+        return tf.saved_model.load(plain)
+
+
+def load_interpreter(path: str | os.PathLike, threads: int = 1, **options: Any) -> Interpreter:
+    """LiteRT's interpreter of a TFLite file, wherever it lies."""
+    with plain_path(path) as plain:
+        return Interpreter(model_path=plain, num_threads=threads, **options)
+
+
 def saved_model_runner(path: str | os.PathLike) -> Runner:
     """The signature ``serving_default`` of a SavedModel, which has one input and one output."""
-    loaded = tf.saved_model.load(os.fspath(path))
+    loaded = load_saved_model(path)
     function = loaded.signatures[SIGNATURE]
     (name,) = function.structured_input_signature[1]
 
@@ -76,7 +90,7 @@ class TFLiteRunner:
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1, **options: Any):
-        self.interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads, **options)
+        self.interpreter = load_interpreter(path, threads, **options)
         (self.input,) = self.interpreter.get_input_details()
         (self.output,) = self.interpreter.get_output_details()
         self.shape: tuple[int, ...] = ()

@@ -1,11 +1,20 @@
+import errno
+import importlib.util
+import os
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export import ExportError
+from srm_keras.export import ExportError, load_predictor, report, to_tflite
 from srm_keras.export import formats as module
+from srm_keras.export.checked import Format, export
 from srm_keras.export.formats import FORMATS, Source, available_formats, export_formats
+from srm_keras.export.report import read_reports
+from srm_keras.export.runners import keras_runner
 from tests.support.weights import feature_map
 
 
@@ -31,7 +40,7 @@ def test_one_failure_is_told_and_the_rest_is_written(source, tmp_path, monkeypat
     monkeypatch.setitem(module.FORMATS, "saved_model", ("saved_model", fails))
     reports = []
     failures = export_formats(source, tmp_path, ["saved_model", "float32"], reports.append)
-    assert failures == {"saved_model": "no such thing"}
+    assert failures == {"saved_model": "no such thing"}  # As the exporter says it.
     assert [report.file for report in reports] == ["model.tflite"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "model.tflite",
@@ -66,3 +75,81 @@ def test_unknown_formats_and_missing_packages_are_refused_first(source, tmp_path
         export_formats(source, tmp_path, ["int8", "float32"])
     assert "float32" not in available_formats(source.model)
     assert list(tmp_path.iterdir()) == []
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/.model.1.tflite")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FULL, "No space left on device"),
+        (ValueError("no such shape\nand a traceback"), "no such shape"),
+        (AttributeError("'dict' object has no attribute 'numpy'"), "'dict' object has no"),
+        (MemoryError(), "MemoryError"),
+        (tf.errors.ResourceExhaustedError(None, None, "disk is full\nat"), "disk is full"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("where", ["write", "load", "details", "outside"])
+def test_whatever_ends_one_format_is_one_line_and_the_next_is_written(
+    where, error, told, source, tmp_path
+):
+    def fail(*_):
+        raise error
+
+    def exported(source, path, **broken):
+        if "outside" in broken:
+            fail()
+        parts = {
+            "write": lambda network, path: path.write_bytes(b"x"),
+            "load": lambda path: keras_runner(source.model),
+            "details": lambda path: {},
+        }
+        form = Format("fake", **{**parts, **broken})
+        return export(source.model, path, source.samples, form, fold=False)
+
+    table = {
+        "broken": ("broken.bin", partial(exported, **{where: fail})),
+        "good": ("good.bin", exported),
+    }
+    reports = []
+    failures = export_formats(source, tmp_path, None, reports.append, table)
+    assert list(failures) == ["broken"]
+    assert failures["broken"].startswith("broken.bin was not written: ")
+    assert told in failures["broken"]
+    assert "\n" not in failures["broken"]
+    assert [report.file for report in reports] == ["good.bin"]
+    assert {path.name for path in tmp_path.iterdir()} == {"good.bin", "report.json", "report.md"}
+
+
+def test_a_report_that_finds_no_room_is_told(source, tmp_path, monkeypatch):
+    def full(*_):
+        raise FULL
+
+    monkeypatch.setattr(report, "write_report", full)
+    failures = export_formats(source, tmp_path, ["float32"])
+    assert failures == {
+        "float32": "model.tflite was written, the report on it was not: No space left on device"
+    }
+    assert (tmp_path / "model.tflite").is_file()
+
+
+def test_folders_may_be_called_as_people_call_them(source, tmp_path):
+    formats = ["saved_model", "float32", "web"]
+    if importlib.util.find_spec("tf2onnx"):
+        formats.append("onnx")
+    folder = tmp_path / os.fsdecode(b"caf\xe9 [final]")
+    assert export_formats(source, folder, formats) == {}
+    assert len(read_reports(folder)) == len(formats)
+    expected = source.model.predict(source.samples, verbose=0)
+    for file in [FORMATS[form][0] for form in formats if form != "web"]:
+        runner = load_predictor(folder / file).runner
+        np.testing.assert_allclose(runner(source.samples), expected, rtol=0, atol=1e-5)
+
+
+def test_files_may_be_called_as_people_call_them(source, tmp_path):
+    name = os.fsdecode(b"caf\xe9 [2].tflite")
+    to_tflite(source.model, tmp_path / name, source.samples)
+    assert [one["file"] for one in read_reports(tmp_path)] == [name]
+    assert "caf\\udce9 [2].tflite" in (tmp_path / "report.md").read_text()

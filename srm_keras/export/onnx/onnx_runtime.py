@@ -4,6 +4,7 @@ import os
 
 from srm_keras.export.foreign import check_counts, check_file, require, unreadable
 from srm_keras.export.runners import Runner
+from srm_keras.files import plain_path
 from srm_keras.validation import positive_int
 
 
@@ -25,7 +26,8 @@ def onnx_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
     options.intra_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
     try:
-        session = runtime.InferenceSession(os.fspath(path), options, providers=providers)
+        with plain_path(path) as plain:
+            session = runtime.InferenceSession(plain, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no class in common.
         raise unreadable(path, "ONNX Runtime", error) from error
     check_counts(path, session.get_inputs(), session.get_outputs())

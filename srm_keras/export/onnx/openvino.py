@@ -7,6 +7,7 @@ import numpy as np
 
 from srm_keras.export.foreign import check_counts, check_file, require, unreadable
 from srm_keras.export.runners import Runner
+from srm_keras.files import plain_path
 from srm_keras.validation import positive_int
 
 SUFFIXES = (".onnx", ".tflite")
@@ -37,7 +38,8 @@ def openvino_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
     check_file(path)
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
     try:
-        network = openvino.Core().compile_model(os.fspath(path), "CPU", settings)
+        with plain_path(path) as plain:
+            network = openvino.Core().compile_model(plain, "CPU", settings)
     except RuntimeError as error:
         raise unreadable(path, "OpenVINO", error) from error
     check_counts(path, network.inputs, network.outputs)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.runners import SIGNATURE
+from srm_keras.export.runners import SIGNATURE, load_saved_model
 from srm_keras.export.serving.saved_model import PREPROCESSING
 from srm_keras.export.serving.signatures import JPEG, UINT8
 from srm_keras.files import read_json
@@ -85,7 +85,7 @@ def measure(saved_model: Path, host: str, port: int, path: str, seconds: float) 
             with status 200.
     """
     image, preprocessing = _made_up_image(saved_model)
-    loaded = tf.saved_model.load(saved_model)
+    loaded = load_saved_model(saved_model)
     rows = []
     for name, (signature, instance, tensor) in _forms(image, preprocessing).items():
         body = json.dumps({"signature_name": signature, "instances": [instance]}).encode()

@@ -11,7 +11,7 @@ from srm_keras.data.image_folder.decode import decode
 from srm_keras.export.checked import ExportError
 from srm_keras.export.deploy import in_float32
 from srm_keras.export.parity import Parity, parity
-from srm_keras.export.runners import keras_runner
+from srm_keras.export.runners import keras_runner, load_saved_model
 from srm_keras.export.serving.graph import check_file
 from srm_keras.export.serving.signatures import JPEG, OUTPUT, UINT8, encoded
 
@@ -76,7 +76,7 @@ def image_signature_parities(
     Raises:
         ExportError: a pixel differs by more than half a grey level and ``levels``.
     """
-    loaded = tf.saved_model.load(path)
+    loaded = load_saved_model(path)
     run = keras_runner(in_float32(model))
     raw = np.clip(np.rint(samples), 0, 255).astype("uint8")
     whole = None not in model.inputs[0].shape[1:3]

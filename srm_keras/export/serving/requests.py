@@ -13,7 +13,7 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow.core.protobuf import saved_model_pb2
 
-from srm_keras.export.runners import SIGNATURE
+from srm_keras.export.runners import SIGNATURE, load_saved_model
 
 MAX_IMAGES = 128
 """In one request."""
@@ -40,7 +40,7 @@ class SavedModelService:
     def __init__(self, path: str | os.PathLike):
         check_saved_model(path)
         self._path = Path(path)
-        self._loaded = tf.saved_model.load(os.fspath(path))
+        self._loaded = load_saved_model(path)
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return one prediction for each instance of the request.

@@ -27,7 +27,7 @@ from srm_keras.export.serving.signatures import (
     serving_signatures,
     signature_parities,
 )
-from srm_keras.files import write_json
+from srm_keras.files import plain_path, write_json
 from srm_keras.validation import boolean
 
 PREPROCESSING = "preprocessing.json"
@@ -149,7 +149,9 @@ def write_saved_model(
     module.weights = network.variables  # What is saved beside the functions that use it.
     with tempfile.TemporaryDirectory() as folder:
         module.assets = _assets(Path(folder), preprocessing, classes)
-        tf.saved_model.save(module, os.fspath(path), signatures=signatures)
+        Path(path).mkdir(exist_ok=True)
+        with plain_path(path) as plain:
+            tf.saved_model.save(module, plain, signatures=signatures)
 
 
 def _check_bare(preprocessing: Preprocessing | None, classes: Sequence[str] | None) -> None:

@@ -12,7 +12,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.data.image_folder.decode import decode
 from srm_keras.export.deploy import in_float32
 from srm_keras.export.parity import Parity, compare
-from srm_keras.export.runners import keras_runner
+from srm_keras.export.runners import keras_runner, load_saved_model
 from srm_keras.export.serving.graph import prepared_arrays, prepared_files
 from srm_keras.validation import class_names
 
@@ -105,7 +105,7 @@ def signature_parities(
             are encoded as JPEG and PNG in turn and in two widths.
         preprocessing: of both.
     """
-    loaded = tf.saved_model.load(path)
+    loaded = load_saved_model(path)
     run = keras_runner(in_float32(model))
     raw = raw_images(samples, preprocessing)
     files = np.array([encoded(image, place) for place, image in enumerate(raw)], dtype=object)

@@ -9,6 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from srm_keras.export.runners import load_interpreter
+
 _NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
@@ -47,7 +49,7 @@ def partitions(path: Path, model: schema.ModelT, image_shape: Sequence[int] = ()
     have no memory of their own. So operators belong together where the tensor between them has
     none after the first run. An operator that XNNPACK does not know is a piece by itself.
     """
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter = load_interpreter(path)
     (image,) = interpreter.get_input_details()
     if -1 in image["shape_signature"][1:]:
         interpreter.resize_tensor_input(image["index"], (image["shape"][0], *image_shape))

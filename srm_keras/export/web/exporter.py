@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.export.checked import ExportError, Format, check_model, check_samples, export
@@ -16,7 +15,7 @@ from srm_keras.export.deploy import deploy, in_float32
 from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.parity import BATCH_SIZE
 from srm_keras.export.report import ExportReport
-from srm_keras.export.runners import SIGNATURE
+from srm_keras.export.runners import SIGNATURE, load_interpreter
 from srm_keras.export.serving.signatures import check_preprocessing
 from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.files import read_json, write_json
@@ -77,7 +76,7 @@ class WebRunner:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        self.interpreter = Interpreter(model_path=os.fspath(Path(folder) / MODEL), num_threads=1)
+        self.interpreter = load_interpreter(Path(folder) / MODEL)
         self.signature = self.interpreter.get_signature_runner(SIGNATURE)
         (self.input,) = self.signature.get_input_details()
 
