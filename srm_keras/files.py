@@ -81,11 +81,12 @@ def plain_path(path: str | os.PathLike) -> Iterator[str]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, as UTF-8; what is none of a file's name is escaped."""
-    write_atomically(
-        path,
-        lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace"),
-    )
+    r"""Write ``text`` to ``path`` atomically, as UTF-8.
+
+    Bytes of a file's name that are none are written as ``\udce9``, which JSON reads back.
+    """
+    text = re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+from pathlib import Path
 
 import keras
 import pytest
@@ -101,3 +103,23 @@ def test_the_temporary_file_keeps_the_extension_that_keras_needs(tmp_path):
     files.write_atomically(tmp_path / "best.keras", model.save)
     assert [file.name for file in tmp_path.iterdir()] == ["best.keras"]
     keras.saving.load_model(tmp_path / "best.keras")
+
+
+def test_names_that_are_not_utf8_are_written_and_read_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    files.write_json(tmp_path / "t.json", [name])
+    files.write_csv(tmp_path / "t.csv", [{"image": name}])
+    assert files.read_json(tmp_path / "t.json") == [name]
+    assert (tmp_path / "t.csv").read_text("utf-8") == "image\ncaf\\udce9\n"
+
+
+def test_a_plain_path_leads_to_the_same_file(tmp_path):
+    for name in ("plain é.txt", "a [1].txt", os.fsdecode(b"caf\xe9.txt")):
+        (tmp_path / name).write_text(ascii(name))
+        with files.plain_path(tmp_path / name) as path:
+            assert path.endswith(".txt")
+            assert "[" not in path
+            path.encode()
+            assert Path(path).read_text() == ascii(name)
+            assert (path == str(tmp_path / name)) == name.startswith("plain")
+        assert (tmp_path / name).is_file()
