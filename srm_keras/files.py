@@ -80,12 +80,17 @@ def plain_path(path: str | os.PathLike) -> Iterator[str]:
         yield os.fspath(link)
 
 
+def in_utf8(text: str) -> str:
+    r"""Return ``text`` with bytes of a file's name that are no UTF-8 written out: ``\udce9``."""
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     r"""Write ``text`` to ``path`` atomically, as UTF-8.
 
     Bytes of a file's name that are none are written as ``\udce9``, which JSON reads back.
     """
-    text = re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text)
+    text = in_utf8(text)
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

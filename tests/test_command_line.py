@@ -1,5 +1,7 @@
 """What every command does with its command line."""
 
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +96,12 @@ def test_what_a_user_can_put_right_is_one_line(raised, status, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         start(main)
     assert ended.value.code == status
+
+
+def test_names_that_are_not_utf_8_are_printed(monkeypatch):
+    monkeypatch.setattr(app, "run", lambda main, flags_parser: sys.exit(main(["tool"])))
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="utf-8"))
+    with pytest.raises(SystemExit):
+        start(lambda argv: print(os.fsdecode(b"caf\xe9.jpg"), flush=True))
+    assert printed.getvalue() == b"caf\\udce9.jpg\n"

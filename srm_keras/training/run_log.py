@@ -1,5 +1,6 @@
 """The rows of a run: tables, curves and events that grow at every evaluation."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,6 +118,54 @@ class RunLog(keras.callbacks.Callback):
                 "images_per_second": round(images / (seconds - self.seconds), 1),
             }
         )
+
+
+class Progress(keras.callbacks.Callback):
+    """Tells stderr every so often how far a training has come, within an epoch too.
+
+    For where no progress bar can be drawn: output that goes to a file or another program.
+
+    Args:
+        recipe: With `steps` and `batch_size`.
+        step: Updates that are done already.
+    """
+
+    SECONDS = 20.0
+
+    def __init__(self, recipe: config_dict.ConfigDict, step: int):
+        super().__init__()
+        self.steps = recipe.steps
+        self.batch_size = recipe.batch_size
+        self.step = self._epoch_began = self._told = step
+        self._told_at = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Counts from here: evaluations are no part of the pace."""
+        self._epoch_began = self._told = self.step
+        self._told_at = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Prints a line if it is time to."""
+        self.step = self._epoch_began + batch + 1
+        spent = time.monotonic() - self._told_at
+        if spent < self.SECONDS:
+            return
+        pace = (self.step - self._told) / spent
+        print(
+            f"step {self.step:,} of {self.steps:,}: loss {float(logs['loss']):.4f}, "
+            f"{pace * self.batch_size:.1f} images/s, "
+            f"{_duration((self.steps - self.step) / pace)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._told, self._told_at = self.step, time.monotonic()
+
+
+def _duration(seconds: float) -> str:
+    """`"40 s"`, `"12 min"` or `"3.5 h"`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _digits(value) -> float:

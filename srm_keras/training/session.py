@@ -16,7 +16,7 @@ from srm_keras.files import read_json
 from srm_keras.training import run_folder
 from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
 from srm_keras.training.distribution import Distribution, resolve_strategy
-from srm_keras.training.run_log import RunLog
+from srm_keras.training.run_log import Progress, RunLog
 from srm_keras.training.saved_weights import EvaluatedWeights
 from srm_keras.training.state import TrainingState
 from srm_keras.training.state_keeper import FiniteFirst, StateKeeper
@@ -194,4 +194,6 @@ def _callbacks(
         hint=session.checkpoints.hint,
     )
     evaluated = EvaluatedWeights(session.evaluated)
-    return [evaluated, FiniteFirst(keeper), session.log, *session.writers, keeper]
+    shown = chief and not sys.stdout.isatty()
+    progress = [Progress(session.recipe, keeper.step)] if shown else []
+    return [evaluated, FiniteFirst(keeper), session.log, *session.writers, *progress, keeper]

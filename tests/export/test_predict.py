@@ -1,10 +1,8 @@
-"""The command line, in a process of its own: it defines absl flags."""
+"""tools.predict as one calls it."""
 
 import csv
 import json
-import pathlib
-import subprocess
-import sys
+import os
 
 import keras
 import numpy as np
@@ -12,17 +10,15 @@ import pytest
 from PIL import Image
 
 from srm_keras.data import Preprocessing
+from srm_keras.files import in_utf8, read_csv, read_json
+from tests.support.command_lines import command
 from tests.support.weights import randomize
 
-pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).parents[2]
 CLASSES = ["disc", "ring", "star"]
 
 
 def predict(*arguments):
-    command = [sys.executable, "-m", "tools.predict", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command("tools.predict", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +85,20 @@ def test_a_network_without_names_says_so(run, tmp_path):
     assert done.returncode == 0
     assert "has no class names" in done.stderr
     assert done.stdout.split()[1] == str(np.argmax(run[1][0]))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_names_that_are_not_utf_8_keep_their_results(run, tmp_path, suffix):
+    folder, scores = run
+    image = tmp_path / os.fsdecode(b"caf\xe9 [1].png")
+    image.write_bytes((folder / "images" / "a.png").read_bytes())
+    out = tmp_path / f"out [final].{suffix}"
+    done = predict(f"--model={folder}", "--top=1", f"--out={out}", image)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{image}  " in done.stdout
+    if suffix == "json":
+        assert [row["image"] for row in read_json(out)] == [str(image)]
+    else:
+        (row,) = read_csv(out)
+        assert row["image"] == in_utf8(str(image))
+        assert float(row["score"]) == pytest.approx(scores[0].max(), abs=1e-6)

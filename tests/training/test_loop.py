@@ -13,7 +13,7 @@ from tensorboard.util import tensor_util
 from srm_keras import data
 from srm_keras.data import texture_shapes
 from srm_keras.files import read_csv
-from srm_keras.training import default_recipe, load_run, read_metrics, train
+from srm_keras.training import default_recipe, load_run, read_metrics, run_log, train
 from srm_keras.training.run_folder import FILES, FOLDERS
 
 OPTIONS = {"size": 16, "train_examples": 48, "test_examples": 40}
@@ -133,10 +133,17 @@ def test_load_run_gives_the_recipe_and_the_classes_back(folder):
     assert run.preprocessing == data.Preprocessing(image_size=16, pad=2)
 
 
-def test_overwriting_repeats_the_run(folder):
+def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
+    folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(run_log.Progress, "SECONDS", 0.0)
     first = (folder / "metrics.csv").read_bytes()
     train(tiny_recipe(), folder, overwrite=True)
     assert (folder / "metrics.csv").read_bytes() == first
+    told = [line.split(": loss ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in told if line.startswith("step")] == [
+        f"step {step} of 6" for step in range(1, 7)
+    ]
 
 
 def test_mixed_precision(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from srm_keras.training import run_log
-from srm_keras.training.run_log import RunLog
+from srm_keras.training.run_log import Progress, RunLog
 from srm_keras.training.schedules import StepDecay
 
 LOGS = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
@@ -45,3 +45,30 @@ def test_what_a_checkpoint_keeps_does_not_grow_with_the_log(clock):
     clock[0] += 20
     running.on_epoch_end(0, LOGS)
     assert progress == {"rows": [], "timing": [], "seconds": 0.0}
+
+
+def test_progress_is_told_within_an_epoch(clock, capsys):
+    """Every 20 s: at 2 s a step, steps 11 and 21 of an epoch that goes on at step 1."""
+    progress = Progress(ConfigDict({"steps": 400, "batch_size": 8}), 1)
+    clock[0] += 1000  # what came before the first epoch does not count
+    progress.on_epoch_begin(0)
+    for batch in range(24):
+        clock[0] += 2
+        progress.on_train_batch_end(batch, {"loss": 0.51239, "accuracy": 0.5})
+    assert capsys.readouterr().err.splitlines() == [
+        "step 11 of 400: loss 0.5124, 4.0 images/s, 13 min left",
+        "step 21 of 400: loss 0.5124, 4.0 images/s, 13 min left",
+    ]
+    clock[0] += 500  # an evaluation
+    progress.on_epoch_begin(1)
+    clock[0] += 19
+    progress.on_train_batch_end(0, {"loss": 0.5})
+    assert capsys.readouterr().err == ""
+    clock[0] += 1
+    progress.on_train_batch_end(1, {"loss": 0.5})
+    assert capsys.readouterr().err == "step 27 of 400: loss 0.5000, 0.8 images/s, 62 min left\n"
+
+
+def test_the_time_left_is_in_units_that_fit():
+    told = [run_log._duration(seconds) for seconds in (0, 59.6, 119, 120, 7199, 7200, 1e5)]
+    assert told == ["0 s", "60 s", "119 s", "2 min", "120 min", "2.0 h", "27.8 h"]

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from srm_keras.files import as_json, read_csv, read_json, write_csv, write_json, write_text
+from srm_keras.files import as_json, in_utf8, read_csv, read_json, write_csv, write_json, write_text
 from srm_keras.locks import folder_lock
 
 MANIFEST = "manifest.csv"
@@ -50,12 +50,12 @@ class Ledger:
 
         What other workers record after this object was made is not seen.
         """
-        output = self._outputs.get((split, image))
+        output = self._outputs.get((split, in_utf8(image)))
         return output is not None and (self.out / output).is_file()
 
     def record(self, rows: Sequence[Row]) -> None:
         """Appends images whose files are there."""
-        with self._file.open("a", encoding="utf-8", newline="") as file:
+        with self._file.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
 
     def finish(self, skipped: Sequence[Row]) -> None:

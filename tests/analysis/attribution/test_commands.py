@@ -113,7 +113,7 @@ def test_bad_command_lines_end_in_one_line(runs, tmp_path):
         ("tools.top_activations", f"--runs={runs['se']}", out, "--top=25"): "at most the number of",
         ("tools.top_activations", f"--runs={runs['se']}", out, "--blocks=conv2_9"): "'conv2_1'",
         ("tools.grad_cam", both, out, "--layer=conv9"): "`layer` must be the name of a layer",
-        ("tools.grad_cam", both, out, tmp_path / "broken.png"): "readable JPEG or PNG",
+        ("tools.grad_cam", both, out, tmp_path / "broken.png"): "files that can be decoded",
         ("tools.grad_cam", both): "`--runs` and `--out` are required",
     }
     for arguments, message in cases.items():
