@@ -15,7 +15,7 @@ ALLOWED = {
     "models": {"layers"},
     "data": {"layers", "models"},
     "analysis": {"layers", "models", "data"},
-    "export": {"layers", "models", "data"},
+    "export": {"layers", "models", "data", "interop"},
     "training": {"layers", "models", "data", "analysis", "interop"},
     "interop": {"layers", "models", "data"},
     "recipes": {"training"},

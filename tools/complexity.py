@@ -19,7 +19,7 @@ from absl import flags
 from tools.command_line import check_flags, start
 
 MODEL = flags.DEFINE_string(
-    "model", None, "A name that srm_keras.models.build knows, or a path to a .keras file."
+    "model", None, "A name that srm_keras.models.build knows, a .keras file or a preset."
 )
 PAPER = flags.DEFINE_bool("paper", False, "Print the paper's tables 1 and 2 beside ours.")
 FORMULAS = flags.DEFINE_bool(
@@ -75,17 +75,18 @@ def _model() -> None:
 
 
 def _network():
-    import keras
-
+    from srm_keras.interop.presets import is_preset_name, load_preset
     from srm_keras.models import build
+    from srm_keras.models.keras_files import read_keras_file
 
     options = {"classes": CLASSES.value, "stride_in": STRIDE_IN.value}
     options = {name: value for name, value in options.items() if value is not None}
-    if not MODEL.value.endswith(".keras"):
+    preset = is_preset_name(MODEL.value)
+    if not preset and not MODEL.value.endswith(".keras"):
         return build(MODEL.value, **options)
     if options:
         raise ValueError(f"`--{next(iter(options))}` is for networks by name, not for files.")
-    return keras.saving.load_model(MODEL.value, compile=False)
+    return load_preset(MODEL.value).model if preset else read_keras_file(MODEL.value)
 
 
 def _input_shape() -> tuple[int, ...] | None:

@@ -10,6 +10,11 @@ report.json and report.md to --out, and no file that does not compute what the K
 on evaluation images, to the bound of its format. docs/export.md says what each is for and what is
 in the report.
 
+    python -m tools.export --run=presets/shapes.zip --images=photos/ --out=exports/shapes
+
+A preset (folder, .zip file or hf://…) is exported like a run. Its outputs are compared on the
+images of --images or, without, on those of the data that its card names, where they can be had.
+
     python -m tools.export --run=runs/painting_srm --images=photos/ --samples=8
 
 Of a run folder of train.stylize, saved_model/, model.tflite and model_float16.tflite take photos of
@@ -24,9 +29,13 @@ from absl import flags, logging
 
 from tools.command_line import check_flags, start
 
-RUN = flags.DEFINE_string("run", None, "Run folder of train.classify or train.stylize.")
-OUT = flags.DEFINE_string("out", None, "Folder for the files. By default RUN/export.")
-CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to export.")
+RUN = flags.DEFINE_string(
+    "run", None, "Run folder of train.classify or train.stylize, or a preset of a classifier."
+)
+OUT = flags.DEFINE_string("out", None, "Folder for the files. By default RUN/export of a run.")
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint", "best", ["best", "last"], "Which weights of a run to export."
+)
 FORMATS = flags.DEFINE_list(
     "formats",
     None,
@@ -44,8 +53,8 @@ SAMPLES = flags.DEFINE_integer(
 IMAGES = flags.DEFINE_string(
     "images",
     None,
-    "train.stylize: folder of image files on which outputs are compared. By default the "
-    "held-out photos of the run.",
+    "Folder of image files on which outputs are compared, and from which integer formats take the "
+    "range of every tensor. By default those of the run: held-out ones, and training images.",
 )
 IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
@@ -84,11 +93,11 @@ def _export(argv: Sequence[str]) -> dict[str, str]:
     check_flags(argv, RUN)
     from tools.stylizer_runs import is_stylizer_run
 
+    out = _out()
     source, table, formats = _stylizer() if is_stylizer_run(RUN.value) else _classifier()
     from srm_keras.export.formats import export_formats
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    out = Path(OUT.value or Path(RUN.value) / "export")
     formats = FORMATS.value or formats
     failures = export_formats(source, out, formats, lambda report: print(report, flush=True), table)
     if len(failures) < len(formats):
@@ -96,20 +105,35 @@ def _export(argv: Sequence[str]) -> dict[str, str]:
     return failures
 
 
+def _out() -> Path:
+    """The folder for the files; a preset is not written into, as it holds its own files alone."""
+    from srm_keras.interop.presets import is_preset_name
+
+    if not is_preset_name(RUN.value):
+        return Path(OUT.value or Path(RUN.value) / "export")
+    if CHECKPOINT.present:
+        raise ValueError("`--checkpoint` is for run folders: a preset has one network.")
+    if not OUT.value:
+        raise ValueError("`--out` is required for a preset.")
+    return Path(OUT.value)
+
+
 def _classifier() -> tuple:
-    """What is exported of a run of train.classify, the formats, and which of them by default."""
+    """What is exported of a classifier, the formats, and which of them by default."""
     from srm_keras.export.formats import FORMATS as TABLE
     from srm_keras.export.formats import Source, available_formats
-    from srm_keras.training import load_run
-    from tools.run_samples import evaluation_samples, representative_inputs
+    from srm_keras.export.predictions import image_files
+    from tools.run_samples import export_inputs, load_trained
 
-    if IMAGES.value or IMAGE_SIZE.value:
-        raise ValueError("`--images` and `--image_size` are for runs of train.stylize.")
-    run = load_run(RUN.value, CHECKPOINT.value)
+    if IMAGE_SIZE.value:
+        raise ValueError("`--image_size` is for runs of train.stylize.")
+    files = image_files([IMAGES.value]) if IMAGES.value else ()
+    run = load_trained(RUN.value, CHECKPOINT.value)
+    samples, representative = export_inputs(run, SAMPLES.value or 256, REPRESENTATIVE.value, files)
     source = Source(
         run.model,
-        evaluation_samples(run, SAMPLES.value or 256).inputs,
-        representative_inputs(run, REPRESENTATIVE.value),
+        samples,
+        representative,
         run.preprocessing,
         run.classes,
         TOLERANCE.value,

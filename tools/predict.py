@@ -3,11 +3,11 @@ r"""Says what a trained network sees in image files.
     python -m tools.predict --model=runs/my_run photo.jpg more_photos/
     python -m tools.predict --model=exports/model.tflite --top=3 --out=predictions.csv photos/
 
---model is a run folder of train.classify, a .keras file, a SavedModel, a .tflite or an .onnx file.
-Preprocessing and class names come from there, or from preprocessing.json and classes.json beside
-it. Folders are searched for JPEG, PNG, BMP and WebP files at any depth, links followed, and how
-many other files were passed over is told. A file that cannot be decoded is told in one line, the
-others are classified, and the exit status is 1.
+--model is a run folder of train.classify, a preset (folder, .zip file or hf://…), a .keras file, a
+SavedModel, a .tflite or an .onnx file. Preprocessing and class names come from there, or from
+preprocessing.json and classes.json beside it. Folders are searched for JPEG, PNG, BMP and WebP
+files at any depth, links followed, and how many other files were passed over is told. A file that
+cannot be decoded is told in one line, the others are classified, and the exit status is 1.
 """
 
 import sys

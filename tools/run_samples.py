@@ -1,11 +1,17 @@
 """Evaluation images of a training run, for the tools that execute its network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from srm_keras.data import Examples
-from srm_keras.training import Run, training_examples, validation_examples
+from srm_keras.export.foreign import first_line
+from srm_keras.interop.presets import is_preset_name, load_preset
+from srm_keras.training import Run, load_run, training_examples, validation_examples
+from tools.run_images import file_inputs
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,49 @@ class Samples:
     images: list[np.ndarray]
     inputs: np.ndarray
     labels: np.ndarray
+
+
+def load_trained(source: str, checkpoint: str = "best") -> Run:
+    """Return what a run folder or a preset holds.
+
+    A preset's recipe is no more than what its card says of its data.
+
+    Raises:
+        ValueError: it is neither, damaged, or names foreign classes.
+        ImportError: ``hf://`` without huggingface_hub.
+    """
+    if not is_preset_name(source):
+        return load_run(source, checkpoint)
+    preset = load_preset(source)
+    recipe = ConfigDict({"data": preset.card.get("data")})
+    return Run(preset.model, recipe, preset.preprocessing, preset.classes)
+
+
+def export_inputs(
+    run: Run, samples: int, representative: int, files: Sequence[Path] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return prepared images to compare outputs on, and to take the ranges of tensors from.
+
+    Args:
+        run: from whose data they are taken, unless there are ``files``.
+        samples: how many to compare on.
+        representative: how many for the ranges.
+        files: image files, from all over which both are taken.
+
+    Raises:
+        ValueError: a file cannot be decoded, or the data of the run cannot be had.
+    """
+    if files:
+        counts = (min(count, len(files)) for count in (samples, representative))
+        chosen = ([files[k * len(files) // count] for k in range(count)] for count in counts)
+        compared, ranges = (file_inputs(run, each) for each in chosen)
+        return compared, ranges
+    try:
+        return evaluation_samples(run, samples).inputs, representative_inputs(run, representative)
+    except Exception as error:  # A preset's card may say anything.
+        raise ValueError(
+            f"`--images` is needed: the data of the recipe cannot be had ({first_line(error)})"
+        ) from error
 
 
 def evaluation_samples(run: Run, count: int) -> Samples:

@@ -4,10 +4,10 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 import srm_keras.layers  # noqa: F401  for networks saved with them
@@ -16,7 +16,10 @@ from srm_keras.export.foreign import first_line, require, unreadable
 from srm_keras.export.onnx.onnx_runtime import onnx_runner
 from srm_keras.export.runners import Runner, TFLiteRunner, keras_runner, saved_model_runner
 from srm_keras.export.tflite.metadata import names_in, read_metadata
-from srm_keras.files import read_json
+from srm_keras.files import check_no_lfs_pointer, read_json
+from srm_keras.interop.presets import is_preset_name, load_preset
+from srm_keras.models.keras_files import read_keras_file
+from srm_keras.validation import class_names
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
@@ -57,33 +60,47 @@ def load_predictor(
     """Return a network with its preprocessing and class names, whatever the format.
 
     Args:
-        path: a run folder of ``train.classify`` (its best weights), a ``.keras`` file, the folder
-            of a SavedModel, a ``.tflite`` or an ``.onnx`` file. The last three carry preprocessing
-            and names if they were exported with them; else, as for ``.keras``, they are read from
-            ``preprocessing.json`` and ``classes.json`` beside the file.
+        path: a run folder of ``train.classify`` (its best weights), a preset (a folder, a ``.zip``
+            file or ``hf://…``), a ``.keras`` file, the folder of a SavedModel, a ``.tflite`` or an
+            ``.onnx`` file. The last three carry preprocessing and names if they were exported with
+            them; else, as for ``.keras``, they are read from ``preprocessing.json`` and
+            ``classes.json`` beside the file. Of a ``.keras`` file and a preset nothing is run.
         preprocessing: instead of what is found.
         classes: instead of what is found.
 
     Raises:
         ValueError: the file is of no such kind or cannot be run, preprocessing is nowhere to be
             found, or preprocessing or names do not fit the network.
-        ImportError: onnx or onnxruntime are not installed.
+        ImportError: onnx or onnxruntime, or for ``hf://`` huggingface_hub, are not installed.
     """
-    path = Path(path)
-    file, load, read = _format(path)
-    own = read(file)
-    found = _first_of(own, _beside(file))
+    load, own, found = _opened_preset(path) if is_preset_name(path) else _opened_file(Path(path))
     preprocessing = preprocessing or found[0]
-    names = found[1] if classes is None else tuple(classes)
+    names = found[1] if classes is None else class_names("classes", classes)
     if preprocessing is None:
         raise ValueError(
             f"`preprocessing` is needed: {str(path)!r} does not say how its images are to be "
             f"prepared, and no {PREPROCESSING} lies beside it"
         )
-    predictor = Predictor(_loaded(load, file), preprocessing, names)
+    predictor = Predictor(load(), preprocessing, names)
     _check_shape(_shape_of_input(predictor.runner, own[0]), preprocessing, path)
     _check_fit(predictor, path)
     return predictor
+
+
+def _opened_preset(path: str | os.PathLike) -> tuple[Callable[[], Runner], Companions, Companions]:
+    """What makes the runner, what the preset says of itself, and what is known in all."""
+    preset = load_preset(path)
+    own = (preset.preprocessing, preset.classes)
+    return partial(keras_runner, preset.model), own, own
+
+
+def _opened_file(path: Path) -> tuple[Callable[[], Runner], Companions, Companions]:
+    """The same of a file or folder, with what lies beside it."""
+    file, load, read = _format(path)
+    if file.is_file():
+        check_no_lfs_pointer("path", file)
+    own = _told(read, file)
+    return partial(_told, load, file), own, _first_of(own, _beside(file))
 
 
 def _format(path: Path) -> tuple[Path, Callable[[Path], Runner], Callable[[Path], Companions]]:
@@ -100,8 +117,8 @@ def _format(path: Path) -> tuple[Path, Callable[[Path], Runner], Callable[[Path]
     if path.is_file() and path.suffix in kinds:
         return path, *kinds[path.suffix]
     raise ValueError(
-        "`path` must be a run folder with best.keras, a SavedModel, or a file *.keras, *.tflite or "
-        f"*.onnx. Received: path={str(path)!r}, {_kind(path)}"
+        "`path` must be a run folder with best.keras, a preset, a SavedModel, or a file *.keras, "
+        f"*.tflite or *.onnx. Received: path={str(path)!r}, {_kind(path)}"
     )
 
 
@@ -112,13 +129,13 @@ def _kind(path: Path) -> str:
 
 
 def _load_keras(path: Path) -> Runner:
-    return keras_runner(keras.saving.load_model(path, compile=False))
+    return keras_runner(read_keras_file(path))
 
 
-def _loaded(load: Callable[[Path], Runner], path: Path) -> Runner:
-    """The runner; errors of the many libraries in one line."""
+def _told(read: Callable[[Path], Any], path: Path) -> Any:
+    """What ``read`` makes of the file; the errors of many libraries in one line."""
     try:
-        return load(path)
+        return read(path)
     except ImportError:
         raise
     except Exception as error:
@@ -182,13 +199,13 @@ def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error})") from None
-    return names_in(text)
+    return _classes(list(names_in(text)), path)
 
 
 def _json(path: str | os.PathLike) -> Any:
     try:
         return read_json(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error})") from None
 
 
@@ -200,9 +217,12 @@ def _preprocessing(attributes: Any, path: str | os.PathLike) -> Preprocessing:
 
 
 def _classes(names: Any, path: str | os.PathLike) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list):
         raise ValueError(f"{str(path)!r} holds no list of class names. Received: {names!r}")
-    return tuple(names)
+    try:
+        return class_names("classes", names)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} holds no list of class names: {error}") from None
 
 
 def _shape(preprocessing: Preprocessing) -> tuple[int, int, int]:

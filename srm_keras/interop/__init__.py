@@ -2,7 +2,7 @@
 
 from srm_keras.interop.conversion import convert, convert_to_torch
 from srm_keras.interop.keras_applications import from_keras_applications
-from srm_keras.interop.presets import Preset, load_preset, read_keras_file, save_preset
+from srm_keras.interop.presets import Preset, load_preset, save_preset
 from srm_keras.interop.pytorch import (
     AUTHORS_SRM,
     StateDictError,
@@ -10,6 +10,7 @@ from srm_keras.interop.pytorch import (
     save_torch_state_dict,
     to_torch_state_dict,
 )
+from srm_keras.models.keras_files import read_keras_file
 
 __all__ = [
     "AUTHORS_SRM",

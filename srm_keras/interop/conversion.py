@@ -11,7 +11,6 @@ import keras
 from srm_keras.files import writable_file, write_atomically
 from srm_keras.interop import card
 from srm_keras.interop.keras_applications import RGB_MEAN, RGB_STD, from_keras_applications
-from srm_keras.interop.presets import read_keras_file
 from srm_keras.interop.pytorch import (
     TorchResNet,
     describe,
@@ -21,6 +20,7 @@ from srm_keras.interop.pytorch import (
 )
 from srm_keras.interop.pytorch.files import check_target
 from srm_keras.models.catalog import list_models
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.resnet import resnet
 from srm_keras.validation import one_of, positive_int
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 
+from srm_keras.files import check_no_lfs_pointer
 from srm_keras.models.head import check_finite
 from srm_keras.validation import nearest
 
@@ -94,13 +95,14 @@ def load_whole_or_part(network: keras.Model, part: keras.Model, weights: str) ->
         ValueError: there is no such file, or it fits neither.
     """
     check_weights_file(weights)
+    check_no_lfs_pointer("weights", weights)
     reasons = []
     for model in (network, part):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they tell of layers that the error tells again
                 model.load_weights(weights)
-        except (ValueError, KeyError, OSError) as error:
+        except Exception as error:  # of damaged files h5py and Keras raise anything
             reasons.append(" ".join(str(error).split())[:200])
         else:
             return check_finite(model, f"`weights` {str(weights)!r}")

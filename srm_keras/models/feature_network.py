@@ -13,6 +13,7 @@ from srm_keras.models.applications import (
     without_top,
 )
 from srm_keras.models.functional import check_functional, copy_weights, is_functional, remade
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.validation import nearest, one_of
 
 # What these do to features in training, the `training` of a surrounding model would turn on.
@@ -110,7 +111,7 @@ def _file_part(
         )
     if not pathlib.Path(path).is_file():
         raise ValueError(f"`network` must be an existing file. Received: network={path!r}")
-    whole = keras.saving.load_model(path, compile=False)
+    whole = read_keras_file(path)
     check_functional(whole)
     if len(whole.inputs) != 1 or whole.inputs[0].shape[1:][-1:] != (3,):
         raise ValueError(

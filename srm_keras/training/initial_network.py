@@ -7,9 +7,8 @@ from pathlib import Path
 import keras
 
 from srm_keras.files import read_json
-from srm_keras.interop.presets import load_preset, read_keras_file
-from srm_keras.interop.presets.hub import PREFIX
-from srm_keras.interop.presets.preset_files import MANIFEST
+from srm_keras.interop.presets import is_preset_name, load_preset
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.training import run_folder
 
 
@@ -40,7 +39,7 @@ def read_initial_network(init: str) -> InitialNetwork:
         ImportError: `hf://` without huggingface_hub.
     """
     path = Path(init)
-    if init.startswith(PREFIX) or path.suffix == ".zip" or (path / MANIFEST).is_file():
+    if is_preset_name(init):
         preset = load_preset(init)
         return InitialNetwork(preset.model, preset.classes, preset.sha256)
     file = path / run_folder.BEST if path.is_dir() else path

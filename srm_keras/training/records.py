@@ -11,7 +11,7 @@ from ml_collections import config_dict
 
 from srm_keras.data import Preprocessing
 from srm_keras.files import read_json
-from srm_keras.interop.presets import read_keras_file
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.training import run_folder
 from srm_keras.training.fields import naming
 
@@ -46,7 +46,7 @@ def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
 
     Raises:
         ValueError: If `checkpoint` is neither, or `workdir` is no run folder of a classifier, or a
-            file in it is damaged.
+            file in it is damaged, or its network names foreign classes.
     """
     if checkpoint not in CHECKPOINTS:
         raise ValueError(

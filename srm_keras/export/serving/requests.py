@@ -34,7 +34,7 @@ class SavedModelService:
         path: the SavedModel; each of its signatures has one input.
 
     Raises:
-        ValueError: there is no SavedModel.
+        ValueError: there is no SavedModel, or it is damaged.
     """
 
     def __init__(self, path: str | os.PathLike):

@@ -11,9 +11,9 @@ import numpy as np
 
 import srm_keras.models.adain
 import srm_keras.models.stylization  # noqa: F401  for networks saved with their layers
-from srm_keras.export.foreign import first_line
 from srm_keras.export.stylize.pictures import largest_size, resized
 from srm_keras.models.functional import check_functional, twin
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.validation import positive_int
 
 LAST = "last.keras"
@@ -111,7 +111,8 @@ def load_stylizer(
 ) -> Stylizer:
     """Return the stylizer of a run folder of ``train.stylize`` or of a ``.keras`` file.
 
-    Files are read in Keras' safe mode: none with a Lambda layer.
+    Files are read as presets are: none that names other classes than stock layers and those of
+    this package.
 
     Args:
         path: the folder, of which ``last.keras`` is taken, or the file.
@@ -126,14 +127,7 @@ def load_stylizer(
 
 def load_network(path: str | os.PathLike) -> keras.Model:
     """Return the network that ``load_stylizer`` would use, unchecked; raises as that does."""
-    file = network_file(path)
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        raise ValueError(
-            f"`path` must be a network that can be loaded ({first_line(error)}). "
-            f"Received: path={str(path)!r}"
-        ) from error
+    return read_keras_file(network_file(path))
 
 
 def network_file(path: str | os.PathLike) -> Path:

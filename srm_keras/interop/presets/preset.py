@@ -15,8 +15,8 @@ from srm_keras.files import write_atomically
 from srm_keras.interop.card import network_facts
 from srm_keras.interop.presets import preset_files as files
 from srm_keras.interop.presets.hub import PREFIX, download
-from srm_keras.interop.presets.network import json_of, network_of, parts_of
 from srm_keras.interop.presets.readme import readme
+from srm_keras.models.keras_files.network import json_of, network_of, parts_of
 from srm_keras.version import __version__
 
 
@@ -124,6 +124,16 @@ def load_preset(source: str | os.PathLike) -> Preset:
     _check_fit(model, preprocessing, classes)
     sha256 = files.sha256(parts[files.MANIFEST])
     return Preset(model, preprocessing, tuple(classes), card, sha256)
+
+
+def is_preset_name(source: str | os.PathLike) -> bool:
+    """Whether this is to be loaded as a preset, damaged as it may be.
+
+    That is `hf://…`, a `.zip` file, or a folder with a manifest.
+    """
+    path = Path(source)
+    named = os.fspath(source).startswith(PREFIX) or path.suffix == ".zip"
+    return named or (path / files.MANIFEST).is_file()
 
 
 def _check_free(path: Path, overwrite: bool) -> None:

@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from srm_keras.interop.presets import network
-from srm_keras.interop.presets.archive import check_names, read_archive, too_large
+from srm_keras.files import LFS_POINTER, is_lfs_pointer
+from srm_keras.models.keras_files import network
+from srm_keras.models.keras_files.archive import check_names, read_archive, too_large
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
@@ -90,6 +91,8 @@ def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:
         if path.stat().st_size > LIMITS[path.name]:
             raise too_large(origin, path.name, path.stat().st_size, LIMITS[path.name])
         contents[path.name] = path.read_bytes()
+        if is_lfs_pointer(contents[path.name]):
+            raise ValueError(f"{origin} is refused: {path.name} is {LFS_POINTER}")
     return contents
 
 

@@ -89,7 +89,7 @@ def test_a_run_folder_and_a_file_are_loaded(tmp_path):
 
 def test_files_that_are_no_networks_are_refused(tmp_path):
     (tmp_path / "broken.keras").write_text("no network")
-    with pytest.raises(ValueError, match="a network that can be loaded"):
+    with pytest.raises(ValueError, match=r"broken.keras is no whole zip file"):
         load_stylizer(tmp_path / "broken.keras")
     with pytest.raises(ValueError, match=r"run folder with last.keras.*nowhere"):
         load_stylizer(tmp_path / "nowhere")

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import pickle
+import shutil
 import zipfile
 
 import h5py
@@ -11,11 +12,15 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.interop.presets import read_keras_file
-from srm_keras.interop.presets.allowed_classes import LAYERS, check_config
-from srm_keras.interop.presets.archive import read_archive
-from srm_keras.interop.presets.weights_file import check_weights
-from srm_keras.models import CifarResNet
+from srm_keras.export.predictor import load_predictor
+from srm_keras.export.stylize import load_stylizer
+from srm_keras.models import CifarResNet, feature_network
+from srm_keras.models.keras_files import read_keras_file
+from srm_keras.models.keras_files.allowed_classes import LAYERS, check_config
+from srm_keras.models.keras_files.archive import read_archive
+from srm_keras.models.keras_files.weights_file import check_weights
+from srm_keras.training import load_run
+from tests.support.command_lines import command
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +137,82 @@ def test_foreign_classes_are_named_before_keras_sees_them(
         read_keras_file(path)
     assert name in str(error.value)
     assert "\n" not in str(error.value)
+
+
+PREPARED = {"image_size": 8}
+
+
+def read_features(path):
+    return feature_network(["conv1_conv"], str(path), preprocessing="none")
+
+
+def read_run(path):
+    shutil.copy(path, path.with_name("best.keras"))
+    companions = {"recipe": {"data": {}, "model": {}}, "classes": [], "preprocessing": PREPARED}
+    for name, content in companions.items():
+        path.with_name(f"{name}.json").write_text(json.dumps(content))
+    return load_run(path.parent)
+
+
+def count(path):
+    done = command("tools.complexity", f"--model={path}")
+    assert done.returncode == 1
+    raise ValueError(done.stderr.splitlines()[-1])
+
+
+LOADERS = [read_keras_file, load_predictor, load_stylizer, read_features, read_run, count]
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_every_loader_keeps_to_the_list_and_ends_in_one_line(
+    load, config, saved, tmp_path, unreachable, monkeypatch
+):
+    def reached(*_, **__):
+        raise AssertionError("Keras opened a foreign file")
+
+    monkeypatch.setattr(keras.saving, "load_model", reached)
+    changed = copy.deepcopy(config)
+    code = {"module": "keras.layers", "class_name": "Lambda", "config": {}, "name": "foreign"}
+    changed["config"]["layers"].append({**code, "inbound_nodes": []})
+    (tmp_path / "preprocessing.json").write_text(json.dumps(PREPARED))
+    path = with_files(saved, tmp_path / "x.keras", config__json=json.dumps(changed))
+    with pytest.raises(ValueError, match=r'keras is refused.*Received: "keras.layers.Lambda"') as e:
+        load(path)
+    assert "\n" not in str(e.value)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n"
+    whole = saved.read_bytes()
+    for content, reason in (
+        (pointer, "a pointer of Git LFS: run `git lfs pull`"),
+        (b"no network", "no whole zip file"),
+        (whole[: len(whole) // 2], "no whole zip file"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=reason) as e:
+            load(path)
+        assert "\n" not in str(e.value)
+
+
+def test_what_networks_have_before_and_behind_their_body_is_allowed(tmp_path):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(np.array([1.0, 2.0, 3.0]), offset=np.float32(1))(image)
+    x = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 2.0, 3.0])(x)
+    for layer in (
+        keras.layers.RandomFlip("horizontal", seed=1),
+        keras.layers.RandomRotation(0.1),
+        keras.layers.GaussianNoise(0.1),
+        keras.layers.Conv2D(4, 3),
+        keras.layers.UnitNormalization(),
+        keras.layers.SpatialDropout2D(0.2),
+        keras.layers.Reshape((36, 4)),
+        keras.layers.LayerNormalization(),
+        keras.layers.GlobalAveragePooling1D(),
+    ):
+        x = layer(x)
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    model.save(tmp_path / "x.keras")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    loaded = read_keras_file(tmp_path / "x.keras")
+    np.testing.assert_array_equal(loaded.predict(images), model.predict(images))
 
 
 def test_what_is_allowed_can_be_named_and_computes_only():

@@ -16,22 +16,38 @@ from srm_keras.models.functional import functional_class
 
 _LAYERS = {
     "products": (
-        "Conv1D",
-        "Conv2D",
-        "Conv2DTranspose",
-        "Dense",
-        "DepthwiseConv2D",
-        "SeparableConv2D",
+        *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+        *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+        *("Dense", "EinsumDense", "Embedding", "Attention", "MultiHeadAttention"),
     ),
-    "norms": ("BatchNormalization", "GroupNormalization", "LayerNormalization", "Normalization"),
+    "norms": (
+        *("BatchNormalization", "GroupNormalization", "LayerNormalization", "Normalization"),
+        *("RMSNormalization", "UnitNormalization", "SpectralNormalization"),
+    ),
     "functions": ("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Rescaling", "Softmax"),
     "pools": (
-        *("AveragePooling2D", "GlobalAveragePooling2D", "MaxPooling2D", "GlobalMaxPooling2D"),
-        *("UpSampling2D", "Resizing"),
+        *("AveragePooling1D", "AveragePooling2D", "AveragePooling3D"),
+        *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D"),
+        *("MaxPooling1D", "MaxPooling2D", "MaxPooling3D"),
+        *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D"),
+        *("UpSampling1D", "UpSampling2D", "UpSampling3D", "Resizing", "CenterCrop"),
     ),
-    "shapes": ("Cropping2D", "Flatten", "Permute", "Reshape", "ZeroPadding2D"),
-    "of several": ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
-    "others": ("Dropout", "SpatialDropout2D", "Identity", "InputLayer"),
+    "shapes": (
+        *("Cropping1D", "Cropping2D", "Cropping3D"),
+        *("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
+        *("Flatten", "Permute", "RepeatVector", "Reshape"),
+    ),
+    "of several": (
+        *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"),
+    ),
+    "only in training": (
+        *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+        *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+        *("RandomBrightness", "RandomContrast", "RandomCrop", "RandomErasing", "RandomFlip"),
+        *("RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomRotation"),
+        *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom"),
+    ),
+    "others": ("Identity", "InputLayer"),
 }
 LAYERS = frozenset(name for names in _LAYERS.values() for name in names)
 _PARTS = {
@@ -41,7 +57,7 @@ _PARTS = {
 }
 _MODELS = {("keras", "Functional"), ("keras", "Sequential"), ("keras", "DTypePolicy")}
 _OWN = ("srm_keras.layers.", "srm_keras.models.")
-_TENSOR = "__keras_tensor__"
+_VALUES = ("__keras_tensor__", "__numpy__", "__tensor__")  # places in the graph, and constants
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -84,7 +100,7 @@ def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
 
 def _is_allowed(entry: Mapping[str, Any]) -> bool:
     name, module, registered = (entry.get(k) for k in ("class_name", "module", "registered_name"))
-    if name == _TENSOR:
+    if name in _VALUES:
         return True
     if not isinstance(name, str) or not isinstance(module, str):
         return False

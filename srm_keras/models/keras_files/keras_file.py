@@ -5,8 +5,8 @@ from pathlib import Path
 
 import keras
 
-from srm_keras.interop.presets.archive import read_archive
-from srm_keras.interop.presets.network import LIMITS, network_of
+from srm_keras.models.keras_files.archive import read_archive
+from srm_keras.models.keras_files.network import LIMITS, network_of
 
 
 def read_keras_file(path: str | os.PathLike) -> keras.Model:

@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-from srm_keras.interop.presets.allowed_classes import check_config
-from srm_keras.interop.presets.archive import read_archive
-from srm_keras.interop.presets.weights_file import check_weights
 from srm_keras.models.head import check_finite
+from srm_keras.models.keras_files.allowed_classes import check_config
+from srm_keras.models.keras_files.archive import read_archive
+from srm_keras.models.keras_files.weights_file import check_weights
 
 CONFIG = "config.json"
 METADATA = "metadata.json"

@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from srm_keras.files import check_no_lfs_pointer
+
 
 def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
     """Read a zip file that holds exactly the files of `limits`, each within its size in bytes.
@@ -13,6 +15,7 @@ def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
         ValueError: it is no zip file, is damaged, or holds another name, a name twice, or too much.
     """
     try:
+        check_no_lfs_pointer("path", path)
         with zipfile.ZipFile(path) as archive:
             check_names((entry.filename for entry in archive.infolist()), limits, str(path))
             return {name: _read(archive, name, limits[name], str(path)) for name in limits}
