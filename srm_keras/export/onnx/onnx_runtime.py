@@ -1,5 +1,7 @@
 """ONNX files run by ONNX Runtime."""
 
+import contextlib
+import io
 import os
 
 from srm_keras.export.foreign import check_counts, check_file, require, unreadable
@@ -26,7 +28,7 @@ def onnx_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
     options.intra_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
     try:
-        with plain_path(path) as plain:
+        with plain_path(path) as plain, contextlib.redirect_stdout(io.StringIO()):  # of its errors
             session = runtime.InferenceSession(plain, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no class in common.
         raise unreadable(path, "ONNX Runtime", error) from error

@@ -13,6 +13,7 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow.core.protobuf import saved_model_pb2
 
+from srm_keras.export.foreign import first_line
 from srm_keras.export.runners import SIGNATURE, load_saved_model
 
 MAX_IMAGES = 128
@@ -40,7 +41,13 @@ class SavedModelService:
     def __init__(self, path: str | os.PathLike):
         check_saved_model(path)
         self._path = Path(path)
-        self._loaded = load_saved_model(path)
+        try:
+            self._loaded = load_saved_model(path)
+        except Exception as error:  # TensorFlow's and protobuf's have no class in common.
+            raise ValueError(
+                f"`saved_model` must be one that can be loaded ({first_line(error)}). "
+                f"Received: saved_model={os.fspath(path)!r}"
+            ) from None
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return one prediction for each instance of the request.
