@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data import Preprocessing
-from srm_keras.interop.presets import load_preset, read_keras_file, save_preset
+from srm_keras.interop import load_preset, read_keras_file, save_preset
 from srm_keras.interop.presets.preset_files import LIMITS, MANIFEST, with_manifest
 from srm_keras.models import CifarResNet
 from tests.support.weights import randomize
