@@ -243,7 +243,7 @@ def _shape_of_input(runner: Runner, own: Preprocessing | None) -> tuple[int, ...
 
 
 def _check_shape(
-    expected: tuple[int, ...] | None, preprocessing: Preprocessing, path: Path
+    expected: tuple[int, ...] | None, preprocessing: Preprocessing, path: str | os.PathLike
 ) -> None:
     shape = _shape(preprocessing)
     fits = expected is None or (
@@ -257,7 +257,7 @@ def _check_shape(
         )
 
 
-def _check_fit(predictor: Predictor, path: Path) -> None:
+def _check_fit(predictor: Predictor, path: str | os.PathLike) -> None:
     """Run one black image, to see that all parts fit together."""
     size, channels = predictor.preprocessing.image_size, predictor.preprocessing.channels
     try:
