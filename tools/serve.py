@@ -1,4 +1,4 @@
-r"""Serves an exported SavedModel or a preset over HTTP; needs `pip install "srm-keras[serving]"`.
+r"""Serves an exported SavedModel or a preset over HTTP; needs `pip install starlette uvicorn`.
 
     python -m tools.serve --saved_model=exports/texture_shapes_srm/saved_model --port=8501
     python -m tools.serve --saved_model=presets/texture_shapes_srm
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
                 path = _exported(path, Path(folder) / "saved_model")
             serve(path, NAME.value, HOST.value, PORT.value)
     except ModuleNotFoundError as error:
-        stop(f'{error.name} is missing: pip install "srm-keras[serving]"')
+        stop(f"{error.name} is missing: pip install starlette uvicorn")
 
 
 def _exported(source: str, path: Path) -> Path:

@@ -1,4 +1,4 @@
-r"""Times a server of exported SavedModels; needs `pip install "srm-keras[serving]"`.
+r"""Times a server of exported SavedModels; needs `pip install starlette uvicorn`.
 
     python -m tools.serving_benchmark --saved_model=exports/texture_shapes_srm/saved_model
 

@@ -8,16 +8,13 @@ from typing import Any
 
 
 def require(package: str) -> Any:
-    """Return the imported ``package``, or raise ``ImportError`` that says how to install it.
-
-    The extra ``onnx`` brings all that are asked for here.
-    """
+    """Return the imported ``package``, or raise ``ImportError`` that says how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
             f"The package {package!r} is needed and cannot be imported ({first_line(error)}). "
-            "Install it with: pip install 'srm-keras[onnx]'"
+            f"Install it with: pip install {package}"
         ) from error
 
 

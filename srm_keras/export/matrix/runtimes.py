@@ -88,7 +88,7 @@ FILES: dict[str, Callable[[keras.Model, Path, Images], object]] = {
 
 def _missing_package(name: str) -> str | None:
     found = importlib.util.find_spec(name)
-    return None if found else f"the package {name}: pip install 'srm-keras[onnx]'"
+    return None if found else f"the package {name}: pip install {name}"
 
 
 WITHOUT_KERAS = """

@@ -33,7 +33,7 @@ def download(reference: str, names: Iterable[str]) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ImportError(
-            "hf:// needs the package huggingface_hub. Install it with: pip install 'srm-keras[hub]'"
+            "hf:// needs the package huggingface_hub. Install it with: pip install huggingface-hub"
         ) from error
     try:
         folder = snapshot_download(

@@ -104,7 +104,7 @@ def load_preset(source: str | os.PathLike) -> Preset:
 
     Args:
         source: a folder, a `.zip` file, or `hf://USER/REPOSITORY@REVISION` (needs
-            `pip install 'srm-keras[hub]'`).
+            `pip install huggingface-hub`).
 
     Raises:
         ValueError: there is no preset, it was changed, or it names a class that is not allowed.

@@ -148,9 +148,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ImportError(
-            "PyTorch tensors need the package 'torch': pip install 'srm-keras[torch]'"
-        ) from error
+        raise ImportError("PyTorch tensors need the package 'torch': pip install torch") from error
     return torch
 
 

@@ -23,7 +23,7 @@ from srm_keras.export import to_saved_model
 from srm_keras.models import CifarResNet
 from tests.support.weights import randomize
 
-MISSING = 'uvicorn and starlette are missing: pip install "srm-keras[serving]"'
+MISSING = "uvicorn and starlette are missing: pip install starlette uvicorn"
 pytest.importorskip("uvicorn", reason=MISSING)
 pytest.importorskip("starlette", reason=MISSING)
 pytestmark = pytest.mark.slow

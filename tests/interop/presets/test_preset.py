@@ -238,5 +238,5 @@ def test_a_repository_of_the_hub_can_be_pinned(preset, hub):
 
 def test_without_the_hubs_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ImportError, match=r"pip install 'srm-keras\[hub\]'"):
+    with pytest.raises(ImportError, match="pip install huggingface-hub"):
         load_preset("hf://me/shapes")
