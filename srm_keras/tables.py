@@ -21,3 +21,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table: first column to the left, the others to the right."""
     alignment = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *rows])
+
+
+def with_std(
+    mean: float, std: float | None, mean_format: str = ".4f", std_format: str = ".4f"
+) -> str:
+    """Return ``mean ± std``, or the mean alone where one run has no deviation (None)."""
+    return f"{mean:{mean_format}}" + ("" if std is None else f" ± {std:{std_format}}")

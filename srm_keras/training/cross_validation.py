@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from srm_keras.files import read_csv, write_csv, write_json, write_text
 from srm_keras.locks import folder_lock
-from srm_keras.tables import markdown_table
+from srm_keras.tables import markdown_table, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.comparison import HeldOut, paired_difference
 from srm_keras.training.loop import check, train
@@ -276,17 +276,13 @@ def _markdown(tables: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _summary_cells(row: Row, splits: Iterable[str]) -> list[str]:
-    accuracies = [_with_std(row[f"{split}_mean"], row[f"{split}_std"]) for split in splits]
+    accuracies = [with_std(row[f"{split}_mean"], row[f"{split}_std"]) for split in splits]
     return [
         row["recalibration"],
         str(row["runs"]),
         f"{row['trainable_parameters']:,}",
         *accuracies,
     ]
-
-
-def _with_std(mean: float, std: float | None) -> str:
-    return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"
 
 
 def _paired_cells(row: Row) -> list[str]:

@@ -12,6 +12,7 @@ from srm_keras.analysis.paper_tables.figures import (
     PaperFigure,
 )
 from srm_keras.analysis.paper_tables.sections import Picture, Row, Section
+from srm_keras.tables import with_std
 
 NOT_RUN = "Not run."
 WITHOUT_PICTURES = "Run, but without pictures that could be shown here."
@@ -80,7 +81,7 @@ def _style_transfer(analysis: Analysis) -> list[Row]:
             "network": row["variant"],
             "runs": row["runs"],
             **{
-                f"{name} loss": f"{row[f'{name}_loss']:.4g} ± {row[f'{name}_loss_std']:.2g}"
+                f"{name} loss": with_std(row[f"{name}_loss"], row[f"{name}_loss_std"], ".4g", ".2g")
                 for name in ("style", "content")
             },
         }

@@ -14,7 +14,7 @@ from ml_collections import config_dict
 from srm_keras.analysis.activations.image_grid import Tile, image_grid
 from srm_keras.files import write_atomically, write_csv, write_json, write_text
 from srm_keras.locks import folder_lock
-from srm_keras.tables import markdown_table
+from srm_keras.tables import markdown_table, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.curves import read_metrics
 from srm_keras.training.stylization.comparison_plot import plot_comparison
@@ -162,7 +162,7 @@ def _summary(variant: str, rows: Sequence[Row]) -> Row:
     for name in ("loss", *LOSSES):
         values = [row[name] for row in rows]
         summary[name] = statistics.mean(values)
-        summary[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else 0.0
+        summary[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
     return summary
 
 
@@ -172,12 +172,13 @@ def _markdown(summary: Sequence[Row], seeds: int) -> str:
         [
             row["variant"],
             f"{row['parameters']:,}",
-            *(f"{row[name]:.4g} ± {row[f'{name}_std']:.2g}" for name in names),
+            *(with_std(row[name], row[f"{name}_std"], ".4g", ".2g") for name in names),
         ]
         for row in summary
     ]
     header = ["", "parameters", *(name.replace("_", " ") for name in names)]
-    note = f"Held-out contents, last weights; mean ± sample standard deviation of {seeds} seeds."
+    spread = f"mean ± sample standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    note = f"Held-out contents, last weights; {spread}."
     return f"{markdown_table(header, rows)}\n\n{note}\n"
 
 

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from srm_keras.locks import folder_lock
-from srm_keras.training.stylization import compare_stylizers
+from srm_keras.training.stylization import compare_stylizers, comparison
+from srm_keras.training.stylization.comparison import LOSSES
 from srm_keras.training.stylization.comparison_plot import smoothed
 from tests.support.tiny_stylization import tiny_recipe
 
@@ -26,6 +27,15 @@ def test_the_tables_and_pictures_of_two_seeds(tmp_path):
     for name in ("curves.png", "grid.png"):
         assert Image.open(tmp_path / name).size[0] > 200
     assert "2 seeds" in (tmp_path / "summary.md").read_text()
+
+
+def test_one_seed_has_no_deviation():
+    row = {"variant": "in", "seed": 0, "parameters": 7} | dict.fromkeys(("loss", *LOSSES), 2.0)
+    summary = comparison._summary("in", [row])
+    assert summary["style_loss_std"] is None
+    text = comparison._markdown([summary], 1)
+    assert "±" not in text
+    assert "one seed" in text
 
 
 def test_two_at_work_in_one_folder_are_refused(tmp_path):
