@@ -25,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags, logging
+from absl import flags
 
 from tools.command_line import check_flags, start
 
@@ -91,13 +91,19 @@ def main(argv: Sequence[str]) -> None:
 
 def _export(argv: Sequence[str]) -> dict[str, str]:
     check_flags(argv, RUN)
+    from srm_keras.export.formats import FORMATS as OF_CLASSIFIERS
+    from srm_keras.export.formats import check_formats, export_formats
+    from srm_keras.export.stylizer_formats import STYLIZER_FORMATS
+    from srm_keras.files import writable_file
     from tools.stylizer_runs import is_stylizer_run
 
+    of_stylizer = is_stylizer_run(RUN.value)
+    table = STYLIZER_FORMATS if of_stylizer else OF_CLASSIFIERS
+    check_formats(FORMATS.value or (), table)
     out = _out()
-    source, table, formats = _stylizer() if is_stylizer_run(RUN.value) else _classifier()
-    from srm_keras.export.formats import export_formats
-
-    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
+    if OUT.value:
+        writable_file("out", out / "report.json")
+    source, formats = _stylizer() if of_stylizer else _classifier()
     formats = FORMATS.value or formats
     failures = export_formats(source, out, formats, lambda report: print(report, flush=True), table)
     if len(failures) < len(formats):
@@ -119,8 +125,7 @@ def _out() -> Path:
 
 
 def _classifier() -> tuple:
-    """What is exported of a classifier, the formats, and which of them by default."""
-    from srm_keras.export.formats import FORMATS as TABLE
+    """What is exported of a classifier, and the formats by default."""
     from srm_keras.export.formats import Source, available_formats
     from srm_keras.export.predictions import image_files
     from tools.run_samples import export_inputs, load_trained
@@ -139,7 +144,7 @@ def _classifier() -> tuple:
         TOLERANCE.value,
         MIN_SNR_DB.value,
     )
-    return source, TABLE, available_formats(run.model)
+    return source, available_formats(run.model)
 
 
 def _stylizer() -> tuple:
@@ -158,7 +163,7 @@ def _stylizer() -> tuple:
         TOLERANCE.value,
         MIN_SNR_DB.value,
     )
-    return source, STYLIZER_FORMATS, list(STYLIZER_FORMATS)
+    return source, list(STYLIZER_FORMATS)
 
 
 if __name__ == "__main__":

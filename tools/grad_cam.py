@@ -48,6 +48,7 @@ def _explain(paths: Sequence[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
     out = writable_file("out", Path(OUT.value) / "grad_cam.png").parent
     runs = analysed_runs(RUNS.value, CHECKPOINT.value)
+    _check_layer(runs)
     first = next(iter(runs.values()))
     inputs, names, labels = _images(first, paths)
     explained = {label: _explained(label, run, inputs, labels) for label, run in runs.items()}
@@ -55,6 +56,17 @@ def _explain(paths: Sequence[str]) -> None:
     for label, network in explained.items():
         print(_summary(label, network, labels))
     print(f"Wrote grad_cam.png, grad_cam.json and grad_cam.npz to {out}")
+
+
+def _check_layer(runs) -> None:
+    """Raise ``ValueError`` unless each network has the layer, before any image is read."""
+    from srm_keras.analysis.attribution.classifier import feature_map
+
+    for label, run in runs.items():
+        try:
+            feature_map(run.model, LAYER.value)
+        except ValueError as error:
+            raise ValueError(f"Run {label}: {error}") from None
 
 
 def _images(run, paths: Sequence[str]):

@@ -15,6 +15,7 @@ after each stage. A command that was interrupted goes on where it was. docs/prun
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -41,11 +42,14 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images at a time.", lower_
 def main(argv: Sequence[str]) -> None:
     """Prune the runs that the flags name."""
     check_flags(argv, RUNS, OUT)
+    from srm_keras.files import writable_file
     from tools.analysed_runs import analysed_runs
-    from tools.pruning_study import Batches, PruningStudy, areas_table
+    from tools.pruning_study import FILES, Batches, PruningStudy, areas_table
     from tools.run_samples import evaluation_samples
 
     ratios = _ratios(RATIOS.value)
+    for name in FILES:
+        writable_file("out", Path(OUT.value) / name)
     runs = analysed_runs(RUNS.value, CHECKPOINT.value, gates=True)
     stages = {label: _stages(label, run.model) for label, run in runs.items()}
     samples = evaluation_samples(next(iter(runs.values())), SAMPLES.value or sys.maxsize)

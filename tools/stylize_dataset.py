@@ -59,15 +59,17 @@ def main(argv: Sequence[str]) -> None:
 
 def _stylize(argv: Sequence[str]):
     check_flags(argv, STYLIZER, DATA, PAINTINGS, OUT)
-    from srm_keras.data import load_examples
+    from srm_keras.data import check_source, load_examples
     from srm_keras.data.stylized import stylize_dataset
     from srm_keras.export.stylize.stylizer import load_network
 
     names = _split_names(SPLITS.value)
     options = _options(DATA.value, OPTIONS.value)
+    check_source(DATA.value, names.values(), options)
+    network = load_network(STYLIZER.value)
     splits = {name: load_examples(DATA.value, split, **options) for name, split in names.items()}
     return stylize_dataset(
-        load_network(STYLIZER.value),
+        network,
         splits,
         PAINTINGS.value,
         OUT.value,

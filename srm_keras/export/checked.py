@@ -14,7 +14,7 @@ from srm_keras.export import report
 from srm_keras.export.bounds import Bound, exact_bound
 from srm_keras.export.deploy import deploy, in_float32
 from srm_keras.export.folding import folding_plan
-from srm_keras.export.foreign import first_line
+from srm_keras.export.foreign import first_line, quiet
 from srm_keras.export.kinds import Kind, output_kind
 from srm_keras.export.latency import Latency, latencies
 from srm_keras.export.parity import Parity, outputs, parity
@@ -77,8 +77,9 @@ def export(
     bound = file_format.bound.of(kind)
     check_variation(expected, kind, bound)
     with _publishing(path) as temporary:
-        file_format.write(network, temporary)
-        with _running(path):
+        with quiet():
+            file_format.write(network, temporary)
+        with _running(path), quiet():
             run, logits = _loaded(file_format, temporary, network.inputs[0].dtype)
             found = None if logits is None else outputs(logits, samples)
             compared = parity(expected, outputs(run, samples), len(samples), found, kind)

@@ -1,8 +1,11 @@
 """What the runners of optional packages have in common: the import and the checks."""
 
+import contextlib
 import importlib
 import os
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,37 @@ def require(package: str) -> Any:
             f"The package {package!r} is needed and cannot be imported ({first_line(error)}). "
             f"Install it with: pip install {package}"
         ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what converters print, in whatever language they are written; shown if they fail.
+
+    TensorFlow, Keras and the converters tell of every step on stdout and stderr, most of it from
+    C++, where no logger of Python's reaches.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile("w+", errors="replace") as held, contextlib.ExitStack() as stack:
+        for stream in (1, 2):
+            try:
+                kept = os.dup(stream)
+            except OSError:  # nothing is printed where it is closed
+                continue
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, stream)
+            os.dup2(held.fileno(), stream)
+        stack.enter_context(contextlib.redirect_stdout(held))
+        stack.enter_context(contextlib.redirect_stderr(held))
+        try:
+            yield
+        except Exception:
+            stack.close()
+            held.seek(0)
+            sys.stderr.write(held.read())
+            raise
+        finally:
+            held.flush()
 
 
 def check_file(path: str | os.PathLike) -> None:

@@ -119,10 +119,7 @@ def export_formats(
         ValueError: ``formats`` has an unknown name; nothing was written.
         ImportError: a package that a format needs is not installed; nothing was written.
     """
-    names = [one_of("formats", name, table) for name in (table if formats is None else formats)]
-    for name in names:
-        for package in PACKAGES.get(name, ()):
-            require(package)
+    names = check_formats(table if formats is None else formats, table)
     failures = {}
     for name in names:
         file, export = table[name]
@@ -133,6 +130,20 @@ def export_formats(
         except Exception as error:  # Whatever it is, the other formats are not concerned.
             failures[name] = f"{file} was not written: {reason(error)}"
     return failures
+
+
+def check_formats(formats: Iterable[str], table: Iterable[str] = FORMATS) -> list[str]:
+    """Return ``formats``, each one of ``table``, whose packages are installed.
+
+    Raises:
+        ValueError: a name is unknown.
+        ImportError: a package that a format needs is not installed.
+    """
+    names = [one_of("formats", name, table) for name in formats]
+    for name in names:
+        for package in PACKAGES.get(name, ()):
+            require(package)
+    return names
 
 
 def available_formats(model: keras.Model) -> list[str]:

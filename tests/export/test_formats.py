@@ -1,6 +1,7 @@
 import errno
 import importlib.util
 import os
+import sys
 from functools import partial
 
 import keras
@@ -12,6 +13,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, load_predictor, report, to_tflite
 from srm_keras.export import formats as module
 from srm_keras.export.checked import Format, export
+from srm_keras.export.foreign import quiet
 from srm_keras.export.formats import FORMATS, Source, available_formats, export_formats
 from srm_keras.export.report import read_reports
 from srm_keras.export.runners import keras_runner
@@ -153,3 +155,34 @@ def test_files_may_be_called_as_people_call_them(source, tmp_path):
     to_tflite(source.model, tmp_path / name, source.samples)
     assert [one["file"] for one in read_reports(tmp_path)] == [name]
     assert "caf\\udce9 [2].tflite" in (tmp_path / "report.md").read_text()
+
+
+def test_converters_are_heard_only_where_they_fail(capfd):
+    """What Python prints, and what C++ writes to the file descriptors."""
+
+    def chatter():
+        print("printed")
+        sys.stderr.write("told\n")
+        os.write(1, b"written to 1\n")
+        os.write(2, b"written to 2\n")
+
+    with quiet():
+        chatter()
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ValueError, match="fails"), quiet():  # noqa: PT012
+        chatter()
+        raise ValueError("fails")
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    for text in ("printed", "told", "written to 1", "written to 2"):
+        assert shown.err.count(text) == 1
+    print("out again")
+    os.write(2, b"err again\n")
+    assert capfd.readouterr() == ("out again\n", "err again\n")
+
+
+def test_an_export_prints_nothing_of_its_own(source, tmp_path, capfd):
+    reports = []
+    assert export_formats(source, tmp_path, ["saved_model", "float32"], reports.append) == {}
+    assert [report.file for report in reports] == ["saved_model", "model.tflite"]
+    assert capfd.readouterr() == ("", "")
