@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+_SHOWN = 40
+
 
 def positive_int(name: str, value: Any) -> int:
     """Return ``value`` if it is an integer of at least 1, else raise ``ValueError``."""
@@ -25,8 +27,12 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> Any:
     choices = list(choices)
     if isinstance(value, str | int | type(None)) and value in choices:
         return value
+    shown = str(choices)
+    if len(choices) > _SHOWN:
+        close = difflib.get_close_matches(str(value), map(str, choices), n=3, cutoff=0)
+        shown = f"{len(choices)} names, such as {', '.join(close)}"
     raise ValueError(
-        f"`{name}` must be one of {choices}. Received: {name}={value!r}{nearest(value, choices)}"
+        f"`{name}` must be one of {shown}. Received: {name}={value!r}{nearest(value, choices)}"
     )
 
 

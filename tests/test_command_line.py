@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from absl import app, flags
 
+from tests.support.command_lines import command
 from tools.command_line import check_flags, require, start
 
 ROOT = Path(__file__).parents[1]
@@ -105,3 +107,46 @@ def test_names_that_are_not_utf_8_are_printed(monkeypatch):
     with pytest.raises(SystemExit):
         start(lambda argv: print(os.fsdecode(b"caf\xe9.jpg"), flush=True))
     assert printed.getvalue() == b"caf\\udce9.jpg\n"
+
+
+EARLIER = "--runs=tests/earlier/run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("export", "--run=tests/earlier/run", "--formats=tflite"), "`formats` must be one of"),
+        (("export", "--run=tests/earlier/run", "--out=README.md"), "`out` must lie in a folder"),
+        (("export", "--run=tests/earlier/run", "--checkpoint=bst"), "one of <best|last>"),
+        (("prune", EARLIER, "--out=README.md"), "`out` must lie in a folder"),
+        (("prune", EARLIER, "--out={tmp}", "--ratios=1,0"), "`ratios` must ascend"),
+        (("gates", EARLIER, "--out=README.md"), "`out` must lie in a folder"),
+        (("grad_cam", EARLIER, "--out=README.md"), "`out` must lie in a folder"),
+        (("top_activations", EARLIER, "--out=README.md"), "`out` must lie in a folder"),
+        (("compare", "tests/earlier/run", "--out=README.md"), "`out` must lie in a folder"),
+        (("compare", "tests/support"), "At least one run folder of train.classify"),
+        (("complexity", "--model=resnet51"), "names, such as resnet50, "),
+        (("complexity", "--model=resnet18", "--csv=README.md/x.csv"), "`csv` must lie in"),
+        (
+            ("stylize_dataset", "--stylizer=x", "--data=texture_shape", "--paintings=x"),
+            "(did you mean 'texture_shapes'?)",
+        ),
+        (
+            ("stylize_dataset", "--stylizer=x", "--data=texture_shapes", "--paintings=x"),
+            "Received: split='trian' (did you mean 'train'?)",
+        ),
+    ],
+)
+def test_wrong_values_are_found_before_a_network_is_loaded(arguments, message, tmp_path):
+    tool, *given = (argument.format(tmp=tmp_path) for argument in arguments)
+    if tool == "stylize_dataset":
+        given += [f"--out={tmp_path}", *(["--splits=trian"] if "trian" in message else [])]
+    loading = AssertionError("a network was loaded")
+    with (
+        mock.patch("srm_keras.training.records.read_keras_file", side_effect=loading),
+        mock.patch("keras.saving.load_model", side_effect=loading),
+    ):
+        done = command(f"tools.{tool}", *given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("error: ")
