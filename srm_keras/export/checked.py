@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from srm_keras.export import report
-from srm_keras.export.bounds import Bound, exact_bound
-from srm_keras.export.deploy import deploy, in_float32
+from srm_keras.export.bounds import TOLERANCE, Bound, exact_bound, lossy_bound
+from srm_keras.export.deploy import computes_otherwise, deploy, in_float32
 from srm_keras.export.folding import folding_plan
 from srm_keras.export.foreign import first_line, quiet
 from srm_keras.export.kinds import Kind, output_kind
@@ -21,6 +21,11 @@ from srm_keras.export.parity import Parity, outputs, parity
 from srm_keras.export.runners import Runner, keras_runner, one_tensor
 from srm_keras.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.validation import boolean
+
+# What a copy in float32 is held to by a network that computes in another dtype: dB, or a difference
+# of the dtype's own rounding. docs/export.md says what was measured.
+OWN_SNR_DB = {"float64": 80.0, "float16": 25.0, "bfloat16": 7.0}
+OWN_STEP = {"float64": TOLERANCE, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 class ExportError(RuntimeError):
@@ -59,23 +64,30 @@ def export(
     samples: np.ndarray,
     file_format: Format,
     fold: bool,
+    original: keras.Model | None = None,
 ) -> report.ExportReport:
     """Write ``model`` to ``path`` if what was written computes the same, and report on it.
 
-    With ``fold`` what is written is ``deploy(model)``, else ``model`` as it is. What it is compared
-    with is ``model`` computing in float32, as every exported file does.
+    With ``fold`` what is written is ``deploy(model)``, else ``model`` as it is, in float32.
+
+    What it is compared with is the user's own network, no copy of it: ``original`` where ``model``
+    was made for the file, else ``model``. Where that computes in another dtype than float32 the
+    file is compared with a copy of it in float32, and the copy with the network itself, by the
+    looser bound of that dtype (``OWN_SNR_DB``).
     """
+    own = model if original is None else original
     check_model(model)
     samples = check_samples(samples, model)
     report.read_reports(path.parent)
     kept = folding_plan(model).kept if boolean("fold", fold) else {}
-    reference = in_float32(model)
-    network = one_tensor(deploy(model) if fold else reference)
-    runner = keras_runner(reference)
+    reference = in_float32(own)
+    network = one_tensor(deploy(model) if fold else in_float32(model))
+    runner = _casting(keras_runner(reference), reference.inputs[0].dtype)
     expected = outputs(runner, samples)
     kind = output_kind(model, samples, expected, file_format.named)
     bound = file_format.bound.of(kind)
     check_variation(expected, kind, bound)
+    precision = {} if reference is own else _own_precision(own, samples, expected, kind, path)
     with _publishing(path) as temporary:
         with quiet():
             file_format.write(network, temporary)
@@ -85,7 +97,7 @@ def export(
             compared = parity(expected, outputs(run, samples), len(samples), found, kind)
         check_parity(compared, bound, path)
         latency = _latency({"keras": runner, "file": run}, samples, file_format.batch_size)
-        details = file_format.details(temporary)
+        details = {**file_format.details(temporary), **precision}
     result = report.ExportReport(
         file=path.name,
         format=file_format.name,
@@ -133,12 +145,33 @@ def _running(path: Path) -> Iterator[None]:
 
 def _loaded(file_format: Format, path: Path, dtype: str) -> tuple[Runner, Runner | None]:
     """What gives the outputs of a file, and what gives its logits, of inputs of any dtype."""
-
-    def casting(runner: Runner) -> Runner:
-        return lambda samples: runner(samples.astype(dtype, copy=False))
-
     logits = file_format.logits(path)
-    return casting(file_format.load(path)), logits and casting(logits)
+    return _casting(file_format.load(path), dtype), logits and _casting(logits, dtype)
+
+
+def _casting(runner: Runner, dtype: str) -> Runner:
+    return lambda samples: runner(samples.astype(dtype, copy=False))
+
+
+def _own_precision(
+    own: keras.Model, samples: np.ndarray, expected: np.ndarray, kind: Kind, path: Path
+) -> dict[str, Any]:
+    """Compare ``expected``, of a copy in float32, with the network itself; for the report.
+
+    Raises:
+        ExportError: they differ by more than the rounding of the network's dtype.
+    """
+    dtype = min(computes_otherwise(own), key=lambda name: OWN_SNR_DB[name])
+    limit, step = OWN_SNR_DB[dtype], Bound(max_error=OWN_STEP[dtype])
+    found = parity(outputs(keras_runner(own), samples), expected, len(samples), kind=kind)
+    # Outputs of fresh networks hardly differ, and rounding is all that there is in them.
+    if not found.within(step) and not found.within(lossy_bound(limit).of(kind)):
+        raise ExportError(
+            f"{path.name} was not written: computed in float32 the outputs differ from the Keras "
+            f"model's own, in {dtype}, by up to {found.max_error:.3g} on {found.samples} samples: "
+            f"a signal-to-noise ratio of {found.snr_db:.1f} dB, where {limit:g} dB are due."
+        )
+    return {"own_precision": {"dtype": dtype, "min_snr_db": limit, **asdict(found)}}
 
 
 def _latency(

@@ -6,11 +6,15 @@ import keras
 
 from srm_keras.export.deploy_forms import FORMS
 from srm_keras.export.folding import fold
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.layer_forms import LAYER_FORMS, has_layer_form
 from srm_keras.layers import SRM, GatherExcite, Recalibration
 from srm_keras.layers.dtype_policy import dtype_policy
+from srm_keras.models.flatten import flatten
+from srm_keras.models.functional import all_layers, copied, first_input, new_inputs, remade
 from srm_keras.models.graph import read_graph
+
+# In place of the floating dtypes in which networks compute.
+_FLOAT32 = dict.fromkeys(("float16", "bfloat16", "float64"), "float32")
 
 
 def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
@@ -58,13 +62,16 @@ def in_float32(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: a copy is needed and ``model`` is not functional.
     """
-    if all(layer.compute_dtype == "float32" for layer in model.layers):
+    if not computes_otherwise(model):
         return model
     flat = flatten(model)
     with dtype_policy("float32"):
-        clone = keras.models.clone_model(flat, clone_function=_in_float32)
-    clone.set_weights(flat.get_weights())
-    return clone
+        return copied(flat, _in_float32, inputs=new_inputs(flat, _FLOAT32))
+
+
+def computes_otherwise(model: keras.Model) -> list[str]:
+    """The floating dtypes other than float32 in which layers of ``model`` compute, sorted."""
+    return sorted({layer.compute_dtype for layer in all_layers(model)}.intersection(_FLOAT32))
 
 
 def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
@@ -93,15 +100,13 @@ def _expand(
     def call(layer, *args, **kwargs):
         if layer.name not in formed:
             return layer(*args, **kwargs)
-        output = _form(formed[layer.name], args[0].shape)(args[0])
+        x = first_input(layer, args, kwargs)
+        output = _form(formed[layer.name], x.shape)(x)
         if isinstance(layer, Recalibration):
             output, gates[layer.name] = output
         return output
 
-    clone = keras.models.clone_model(model, clone_function=_in_float32, call_function=call)
-    for layer in model.layers:
-        if layer.name not in formed:
-            clone.get_layer(layer.name).set_weights(layer.get_weights())
+    clone = copied(model, _in_float32, call, new_inputs(model, _FLOAT32))
     if with_gates:
         clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
     flat = flatten(clone)
@@ -116,11 +121,10 @@ def _form(layer: keras.layers.Layer, shape: tuple[int | None, ...]) -> keras.Mod
     return keras.Model(x, form(layer, x), name=f"{layer.name}_form")
 
 
-def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
-    config = layer.get_config()
-    if "dtype" in config:  # An operation of keras.ops has none.
-        config["dtype"] = "float32"
-    return type(layer).from_config(config)
+def _in_float32(layer: Any) -> Any:
+    # An operation of keras.ops has no dtype, and a lookup computes in another kind of them.
+    otherwise = getattr(layer, "compute_dtype", None) in _FLOAT32
+    return remade(layer, layer.name, **({"dtype": "float32"} if otherwise else {}))
 
 
 def _check_gates(model: keras.Model, formed: list[keras.layers.Layer]) -> None:

@@ -190,7 +190,7 @@ def _sentence(report: dict[str, Any]) -> str:
     return (
         f"- `{report['file']}`: `{report['model']}`, {shapes}, {folding}{kept}; "
         f"{report['keras_parameters']:,} parameters before; {_limits(report)}; "
-        f"{_of_images(report)}"
+        f"{_of_images(report)}{_of_precision(report)}"
         f"{packages}; {report['environment']['platform']}, "
         f"{report['environment']['processors']} processors."
     )
@@ -203,6 +203,17 @@ def _of_images(report: dict[str, Any]) -> str:
         return ""
     peak_to_noise = 20 * math.log10(255 / max(parity["rms_error"], 255e-15))
     return f"largest error {parity['max_error'] / 255:.1e} of 255, PSNR {peak_to_noise:.1f} dB; "
+
+
+def _of_precision(report: dict[str, Any]) -> str:
+    """How far float32 is from the model itself, where that computes in another dtype."""
+    own = report["details"].get("own_precision")
+    if own is None:
+        return ""
+    return (
+        f"compared with the model in float32, which differs from it in {own['dtype']} by up to "
+        f"{own['max_error']:.1e}, {own['snr_db']:.1f} dB (at least {own['min_snr_db']:g} dB); "
+    )
 
 
 _LIMITS = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from srm_keras.export.folding.flatten import flatten
-from srm_keras.models.functional import copy_weights, remade
+from srm_keras.models.flatten import flatten
+from srm_keras.models.functional import copied
 
 
 def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
@@ -25,15 +25,12 @@ def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Mo
     (old,) = flat.inputs
     image = keras.Input(shape, dtype=old.dtype, name=old.name)
     try:
-        copy = keras.models.clone_model(flat, image, lambda layer: remade(layer, layer.name))
+        return copied(flat, inputs=keras.tree.map_structure(lambda _: image, flat.input))
     except ValueError as error:
         raise ValueError(
             f"`input_shape` must be one that {model.name!r} can read ({error}). "
             f"Received: input_shape={shape}"
         ) from error
-    for layer in flat.layers:
-        copy_weights(layer, copy.get_layer(layer.name))
-    return copy
 
 
 def _checked(input_shape: Any, model: keras.Model) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from srm_keras.layers.data_format import channel_axis, standardize_data_format
+from srm_keras.layers.state import copy_state
 from srm_keras.layers.statistics import gated, statistics_dtype
 
 
@@ -61,7 +62,7 @@ class Recalibration(keras.layers.Layer):
         Modules that own a batch norm override this; the others return a plain copy.
         """
         layer = self._rebuilt()
-        layer.set_weights(self.get_weights())
+        copy_state(self, layer)
         return layer
 
     def get_config(self) -> dict[str, Any]:

@@ -8,6 +8,20 @@ import numpy as np
 from srm_keras.validation import boolean, positive_int
 
 
+class FloatDense(keras.layers.Dense):
+    """A dense layer that Keras' ``model.quantize`` passes over, with a warning.
+
+    The layer around it could not be made anew from its configuration otherwise: a saved network
+    would not load. What a module computes for each image is two small products.
+    """
+
+    def quantize(self, mode=None, **kwargs: Any) -> None:
+        raise NotImplementedError(
+            f"The dense layers of recalibration modules stay as they are: {self.path!r} is not "
+            "quantized."
+        )
+
+
 @keras.saving.register_keras_serializable(package="srm_keras")
 class ChannelMLP(keras.layers.Layer):
     """Dense(C/r) → ReLU → Dense(C) over a vector of channel statistics.
@@ -35,7 +49,7 @@ class ChannelMLP(keras.layers.Layer):
 
     def build(self, input_shape) -> None:
         hidden = max(self.channels // self.reduction, 1)
-        self.reduce = keras.layers.Dense(
+        self.reduce = FloatDense(
             hidden,
             activation="relu",
             use_bias=self.use_bias,
@@ -43,7 +57,7 @@ class ChannelMLP(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="reduce",
         )
-        self.expand = keras.layers.Dense(
+        self.expand = FloatDense(
             self.channels, use_bias=self.use_bias, dtype=self.dtype_policy, name="expand"
         )
         self.reduce.build(input_shape)

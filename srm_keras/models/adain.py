@@ -11,7 +11,7 @@ from srm_keras.layers.reflection_conv import ReflectionConv2D
 from srm_keras.layers.reflection_padding import ReflectionPadding2D
 from srm_keras.models.cropping import CropToMatch
 from srm_keras.models.feature_network import feature_network
-from srm_keras.models.functional import is_functional, remade, twin
+from srm_keras.models.functional import copied, is_functional, remade
 from srm_keras.validation import one_of
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -163,9 +163,7 @@ def _reflecting(model: keras.Model, name: str) -> keras.Model:
             return ReflectionConv2D.from_config(layer.get_config())
         return remade(layer, layer.name)
 
-    result = keras.models.clone_model(model, clone_function=copy)
-    result.set_weights(model.get_weights())
-    return twin(result, name)
+    return copied(model, copy, name=name)
 
 
 def _decoder(cut: str, network: str) -> keras.Model:

@@ -12,7 +12,7 @@ from srm_keras.models.applications import (
     load_whole_or_part,
     without_top,
 )
-from srm_keras.models.functional import check_functional, copy_weights, is_functional, remade
+from srm_keras.models.functional import check_functional, copied, is_functional, remade
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.validation import nearest, one_of
 
@@ -146,11 +146,7 @@ def _float32(network: keras.Model) -> keras.Model:
 
     channels = network.inputs[0].shape[-1]
     image = keras.Input((None, None, channels), name="image")
-    result = keras.models.clone_model(network, input_tensors=image, clone_function=copy)
-    for layer in network.layers:
-        if layer.weights and not isinstance(layer, _ONLY_IN_TRAINING):
-            copy_weights(layer, result.get_layer(layer.name))
-    return result
+    return copied(network, copy, inputs=keras.tree.map_structure(lambda _: image, network.input))
 
 
 def _on_images(part: keras.Model, layers: Sequence[str], mode: str, name: str) -> keras.Model:

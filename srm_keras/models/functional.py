@@ -1,9 +1,13 @@
-"""Functional models: what is one, its inputs, and its layers made anew."""
+"""Functional models: what is one, its inputs, and copies of it."""
 
 import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+
+from srm_keras.layers.state import copy_state, copy_vocabulary
 
 
 @functools.cache
@@ -40,6 +44,15 @@ def check_functional(model: Any) -> None:
     )
 
 
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a functional model, those of inner models in the place of these."""
+    for layer in model.layers:
+        if is_functional(layer):
+            yield from all_layers(layer)
+        else:
+            yield layer
+
+
 def twin(model: keras.Model, name: str | None = None) -> keras.Model:
     """A plain functional model of the same layers: not compiled, and of no other class."""
     name = name or model.name
@@ -48,12 +61,18 @@ def twin(model: keras.Model, name: str | None = None) -> keras.Model:
     return keras.Model(model.input, model.output, name=name)
 
 
-def new_inputs(model: keras.Model) -> Any:
-    """Inputs like those of ``model``, in the same structure, with the names of its input layers."""
+def new_inputs(model: keras.Model, dtypes: Mapping[str, str] | None = None) -> Any:
+    """Inputs like those of ``model``, in the same structure, with the names of its input layers.
+
+    ``dtypes`` has another dtype for some of theirs.
+    """
     inputs = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
     names = {id(layer.output): layer.name for layer in inputs}
     return keras.tree.map_structure(
-        lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)]), model.input
+        lambda x: keras.Input(
+            batch_shape=x.shape, dtype=(dtypes or {}).get(x.dtype, x.dtype), name=names[id(x)]
+        ),
+        model.input,
     )
 
 
@@ -64,16 +83,71 @@ def remade(layer: Any, name: str, **changes: Any) -> Any:
         ValueError: its class does not say how.
     """
     try:
-        return type(layer).from_config({**layer.get_config(), "name": name, **changes})
+        copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
     except (NotImplementedError, TypeError) as error:
         raise no_configuration(layer.name, error) from None
+    copy_vocabulary(layer, copy)
+    return copy
 
 
-def copy_weights(source: keras.layers.Layer, copy: keras.layers.Layer) -> None:
-    """Give a layer made from the configuration of ``source`` its weights."""
-    copy.set_weights(source.get_weights())
-    if isinstance(copy, keras.layers.Normalization):
-        copy.finalize_state()  # It computes with what it derives from its weights.
+def copied(
+    model: keras.Model,
+    layer: Callable[[Any], Any] | None = None,
+    call: Callable[..., Any] | None = None,
+    inputs: Any = None,
+    state: Callable[[Any, Any], None] = copy_state,
+    name: str | None = None,
+) -> keras.Model:
+    """Return a copy of a functional model: the one way in which networks are copied.
+
+    Layers, names, state, dtype policies and ``trainable`` are those of ``model``, and so are the
+    models inside of it; a layer that is called several times still is. The result is a plain
+    functional model, not compiled.
+
+    Args:
+        model: a functional or a built Sequential model. It is not changed, and shares no weights
+            with the result.
+        layer: makes the copy of a layer, operation or inner model; by default ``remade``, and of a
+            model its copy. What returns its argument shares it.
+        call: calls a copy, ``call(copy, *args, **kwargs)``, or does something else in its place.
+        inputs: new ones, in the structure of the model's; by default ``new_inputs``.
+        state: gives a copied layer, once it is built, what its original has learned.
+        name: of the result; by default that of ``model``.
+
+    Raises:
+        ValueError: a layer cannot be made anew from its configuration, or its copy cannot take over
+            what it learned.
+    """
+    pairs: list[tuple[Any, Any]] = []
+
+    def make(source: Any) -> Any:
+        copy = layer(source) if layer else _same(source)
+        if copy is not source and not is_functional(source):
+            pairs.append((source, copy))
+        return copy
+
+    source = twin(model, name)
+    inputs = new_inputs(source) if inputs is None else inputs
+    result = keras.models.clone_model(source, inputs, make, call or _called)
+    built = {id(one) for one in result.layers}
+    for original, copy in pairs:
+        if id(copy) in built:
+            state(original, copy)
+    return result
+
+
+def _same(layer: Any) -> Any:
+    return copied(layer) if is_functional(layer) else remade(layer, layer.name)
+
+
+def _called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    return layer(*args, **kwargs)
+
+
+def first_input(layer: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    """What a call of ``layer`` with these arguments gives it first, by position or by name."""
+    bound = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    return next(iter(bound.values()))
 
 
 def no_configuration(name: str, error: Exception) -> ValueError:

@@ -97,7 +97,7 @@ def _leaves(value: Any) -> Iterator[Any]:
     if _is_tensor(value):
         yield value
     elif isinstance(value, Mapping):
-        for item in value.values():
+        for _, item in sorted(value.items()):  # The order of `keras.tree.flatten`.
             yield from _leaves(item)
     elif isinstance(value, list | tuple):
         for item in value:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import check_functional
+from srm_keras.models.functional import check_functional, first_input
 from srm_keras.models.specs import NestedSpec
 from srm_keras.models.surgery.modules import (
     Module,
@@ -87,4 +87,12 @@ def _module(spec: Any, old: Place, neutral: bool) -> Module | None:
 
 def _instead(module: Module | None) -> Callable[[Any], Any]:
     """What to call for the copy of an old module: the new one, or nothing."""
-    return lambda layer: lambda x, **kwargs: x if module is None else module(x)
+
+    def change(layer: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            x = first_input(layer, args, kwargs)
+            return x if module is None else module(x)
+
+        return call
+
+    return change

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from srm_keras.layers import Recalibration
+from srm_keras.layers.state import copy_state
 from srm_keras.models.surgery.modules import SCALE_SUFFIX, is_scale
 from srm_keras.training.parts import head_of, weighted_layers
 
@@ -65,7 +66,7 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     if problems:
         raise ValueError(_told(problems))
     for name in loaded:
-        ours[name].set_weights(theirs[name].get_weights())
+        copy_state(theirs[name], ours[name])
     return Transfer(loaded, new, [name for name in theirs if name not in loaded])
 
 

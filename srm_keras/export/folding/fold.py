@@ -2,10 +2,11 @@
 
 import keras
 
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.folding.kernels import set_merged_weights
 from srm_keras.export.folding.plan import FoldingPlan, folding_plan, plan_of_flat
-from srm_keras.models.functional import copy_weights, new_inputs, remade
+from srm_keras.layers.state import copy_state
+from srm_keras.models.flatten import flatten
+from srm_keras.models.functional import copied, first_input, remade
 
 __all__ = ["FoldingPlan", "fold", "folding_plan"]
 
@@ -42,14 +43,12 @@ def fold(model: keras.Model) -> keras.Model:
     """
     flat = flatten(model)
     plan = plan_of_flat(flat)
-    clone = _clone(flat, plan)
-    _copy_weights(flat, clone, plan)
-    clone.trainable = False
-    return clone
+    folded = _folded(flat, plan)
+    folded.trainable = False
+    return folded
 
 
-def _clone(model: keras.Model, plan: FoldingPlan) -> keras.Model:
-    """The folded graph; weights are those of the recalibration layers, else initial ones."""
+def _folded(model: keras.Model, plan: FoldingPlan) -> keras.Model:
     gone = plan.merged.keys() | plan.merged_ahead.keys()
     changed = {*plan.merged.values(), *plan.merged_ahead.values()}
 
@@ -60,20 +59,18 @@ def _clone(model: keras.Model, plan: FoldingPlan) -> keras.Model:
         return remade(layer, layer.name, **changes)
 
     def call(layer, *args, **kwargs):
-        return args[0] if layer.name in gone else layer(*args, **kwargs)
+        return first_input(layer, args, kwargs) if layer.name in gone else layer(*args, **kwargs)
 
-    return keras.models.clone_model(model, new_inputs(model), copy, call)
-
-
-def _copy_weights(model: keras.Model, clone: keras.Model, plan: FoldingPlan) -> None:
     behind = {layer: bn for bn, layer in plan.merged.items()}
     ahead = {layer: bn for bn, layer in plan.merged_ahead.items()}
-    batch_norms = {name: model.get_layer(name) for name in (*plan.merged, *plan.merged_ahead)}
-    for layer in clone.layers:
-        name = layer.name
-        source = model.get_layer(name)
-        if name in behind or name in ahead:
+    batch_norms = {name: model.get_layer(name) for name in gone}
+
+    def state(source, copy):
+        name = source.name
+        if name in changed:
             bns = (batch_norms.get(bns.get(name, "")) for bns in (ahead, behind))
-            set_merged_weights(layer, source, *bns)
-        elif name not in plan.recalibrations:
-            copy_weights(source, layer)
+            set_merged_weights(copy, source, *bns)
+        elif name not in plan.recalibrations:  # Their folded copies have their weights.
+            copy_state(source, copy)
+
+    return copied(model, copy, call, state=state)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.folding.kernels import KERNELS, own_weights
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import channel_axis
+from srm_keras.models.flatten import flatten
 from srm_keras.models.graph import Graph, read_graph
 
 # At inference these return what they get.

@@ -117,6 +117,7 @@ def write_onnx(
     # With its optimizer, which moves transpositions until they cancel out.
     model, _ = tf2onnx.convert.from_function(function, specification, opset=opset)
     model.graph.name, model.graph.doc_string = network.name, ""
+    _hold_constants(model.graph, function.get_concrete_function())
     for value in (*model.graph.input, *model.graph.output):
         _name_free_sides(value.type.tensor_type.shape.dim)
     onnx.helper.set_model_props(model, properties or {})
@@ -127,6 +128,28 @@ def write_onnx(
             f"{network.name!r} was not written as ONNX: {first_line(error)}"
         ) from error
     onnx.save(model, os.fspath(path))
+
+
+def _hold_constants(graph: Any, function: Any) -> None:
+    """Make initializers of the inputs for tensors that layers hold beside their weights.
+
+    A ``Normalization`` computes with such; tf2onnx takes variables in, and asks for these.
+
+    Raises:
+        ExportError: one is a lookup table.
+    """
+    helper = require("onnx").numpy_helper
+    captured = function.captured_inputs
+    places = function.inputs[len(function.inputs) - len(captured) :]
+    held = {place.name: value for place, value in zip(places, captured, strict=True)}
+    for value in [value for value in graph.input if value.name in held]:
+        if held[value.name].dtype == tf.resource:
+            raise ExportError(
+                f"{graph.name!r} was not written as ONNX: its lookup table {value.name!r} has no "
+                "form there"
+            )
+        graph.initializer.append(helper.from_array(held[value.name].numpy(), value.name))
+        graph.input.remove(value)
 
 
 def _name_free_sides(sides: Sequence[Any]) -> None:

@@ -28,6 +28,7 @@ from srm_keras.export.serving.signatures import (
     signature_parities,
 )
 from srm_keras.files import plain_path, write_json
+from srm_keras.models.functional import all_layers
 from srm_keras.validation import boolean
 
 PREPROCESSING = "preprocessing.json"
@@ -147,6 +148,7 @@ def write_saved_model(
         signatures |= image_signatures(network)
     module = tf.Module()
     module.weights = network.variables  # What is saved beside the functions that use it.
+    module.tables = [x.lookup_table for x in all_layers(network) if hasattr(x, "lookup_table")]
     with tempfile.TemporaryDirectory() as folder:
         module.assets = _assets(Path(folder), preprocessing, classes)
         Path(path).mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from srm_keras.export.checked import ExportError
 from srm_keras.export.foreign import first_line
 from srm_keras.export.runners import signature
+from srm_keras.models.functional import all_layers
 from srm_keras.validation import boolean, one_of, positive_int
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
@@ -19,6 +20,17 @@ _OPERATORS = {
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }
+
+
+def check_float(model: keras.Model) -> None:
+    """Raise ``ValueError`` for a network that Keras' own ``quantize`` has changed."""
+    for layer in all_layers(model):
+        if layer.quantization_mode is not None:
+            raise ValueError(
+                "`model` must not be quantized by Keras' `quantize` for TFLite, which quantizes a "
+                f"float network itself (format='int8'). Received: {layer.name!r}, a "
+                f"{type(layer).__name__} in {layer.quantization_mode}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

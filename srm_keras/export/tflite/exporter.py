@@ -11,17 +11,17 @@ import numpy as np
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
 from srm_keras.export.checked import Format, check_model, check_samples, export
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
 from srm_keras.export.sizes import with_input_shape
-from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.export.tflite.conversion import Conversion, check_float
 from srm_keras.export.tflite.graph import tflite_details
 from srm_keras.export.tflite.logits import tflite_logits
 from srm_keras.export.tflite.metadata import add_metadata
 from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
 from srm_keras.layers import Recalibration
+from srm_keras.models.flatten import flatten
 from srm_keras.validation import boolean
 
 # The smallest signal-to-noise ratio that a format passes for good with, in dB.
@@ -103,8 +103,10 @@ def to_tflite(
         raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
     conversion = Conversion(format, integer_io, batch_size, representative)
     check_model(model)
+    check_float(model)
     check_preprocessing(preprocessing, model)
     check_classes(classes, model)
+    original = model
     if input_shape is not None:
         model = with_input_shape(model, input_shape)
     if conversion.integer:
@@ -133,7 +135,7 @@ def to_tflite(
         named=classes is not None,
         batch_size=batch_size or 1,
     )
-    return export(model, path, samples, file_format, fold)
+    return export(model, path, samples, file_format, fold, original)
 
 
 def _check_float_modules(

@@ -12,14 +12,14 @@ import numpy as np
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.export.checked import ExportError, Format, check_model, check_samples, export
 from srm_keras.export.deploy import deploy, in_float32
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.export.parity import BATCH_SIZE
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, load_interpreter
 from srm_keras.export.serving.signatures import check_preprocessing
-from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.export.tflite.conversion import Conversion, check_float
 from srm_keras.files import read_json, write_json
 from srm_keras.layers import Recalibration
+from srm_keras.models.flatten import flatten
 from srm_keras.validation import class_names
 
 MODEL = "model.tflite"
@@ -58,6 +58,7 @@ def to_web(
         ExportError: predictions or gates are not those of ``model``; nothing was written.
     """
     check_model(model)
+    check_float(model)
     samples = check_samples(samples, model)
     _check_shape(model, preprocessing)
     check_preprocessing(preprocessing, model)

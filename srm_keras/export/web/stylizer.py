@@ -13,7 +13,7 @@ from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.serving.image_signatures import check_image_output
 from srm_keras.export.sizes import with_input_shape
-from srm_keras.export.tflite.conversion import Conversion
+from srm_keras.export.tflite.conversion import Conversion, check_float
 from srm_keras.export.tflite.graph import tflite_details
 from srm_keras.export.web.exporter import DESCRIPTION, MODEL, web_folder
 from srm_keras.files import write_json
@@ -51,6 +51,7 @@ def stylizer_to_web(
         ExportError: the outputs differ by more than that; nothing was written.
     """
     check_model(model)
+    check_float(model)
     check_image_output(model)
     _check_floats(model)
     side = positive_int("image_size", image_size)
@@ -73,7 +74,7 @@ def stylizer_to_web(
         bound=exact_bound(tolerance),
         details=lambda path: tflite_details(path / MODEL),
     )
-    return export(fixed, web_folder(folder), samples, file_format, fold=True)
+    return export(fixed, web_folder(folder), samples, file_format, True, model)
 
 
 def _check_floats(model: keras.Model) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import copy_weights, is_functional, new_inputs, remade, twin
+from srm_keras.models.functional import copied, is_functional, remade
 
 Call = Callable[..., Any]
 
@@ -41,12 +41,7 @@ class _Copier:
         self.sources: dict[int, Any] = {}
 
     def copy(self, model: keras.Model, name: str | None = None) -> keras.Model:
-        source = twin(model, name)
-        result = keras.models.clone_model(source, new_inputs(source), self._layer, self._call)
-        for layer in result.layers:
-            if id(layer) in self.sources and not is_functional(layer):
-                copy_weights(self.sources[id(layer)], layer)
-        return result
+        return copied(model, self._layer, self._call, name=name)
 
     def _layer(self, layer: Any) -> Any:
         if id(layer) not in self.copies:

@@ -6,8 +6,8 @@ import pytest
 from keras import layers, ops
 
 from srm_keras.export import fold, folding_plan
-from srm_keras.export.folding.flatten import flatten
 from srm_keras.layers import SRM
+from srm_keras.models.flatten import flatten
 from tests.support.weights import feature_map, randomize
 
 SHAPE = (12, 12, 3)

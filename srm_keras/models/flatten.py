@@ -5,14 +5,8 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import (
-    check_functional,
-    copy_weights,
-    is_functional,
-    new_inputs,
-    remade,
-    twin,
-)
+from srm_keras.models.functional import check_functional, copied, is_functional, remade, twin
+from srm_keras.models.graph import read_graph
 
 
 def flatten(model: keras.Model) -> keras.Model:
@@ -35,42 +29,70 @@ def flatten(model: keras.Model) -> keras.Model:
         ValueError: the model is not functional, is a Sequential of unknown input shape, or has a
             layer that cannot be made anew from its configuration.
     """
+    return flatten_named(model)[0]
+
+
+def flatten_named(model: keras.Model) -> tuple[keras.Model, dict[str, str]]:
+    """``flatten(model)``, and what has become of its layers.
+
+    Returns:
+        The model, and for each layer of ``model``, one of an inner model by its path
+        (``"inner/layer"``), the name of the layer in the flat model that gives its output; for an
+        inner model that of the layer which gives the model's, if it has one output.
+    """
     check_functional(model)
-    if not any(is_functional(layer) for layer in model.layers):
-        return twin(model)
     copier = _Copier(model)
+    if not any(is_functional(layer) for layer in model.layers):
+        return twin(model), {operation.name: operation.name for operation in copier.own(model)}
     flat = copier.without_borders(copier.copy(model))
-    for source, copy in copier.pairs:
-        copy_weights(source, copy)
-    return flat
+    return flat, copier.names(model)
 
 
 class _Copier:
     """Copies a model layer by layer, and the models inside of it into the same graph."""
 
     def __init__(self, model: keras.Model):
-        self.taken = {operation.name for operation in _own_operations(model)}
+        self.taken = {operation.name for operation in self.own(model)}
         self.copies: dict[int, Any] = {}
-        self.pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
         self.outer = model
 
+    @staticmethod
+    def own(model: keras.Model) -> list[Any]:
+        """All layers and operations of a model that are no models themselves."""
+        return [operation for operation in twin(model).operations if not is_functional(operation)]
+
     def copy(self, model: keras.Model) -> keras.Model:
-        source = twin(model)
-        return keras.models.clone_model(
-            source, new_inputs(source), lambda layer: self._layer(layer, model), self._call
-        )
+        return copied(model, lambda layer: self._layer(layer, model), self._call)
 
     def without_borders(self, flat: keras.Model) -> keras.Model:
         """``flat`` without the conversions of inner models' inputs that change nothing."""
-        copied = {id(copy) for copy in self.copies.values()}
+        copies = {id(copy) for copy in self.copies.values()}
 
         def call(layer, *args, **kwargs):
             outputs = layer(*args, **kwargs)
-            if id(layer) not in copied and _same_kind(outputs, *args):
+            if id(layer) not in copies and _same_kind(outputs, *args):
                 return args[0]
             return outputs
 
-        return keras.models.clone_model(flat, new_inputs(flat), lambda layer: layer, call)
+        return copied(flat, lambda layer: layer, call)
+
+    def names(self, model: keras.Model, path: str = "") -> dict[str, str]:
+        """The name in the flat model for each path in ``model``."""
+        names = {}
+        for operation in twin(model).operations:
+            copy = self.copies.get(id(operation))
+            if copy is None:  # an input
+                continue
+            if not is_functional(operation):
+                names[f"{path}{operation.name}"] = copy.name
+                continue
+            inner = self.names(operation, f"{path}{operation.name}/")
+            outputs = read_graph(twin(operation)).outputs
+            last = f"{path}{operation.name}/{outputs[0][0]}"
+            names |= inner
+            if len(outputs) == 1 and last in inner:
+                names[f"{path}{operation.name}"] = inner[last]
+        return names
 
     def _layer(self, layer: Any, model: keras.Model) -> Any:
         if id(layer) not in self.copies:
@@ -81,10 +103,7 @@ class _Copier:
 
     def _renamed(self, layer: Any, model: keras.Model) -> Any:
         name = layer.name if model is self.outer else self._free_name(layer.name, model.name)
-        copy = remade(layer, name)
-        if isinstance(layer, keras.layers.Layer):
-            self.pairs.append((layer, copy))
-        return copy
+        return remade(layer, name)
 
     def _free_name(self, name: str, model: str) -> str:
         free = next(name for name in _candidates(name, model) if name not in self.taken)
@@ -100,11 +119,6 @@ class _Copier:
 def _same_kind(one: Any, other: Any = None, *_: Any) -> bool:
     tensors = keras.utils.is_keras_tensor(other)
     return tensors and one.shape == other.shape and one.dtype == other.dtype
-
-
-def _own_operations(model: keras.Model) -> list[Any]:
-    """All layers and operations of a model that are no models themselves."""
-    return [operation for operation in twin(model).operations if not is_functional(operation)]
 
 
 def _candidates(name: str, model: str) -> Iterator[str]:
