@@ -6,7 +6,8 @@ r"""Shows where trained networks see the evidence for a class (Grad-CAM), runs s
 Reads run folders of train.classify that were trained on the same data. The images come from all
 over their evaluation split, or are the files and folders that are named. Writes to --out:
 
-    grad_cam.png   a row an image; the class that a run predicts, green if it is right, else red
+    grad_cam.png   a row an image, many of them in several columns; the class that a run predicts,
+                   green if it is right, else red
     grad_cam.json  the predictions, and the class of each map
     grad_cam.npz   the maps of each run, float32 (images, h, w) in [0, 1], by the run's name
 """
@@ -23,7 +24,10 @@ OUT = flags.DEFINE_string("out", None, "Folder for the results.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights to take.")
 METHOD = flags.DEFINE_enum("method", "grad_cam", ["grad_cam", "grad_cam++"], "Which maps.")
 LAYER = flags.DEFINE_string(
-    "layer", None, "Layer with the feature map; by default the output of the last residual block."
+    "layer",
+    None,
+    "Layer with the feature map, inner/layer for one of a network within the network; by default "
+    "the output of the last residual block.",
 )
 IMAGES = flags.DEFINE_integer(
     "images", 12, "Number of evaluation images, where no files are named.", lower_bound=1

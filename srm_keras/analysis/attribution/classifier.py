@@ -1,9 +1,12 @@
 """The parts of a classifier: a feature map in it, and its logits."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
-from srm_keras.analysis.networks import check_functional
+from srm_keras.layers.state import copy_state
+from srm_keras.models.functional import check_functional
 from srm_keras.validation import nearest
 
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
@@ -29,8 +32,31 @@ def logits(model: keras.Model):
         return last.input
     linear = type(last).from_config({**last.get_config(), "activation": "linear"})
     outputs = linear(last.input)
-    linear.set_weights(last.get_weights())
+    copy_state(last, linear)
     return outputs
+
+
+def layer_called(name: str | None, names: Mapping[str, str]) -> str | None:
+    """Return the name in a flat model of the layer that is called ``name``; None for None.
+
+    Args:
+        name: a key of ``names``, or the last part of one of them alone.
+        names: of ``flatten_named``.
+
+    Raises:
+        ValueError: no layer has this name, or several layers of inner models.
+    """
+    if name is None or name in names:
+        return name if name is None else names[name]
+    found = [path for path in names if path.rpartition("/")[2] == name]
+    if len(found) > 1:
+        raise ValueError(f"`layer` must say which {name!r} it means: one of {found}")
+    if not found:
+        raise ValueError(
+            "`layer` must be the name of a layer of `model`. "
+            f"Received: layer={name!r}{nearest(name, names)}"
+        )
+    return names[found[0]]
 
 
 def feature_map(model: keras.Model, layer: str | None = None):

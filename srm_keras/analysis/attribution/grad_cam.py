@@ -9,10 +9,13 @@ from srm_keras.analysis.attribution.classifier import (
     check_classifier,
     check_images,
     feature_map,
+    layer_called,
     logits,
 )
 from srm_keras.analysis.attribution.input_gradient import input_gradient
 from srm_keras.analysis.networks import data_format_of
+from srm_keras.models.flatten import flatten_named
+from srm_keras.models.functional import copied
 from srm_keras.validation import one_of
 
 METHODS = ("grad_cam", "grad_cam++")
@@ -36,11 +39,14 @@ def grad_cam(
       of exp(S); its factor exp(S) scales a whole map and is left out.)
 
     Args:
-        model: a functional classifier, with or without recalibration modules, of any dtype policy.
+        model: a functional or Sequential classifier, with or without recalibration modules and
+            inner models (a backbone), of any dtype policy. Not changed.
         images: prepared images (N, H, W, C), or (N, C, H, W) for ``channels_first``.
         classes: class of all images or of each, (N,); None for the one each image is predicted as.
-        layer: name of the layer with the feature map; None for the last one that is more than
-            1×1, in this package's networks the output of the last residual block.
+        layer: name of the layer with the feature map, ``"inner/layer"`` for one of an inner model
+            (``"layer"`` where no other is called so), or of an inner model for its output; None for
+            the last one that is more than 1×1, in this package's networks the output of the last
+            residual block.
         method: ``"grad_cam"`` or ``"grad_cam++"``.
 
     Returns:
@@ -58,12 +64,12 @@ def grad_cam(
     one_of("method", method, METHODS)
     check_classifier(model)
     check_images(model, images)
+    flat, names = flatten_named(model)
     # Of a copy: Keras changes the graph of a model out of which a part is taken.
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    scores, features = logits(copy), feature_map(copy, layer)
+    copy = copied(flat)
+    scores, features = logits(copy), feature_map(copy, layer_called(layer, names))
     wanted = _wanted(classes, len(images), scores.shape[-1])
-    channels_first = data_format_of(model) == "channels_first"
+    channels_first = data_format_of(copy) == "channels_first"
     of_method = _grad_cam if method == "grad_cam" else _grad_cam_plus_plus
     trunk = keras.Model(copy.inputs[0], [features, scores])
     # With the image as an input too, the feature map may lie beside a shortcut.

@@ -1,5 +1,6 @@
 """Heat maps laid over images."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from srm_keras.analysis.activations.image_grid import Tile, image_grid, side_by_
 _COLORS = matplotlib.colormaps["turbo"]
 _STRENGTH = 0.6
 _SIDE = 128
-_ROWS = 6  # more of them are set in two columns
+_ROWS = 6  # more of them are set beside each other
+_ROW, _BESIDE = 36, 24  # pixels: the words beneath a row, the gap between columns of rows
 _RIGHT, _WRONG = "#1a7f37", "#cf222e"
 
 
@@ -69,6 +71,8 @@ def heat_map_sheet(
 ) -> Image.Image:
     """Draw a row for every image: the image, then its heat map in each network.
 
+    More than six rows are set in as many columns of rows as make the sheet about as wide as high.
+
     Beneath a heat map stand the predicted class and its score, green where it is right and red
     where it is wrong, and the class that the map is for if that is another one.
 
@@ -91,10 +95,18 @@ def heat_map_sheet(
         ]
         for index, image in enumerate(images)
     ]
-    height = len(rows) if len(rows) <= _ROWS else -(-len(rows) // 2)
+    height = _height(len(rows), side + _ROW, (1 + len(explained)) * side + _BESIDE)
     parts = [rows[start : start + height] for start in range(0, len(rows), height)]
     headings = ["image", *explained]
     return side_by_side([("", image_grid(part, side, columns=headings)) for part in parts], title)
+
+
+def _height(count: int, row: int, width: int) -> int:
+    """How many of so many rows stand below each other, each so high and wide."""
+    if count <= _ROWS:
+        return count
+    columns = next(columns for columns in itertools.count(2) if count * row <= columns**2 * width)
+    return -(-count // columns)
 
 
 def _tile(

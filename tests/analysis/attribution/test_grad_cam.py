@@ -167,6 +167,80 @@ def test_bad_arguments(arguments, message):
         grad_cam(classifier(), **{"images": images(), **arguments})
 
 
+def backbone_and_head(kind):
+    """``pooled_classifier`` in two models, the second with a batch norm, beside the same in one."""
+    x = image = keras.Input((6, 7, 3))
+    y = layers.Conv2D(5, 3, activation="tanh", name="early")(x)
+    y = layers.Conv2D(5, 1, activation="relu", name="features")(y)
+    backbone = keras.Model(x, y, name="backbone")
+    norm, pool = layers.BatchNormalization(name="late"), layers.GlobalAveragePooling2D()
+    dense = layers.Dense(4, "softmax", name="scores")
+    head = keras.Sequential([keras.Input((4, 5, 5)), norm, pool, dense], name="head")
+    flat = keras.Model(image, dense(pool(norm(y))))
+    randomize(flat)
+    outer = keras.Input((6, 7, 3), name="photo")
+    if kind == "sequential":
+        return flat, keras.Sequential([outer, backbone, norm, pool, dense])
+    scores = head(backbone(outer, training=False))
+    if kind == "deep":
+        scores = keras.Model(outer, scores, name="middle")(outer)
+    return flat, keras.Model(outer, scores)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    [
+        ("functional", "backbone/early"),
+        ("functional", "backbone/features"),
+        ("functional", "features"),
+        ("functional", "backbone"),
+        ("sequential", "backbone/early"),
+        ("sequential", "backbone"),
+        ("deep", "middle/backbone/early"),
+        ("deep", "middle/backbone"),
+    ],
+)
+def test_layers_of_a_network_within_a_network(kind, layer):
+    flat, nested = backbone_and_head(kind)
+    x, name = feature_map((3, 6, 7, 3)), layer.rpartition("/")[2].replace("backbone", "features")
+    for method in METHODS:
+        expected = grad_cam(flat, x, 2, name, method)
+        assert expected.max() == 1
+        np.testing.assert_allclose(grad_cam(nested, x, 2, layer, method), expected, atol=1e-5)
+
+
+def test_the_default_map_of_a_network_within_a_network_is_its_last():
+    _, nested = backbone_and_head("functional")
+    x = feature_map((3, 6, 7, 3))
+    np.testing.assert_array_equal(grad_cam(nested, x, 1), grad_cam(nested, x, 1, "head/late"))
+
+
+def test_a_name_that_two_inner_layers_have_is_told():
+    _, nested = backbone_and_head("functional")
+    image = keras.Input((6, 7, 3))
+    twins = [backbone_and_head("functional")[1].get_layer("backbone") for _ in range(2)]
+    twins[1].name = "other"
+    features = layers.Add()([twin(image) for twin in twins])
+    both = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(features)))
+    with pytest.raises(ValueError, match=r"one of \['backbone/early', 'other/early'\]"):
+        grad_cam(both, feature_map((1, 6, 7, 3)), 1, "early")
+    with pytest.raises(ValueError, match=r"Received: layer='backbone/erly' \(did you mean"):
+        grad_cam(nested, feature_map((1, 6, 7, 3)), 1, "backbone/erly")
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one backend is enough")
+def test_what_a_normalization_was_adapted_to_is_kept():
+    model = pooled_classifier()
+    image = keras.Input((6, 7, 3))
+    normalization = layers.Normalization()
+    outer = keras.Model(image, model(normalization(image)))
+    x = 50 * feature_map((4, 6, 7, 3)) + 120
+    normalization.adapt(x)
+    expected = grad_cam(model, keras.ops.convert_to_numpy(normalization(x)), 2)
+    assert expected.max() == 1
+    np.testing.assert_allclose(grad_cam(outer, x, 2), expected, atol=1e-5)
+
+
 def test_bad_models():
     headless = small_network("cifar_basic", None, include_top=False)
     with pytest.raises(ValueError, match="one vector of scores for each image"):
@@ -177,5 +251,5 @@ def test_bad_models():
     y = layers.Dense(2)(layers.Flatten()(image := keras.Input((4, 4, 3))))
     with pytest.raises(ValueError, match="must end in a layer"):
         grad_cam(keras.Model(image, keras.ops.softmax(y)), np.zeros((1, 4, 4, 3)))
-    with pytest.raises(ValueError, match="must be a functional"):
+    with pytest.raises(ValueError, match="must know the shape of its input"):
         grad_cam(keras.Sequential([layers.Flatten(), layers.Dense(2)]), images())

@@ -42,6 +42,17 @@ def test_right_is_green_and_wrong_is_red(labels):
     assert (green > red > 0) if labels else (green == red == 0)
 
 
+@pytest.mark.parametrize(("count", "networks"), [(3, 1), (7, 1), (30, 3), (84, 1), (85, 4)])
+def test_many_images_make_a_sheet_and_no_strip(count, networks):
+    """84 images were one strip of 560×6276 pixels."""
+    images = np.zeros((count, 32, 32, 3), "uint8")
+    one = Explained(np.zeros((count, 2, 2)), *(np.zeros(count, "int64") for _ in range(3)))
+    explained = {f"net {number}": one for number in range(networks)}
+    picture = heat_map_sheet(images, ["I"] * count, explained, ["A"], "title")
+    assert count < 7 or 0.5 < picture.width / picture.height < 2
+    assert picture.width * picture.height < 1.5 * count * (1 + networks) * 170**2
+
+
 def test_ranks_are_checked():
     with pytest.raises(ValueError, match=r"shapes \(8, 8\) and \(2, 2\)"):
         overlay(np.zeros((8, 8), "uint8"), np.zeros((2, 2)))
