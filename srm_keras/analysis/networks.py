@@ -1,9 +1,14 @@
 """What the analyses ask of any network: that it is a graph, and what the graph is."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+
+from srm_keras.models.functional import all_layers, copied, is_functional
+
+Shape = tuple[int, ...]
 
 
 def check_functional(model: Any) -> None:
@@ -17,8 +22,70 @@ def check_functional(model: Any) -> None:
 
 def data_format_of(model: keras.Model) -> str:
     """Return the data format of the first layer that has one, else Keras' global setting."""
-    formats = (getattr(layer, "data_format", None) for layer in model.layers)
+    formats = (getattr(layer, "data_format", None) for layer in all_layers(model))
     return next(filter(None, formats), keras.config.image_data_format())
+
+
+@dataclass(frozen=True)
+class StaticCall:
+    """One call of a layer or operation, all shapes of which are known.
+
+    Attributes:
+        path: its name, behind the names of the inner models that it stands in.
+        layer: the layer or operation.
+        args: what it is called with by position, symbolic.
+        inputs: shapes of all tensors that it takes.
+        outputs: shapes of those that it gives.
+    """
+
+    path: str
+    layer: Any
+    args: tuple[Any, ...]
+    inputs: list[Shape]
+    outputs: list[Shape]
+
+
+def static_calls(model: keras.Model, shapes: Sequence[Shape], path: str = "") -> list[StaticCall]:
+    """Return every call within ``model``, those of inner models in their place, in order.
+
+    Args:
+        model: a functional or a built Sequential model.
+        shapes: of its inputs, batch axis first, without None.
+        path: what stands before the names.
+
+    Raises:
+        ValueError: a layer cannot take its input of that shape.
+    """
+    calls: list[StaticCall] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        name, inputs = f"{path}{layer.name}", _shapes((args, kwargs))
+        try:
+            result = layer(*args, **kwargs)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                "`input_shape` must be one that every layer can take. Received: inputs of "
+                f"{inputs} for {name!r}, where Keras says: {reason}"
+            ) from error
+        if is_functional(layer):
+            calls.extend(static_calls(layer, inputs, f"{name}/"))
+        else:
+            calls.append(StaticCall(name, layer, args, inputs, _shapes(result)))
+        return result
+
+    inputs = [
+        keras.Input(batch_shape=shape, dtype=x.dtype, name=x.name)
+        for shape, x in zip(shapes, model.inputs, strict=True)
+    ]
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    copied(model, lambda layer: layer, call, keras.tree.pack_sequence_as(structure, inputs))
+    return calls
+
+
+def _shapes(tensors: Any) -> list[Shape]:
+    leaves = filter(keras.utils.is_keras_tensor, keras.tree.flatten(tensors))
+    return [tuple(leaf.shape) for leaf in leaves]
 
 
 def single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]]]:

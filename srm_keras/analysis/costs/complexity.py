@@ -10,12 +10,14 @@ from typing import Any
 import keras
 
 from srm_keras.analysis.costs.cost import COLUMNS, Cost, LayerCost
-from srm_keras.analysis.costs.layer_work import layer_work
+from srm_keras.analysis.costs.layer_work import knows, layer_work
 from srm_keras.analysis.costs.operations import is_module, is_registered, module_work
-from srm_keras.analysis.costs.work import Shape
-from srm_keras.analysis.networks import check_functional, data_format_of, single_calls
+from srm_keras.analysis.costs.traced_work import UncountedError, operation_work
+from srm_keras.analysis.costs.work import Shape, Work
+from srm_keras.analysis.networks import StaticCall, data_format_of, static_calls
 from srm_keras.files import write_csv, write_json
 from srm_keras.layers.data_format import channel_axis
+from srm_keras.models.functional import check_functional
 from srm_keras.tables import text_table
 from srm_keras.validation import one_of, positive_int
 
@@ -61,6 +63,11 @@ class Complexity:
         """Classes of modules without a count of their own, whose gates were traced."""
         return sorted({layer.type for layer in self.layers if layer.traced})
 
+    @property
+    def unknown(self) -> list[str]:
+        """Layers of which only the parameters are counted, as ``"layer (class)"``."""
+        return [f"{layer.name} ({layer.type})" for layer in self.layers if layer.unknown]
+
     def to_rows(self, per: str = "layer") -> list[dict[str, Any]]:
         """Return one dict a layer, block or stage, in network order; no row for the total.
 
@@ -82,6 +89,7 @@ class Complexity:
             "input_shape": list(self.input_shape),
             "bytes_per_element": self.bytes_per_element,
             "traced": self.traced,
+            "unknown": self.unknown,
             "total": self.total.to_dict(),
             "stages": self.to_rows("stage"),
             "blocks": self.to_rows("block"),
@@ -97,7 +105,7 @@ class Complexity:
         write_json(path, self.to_dict())
 
     def to_text(self, per: str = "stage") -> str:
-        """Return a table for people, with the total and the traced classes as last lines."""
+        """Return a table for people: the rows, the total, and what was traced or is unknown."""
         rows = [*self.to_rows(per), {per: "total", **self.total.to_dict()}]
         cells = [[row[per], *(f"{row[column]:,}" for column in COLUMNS)] for row in rows]
         header = [per, *(column.replace("_", " ") for column in COLUMNS)]
@@ -105,6 +113,11 @@ class Complexity:
         text = f"{self.model}, one image of {size}\n\n{text_table(header, cells)}"
         if self.traced:
             text += f"\n\nCounted by tracing their gates: {', '.join(self.traced)}"
+        if self.unknown:
+            text += (
+                "\n\nNot known what they take, 0 operations and bytes counted: "
+                f"{', '.join(self.unknown)}"
+            )
         return text
 
     def _grouped(self, key: Callable[[LayerCost], str]) -> dict[str, Cost]:
@@ -121,18 +134,23 @@ def complexity(
 ) -> Complexity:
     """Count the parameters, the operations and the memory traffic of a functional network.
 
+    What a layer of inner models costs stands under its path, ``"inner/layer"``. A layer that is
+    called several times costs its operations and memory traffic as often, its parameters once. A
+    layer of a class of which it is not known what it costs counts its parameters and nothing else,
+    and is listed in ``Complexity.unknown``.
+
     Args:
-        model: a functional model with one input, of this package or with the same kinds of layers.
+        model: a functional or a built Sequential model, of this package or any other.
         input_shape: of one image, without the batch axis; needed where the height or width of the
-            model's input is unknown. It may differ from the model's own in height and width.
+            model's input is unknown. It may differ from the model's own in height and width. Of a
+            model with several inputs it is that of each one whose size is not known.
         bytes_per_element: of feature maps and weights: 4 for float32.
 
     Returns:
         The cost of each layer on one image, with sums by block, stage and in total.
 
     Raises:
-        ValueError: the model is not functional, has several inputs, calls a layer twice or has a
-            layer whose cost is not known; ``input_shape`` is not one the model could take; or
+        ValueError: the model is not functional; ``input_shape`` is not one the model could take; or
             ``bytes_per_element`` is not a positive integer.
 
     Reference:
@@ -140,20 +158,26 @@ def complexity(
     """
     check_functional(model)
     positive_int("bytes_per_element", bytes_per_element)
-    shape = _image_shape(model, input_shape)
-    costs = tuple(
-        _layer_cost(layer, layer_input, layer_output, bytes_per_element)
-        for layer, layer_input, layer_output in _static_shapes(model, shape)
-    )
-    return Complexity(model.name, shape, costs, bytes_per_element)
+    shapes = _input_shapes(model, input_shape)
+    costs: dict[int, LayerCost] = {}
+    for call in static_calls(model, [(1, *shape) for shape in shapes]):
+        cost = _layer_cost(call, bytes_per_element)
+        before = costs.get(id(call.layer))
+        costs[id(call.layer)] = cost if before is None else _called_again(before, cost)
+    return Complexity(model.name, shapes[0], tuple(costs.values()), bytes_per_element)
 
 
-def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Shape:
-    if len(model.inputs) != 1:
-        raise ValueError(
-            f"`model` must have one input. Received: {model.name!r} with {len(model.inputs)}"
-        )
-    own = tuple(model.inputs[0].shape)[1:]
+def _input_shapes(model: keras.Model, input_shape: tuple[int, ...] | None) -> list[Shape]:
+    """The static shape of each input, without the batch axis."""
+    owns = [tuple(x.shape)[1:] for x in model.inputs]
+    if len(owns) == 1:
+        return [_image_shape(model, owns[0], input_shape)]
+    return [_image_shape(model, own, input_shape if None in own else None) for own in owns]
+
+
+def _image_shape(
+    model: keras.Model, own: tuple[int | None, ...], input_shape: tuple[int, ...] | None
+) -> Shape:
     given = own if input_shape is None else input_shape
     valid = isinstance(given, list | tuple) and len(given) == len(own)
     valid = valid and all(isinstance(side, int) and side > 0 for side in given)
@@ -165,47 +189,53 @@ def _image_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> Sha
             f"`input_shape` must be a static shape of one input of {model.name!r}, which takes "
             f"{own} with None for any size. Received: input_shape={input_shape}"
         )
-    return tuple(given)
+    return tuple(int(side) for side in given if side is not None)
 
 
-def _static_shapes(
-    model: keras.Model, input_shape: Shape
-) -> Iterable[tuple[keras.layers.Layer, Any, Shape]]:
-    """Yield each layer with the shapes of its input and output for a batch of one image."""
-    for layer in model.operations:
-        _check_plain(layer)
-    shapes = {id(model.inputs[0]): (1, *input_shape)}
-    for layer, _, _ in single_calls(model):
-        layer_input = keras.tree.map_structure(lambda tensor: shapes[id(tensor)], layer.input)
-        layer_output = tuple(layer.compute_output_shape(layer_input))
-        shapes[id(layer.output)] = layer_output
-        yield layer, layer_input, layer_output
-
-
-def _check_plain(layer: Any) -> None:
-    if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.Model):
-        raise ValueError(
-            "`model` must consist of plain layers, without nested models and bare operations. "
-            f"Received: {layer.name!r} of class {type(layer).__name__}"
-        )
-
-
-def _layer_cost(
-    layer: keras.layers.Layer, input_shape: Any, output_shape: Shape, bytes_per_element: int
-) -> LayerCost:
+def _layer_cost(call: StaticCall, bytes_per_element: int) -> LayerCost:
+    layer = call.layer
     stage, block = _place(layer.name)
-    in_module = is_module(layer)
-    work = (module_work if in_module else layer_work)(layer, input_shape)
+    in_module = isinstance(layer, keras.layers.Layer) and is_module(layer)
+    counted = _work(call, in_module)
+    work = Work() if counted is None else counted
     cost = Cost(
-        trainable=_parameters(layer.trainable_weights),
-        non_trainable=_parameters(layer.non_trainable_weights),
+        trainable=_parameters(getattr(layer, "trainable_weights", ())),
+        non_trainable=_parameters(getattr(layer, "non_trainable_weights", ())),
         multiply_adds=0 if in_module else work.operations,
         module_operations=work.operations if in_module else 0,
         bytes_read=work.read * bytes_per_element,
         bytes_written=work.written * bytes_per_element,
     )
-    traced = in_module and not is_registered(layer)
-    return LayerCost(layer.name, type(layer).__name__, stage, block, output_shape, cost, traced)
+    return LayerCost(
+        name=call.path,
+        type=type(layer).__name__,
+        stage=stage,
+        block=block,
+        output_shape=call.outputs[0],
+        cost=cost,
+        traced=in_module and counted is not None and not is_registered(layer),
+        unknown=counted is None,
+    )
+
+
+def _work(call: StaticCall, in_module: bool) -> Work | None:
+    """What a call costs; None where it is not known."""
+    layer = call.layer
+    if not isinstance(layer, keras.layers.Layer):
+        return operation_work(layer, call.inputs, call.outputs, call.args)
+    shape: Any = call.inputs[0] if len(call.inputs) == 1 else call.inputs
+    if in_module:
+        try:
+            return module_work(layer, shape)
+        except UncountedError:
+            return None
+    return layer_work(layer, shape, call.outputs) if knows(layer) else None
+
+
+def _called_again(first: LayerCost, again: LayerCost) -> LayerCost:
+    """The cost of both calls of a layer, whose parameters count once."""
+    more = dataclasses.replace(again.cost, trainable=0, non_trainable=0)
+    return dataclasses.replace(first, cost=first.cost + more)
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -55,7 +55,7 @@ class LayerCost:
     """One layer, its place in the network and its cost.
 
     Attributes:
-        name: of the layer.
+        name: of the layer, that of one in an inner model behind the model's: ``"inner/layer"``.
         type: its class name.
         stage: ``"conv1"``, ``"conv2"``, … or ``"head"``; ``"other"`` for names unlike this
             package's.
@@ -63,6 +63,7 @@ class LayerCost:
         output_shape: static, with a batch of one.
         cost: parameters, operations and memory traffic.
         traced: whether it is a module of a class that is not registered, counted by tracing it.
+        unknown: whether it is not known what it costs but for its parameters; 0 is counted then.
     """
 
     name: str
@@ -72,3 +73,4 @@ class LayerCost:
     output_shape: Shape
     cost: Cost
     traced: bool = False
+    unknown: bool = False

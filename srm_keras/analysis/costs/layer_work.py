@@ -2,8 +2,8 @@
 
 Every layer reads its inputs and its weights from memory once and writes its output once. What
 folds away at inference does not: a batch norm leaves nothing but an offset for each channel to the
-layer before it, an activation nothing at all. Poolings, paddings and the residual additions move
-numbers and count no operation, as is usual for ResNets.
+layer before it, an activation nothing at all. Poolings, paddings, the residual additions, factors
+and normalizations with statistics of their own move numbers and count no operation, as is usual.
 """
 
 import math
@@ -14,59 +14,91 @@ from keras import layers
 
 from srm_keras.analysis.costs.work import Shape, Work, elements, stored
 from srm_keras.layers import ChannelMLP, ChannelwiseDense, StylePooling
+from srm_keras.layers.adaptive_instance_norm import AdaptiveInstanceNormalization
+from srm_keras.layers.channel_mlp import FloatDense
 from srm_keras.layers.data_format import channel_axis
 from srm_keras.layers.gather_excite import DepthwiseConv2D
+from srm_keras.layers.instance_norm import InstanceNormalization
+from srm_keras.layers.pad_to_multiple import PadToMultiple
+from srm_keras.layers.reflection_conv import ReflectionConv2D
+from srm_keras.layers.reflection_padding import ReflectionPadding2D
+from srm_keras.models.cropping import CropToMatch
 from srm_keras.models.shortcut import IdentityShortcut
 
 _MOVING = frozenset(
     {
-        IdentityShortcut,
-        layers.Add,
-        layers.GlobalAveragePooling2D,
-        layers.GlobalMaxPooling2D,
-        layers.MaxPooling2D,
-        layers.ZeroPadding2D,
+        *(layers.Add, layers.Average, layers.Concatenate, layers.Maximum, layers.Minimum),
+        *(layers.Multiply, layers.Subtract, layers.Permute, layers.RepeatVector),
+        *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
+        *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
+        *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D),
+        *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D),
+        *(layers.GlobalAveragePooling3D, layers.GlobalMaxPooling3D),
+        *(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D),
+        *(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, layers.CenterCrop),
+        *(layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D, layers.Resizing),
+        *(layers.Rescaling, layers.Normalization, layers.UnitNormalization),
+        *(layers.LayerNormalization, layers.GroupNormalization, layers.RMSNormalization),
+        *(AdaptiveInstanceNormalization, InstanceNormalization, ReflectionPadding2D),
+        *(PadToMultiple, CropToMatch, IdentityShortcut),
     }
 )
-_VANISHING = frozenset({layers.Activation, layers.ReLU})
+_VANISHING = frozenset(
+    {
+        *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU),
+        *(layers.Softmax, layers.Identity, layers.Flatten, layers.Reshape, layers.Masking),
+        *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D),
+        *(layers.SpatialDropout3D, layers.AlphaDropout, layers.GaussianDropout),
+        *(layers.GaussianNoise, layers.ActivityRegularization),
+        *(layers.RandomBrightness, layers.RandomContrast, layers.RandomFlip),
+        *(layers.RandomRotation, layers.RandomTranslation, layers.RandomZoom),
+    }
+)
+# Layers of keras.applications that have no public class, by name.
+_MOVING_BY_NAME, _VANISHING_BY_NAME = {"CustomScaleLayer", "LayerScale"}, {"StochasticDepth"}
 
 
-def layer_work(layer: layers.Layer, input_shape: Any) -> Work:
+def layer_work(layer: layers.Layer, input_shape: Any, output_shape: Any = None) -> Work:
     """Work of a built layer that is no recalibration module.
 
     Args:
         layer: of a class that ``knows`` knows.
         input_shape: static shape of its input, batch axis first; a list where it has several.
+        output_shape: likewise; by default what the layer computes from ``input_shape``.
 
     Raises:
         ValueError: it is not known what a layer of this class costs.
     """
     kind = type(layer)
-    if kind in _VANISHING:
+    if _vanishes(layer):
         return Work()
     if kind is layers.BatchNormalization:
         return Work(read=input_shape[layer.axis])
-    if kind in _MOVING:
-        return Work(0, elements(input_shape), elements(layer.compute_output_shape(input_shape)))
     if kind in _SEVERAL_STEPS:
         return _SEVERAL_STEPS[kind](layer, input_shape)
-    if kind in _WEIGHTED:
-        return _weighted(layer, input_shape, _WEIGHTED[kind](layer, input_shape))
-    raise ValueError(
-        f"It is not known how many operations a {kind.__name__} takes. "
-        f"Received: layer {layer.name!r} of class {kind.__name__}"
-    )
+    if not knows(layer):
+        raise ValueError(
+            f"It is not known how many operations a {kind.__name__} takes. "
+            f"Received: layer {layer.name!r} of class {kind.__name__}"
+        )
+    written = elements(output_shape or layer.compute_output_shape(input_shape))
+    operations = _WEIGHTED[kind](layer, input_shape) if kind in _WEIGHTED else 0
+    return Work(operations, elements(input_shape) + stored(layer), written)
 
 
 def knows(layer: layers.Layer) -> bool:
     """Whether ``layer_work`` counts layers of this class."""
-    kinds = {layers.BatchNormalization, *_VANISHING, *_MOVING, *_SEVERAL_STEPS, *_WEIGHTED}
-    return type(layer) in kinds
+    counted = {layers.BatchNormalization, *_MOVING, *_SEVERAL_STEPS, *_WEIGHTED}
+    return _vanishes(layer) or type(layer) in counted or _is_theirs(layer, _MOVING_BY_NAME)
 
 
-def _weighted(layer: Any, input_shape: Shape, operations: int) -> Work:
-    output = elements(layer.compute_output_shape(input_shape))
-    return Work(operations, elements(input_shape) + stored(layer), output)
+def _vanishes(layer: layers.Layer) -> bool:
+    return type(layer) in _VANISHING or _is_theirs(layer, _VANISHING_BY_NAME)
+
+
+def _is_theirs(layer: layers.Layer, names: set[str]) -> bool:
+    """Whether this is one of Keras' own layers, of a class without public name."""
+    return type(layer).__name__ in names and type(layer).__module__.startswith("keras.")
 
 
 def _convolution(layer: Any, shape: Shape) -> int:
@@ -76,6 +108,18 @@ def _convolution(layer: Any, shape: Shape) -> int:
 
 def _depthwise(layer: Any, shape: Shape) -> int:
     return math.prod(layer.compute_output_shape(shape)[1:]) * math.prod(layer.kernel_size)
+
+
+def _transposed(layer: Any, shape: Shape) -> int:
+    """Each number of the input goes to a window of all outputs: (*window, filters, channels)."""
+    return math.prod(shape[1:]) * math.prod(layer.kernel.shape[:-1])
+
+
+def _separable(layer: Any, shape: Shape) -> int:
+    """A depthwise convolution of (*window, channels, multiplier), then one of 1×1."""
+    outputs = math.prod(layer.compute_output_shape(shape)[1:])
+    depthwise = outputs // layer.filters * math.prod(layer.depthwise_kernel.shape)
+    return depthwise + outputs * layer.pointwise_kernel.shape[-2]
 
 
 def _dense(layer: Any, shape: Shape) -> int:
@@ -104,10 +148,13 @@ def _style_pooling(layer: StylePooling, shape: Shape) -> Work:
 
 _WEIGHTED: dict[type, Callable[[Any, Shape], int]] = {
     ChannelwiseDense: _channelwise_dense,
-    layers.Conv1D: _convolution,
-    layers.Conv2D: _convolution,
+    FloatDense: _dense,
+    **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D, ReflectionConv2D), _convolution),
+    **dict.fromkeys((layers.DepthwiseConv1D, layers.DepthwiseConv2D), _depthwise),
+    **dict.fromkeys((layers.SeparableConv1D, layers.SeparableConv2D), _separable),
+    **dict.fromkeys((layers.Conv1DTranspose, layers.Conv2DTranspose), _transposed),
+    layers.Conv3DTranspose: _transposed,
     layers.Dense: _dense,
-    layers.DepthwiseConv2D: _depthwise,
     DepthwiseConv2D: _depthwise,
 }
 _SEVERAL_STEPS: dict[type, Callable[[Any, Shape], Work]] = {

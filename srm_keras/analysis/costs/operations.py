@@ -2,7 +2,7 @@
 
 An operation is one multiply-add, or an addition, multiplication or comparison that stands alone.
 As is usual for ResNets, biases, batch norms (they fold into the convolution before them at
-inference), activations, paddings, poolings and the residual additions of the network count
+inference), activations, paddings, poolings, factors and the residual additions of the network count
 nothing. The modules' own statistics and products do count: they are the modules' cost.
 """
 
@@ -13,7 +13,7 @@ import keras
 
 from srm_keras.analysis.costs.layer_work import layer_work
 from srm_keras.analysis.costs.module_work import MODULES
-from srm_keras.analysis.costs.traced_work import traced_work
+from srm_keras.analysis.costs.traced_work import UncountedError, traced_work
 from srm_keras.analysis.costs.work import Shape, Work
 from srm_keras.layers import Recalibration
 
@@ -109,7 +109,7 @@ def _counted(layer: Any, input_shape: Shape) -> int | Work:
 
 def _trace(layer: Any, input_shape: Shape) -> Work:
     if not isinstance(layer, Recalibration):
-        raise ValueError(
+        raise UncountedError(
             f"It is not known how many operations a {type(layer).__name__} takes. Register it with "
             "`srm_keras.analysis.register_operations`. "
             f"Received: layer {layer.name!r} of class {type(layer).__name__}, which is no "

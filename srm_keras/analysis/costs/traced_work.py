@@ -9,6 +9,7 @@ import keras
 from srm_keras.analysis.costs.layer_work import knows, layer_work
 from srm_keras.analysis.costs.work import Shape, Work, elements, product
 from srm_keras.layers import Recalibration
+from srm_keras.models.functional import copied
 
 # Classes of the operations behind `keras.ops`, by name: they are not exported.
 _VANISHING = frozenset(
@@ -24,8 +25,13 @@ _MOVING = frozenset(
         *("Split", "Stack", "Take", "Tile"),
     }
 )
+_PRODUCTS = ("Matmul", "Conv", "DepthwiseConv")
 _PASSES = {"Moments": 3, "Std": 3, "Var": 3}  # mean; subtract; square and add
 _UNKNOWN = frozenset({"ConvTranspose", "Dot", "Einsum", "SeparableConv", "Tensordot"})
+
+
+class UncountedError(ValueError):
+    """It is not known what a module costs."""
 
 
 def traced_work(layer: Recalibration, shape: Shape) -> Work:
@@ -41,12 +47,12 @@ def traced_work(layer: Recalibration, shape: Shape) -> Work:
         shape: static shape of the feature map, batch axis first.
 
     Raises:
-        ValueError: the gates cannot be traced, or contain a step of unknown cost.
+        UncountedError: the gates cannot be traced, or contain a step of unknown cost.
     """
     try:
         work, gates = _traced(lambda x: layer.gates(x, training=False), [shape])
     except Exception as error:  # whatever code that is not ours raises
-        raise ValueError(
+        raise UncountedError(
             f"It is not known how many operations a {type(layer).__name__} takes, and its gates "
             "cannot be traced. Register it with `srm_keras.analysis.register_operations`. "
             f"Received: layer {layer.name!r} ({type(error).__name__}: {str(error).splitlines()[0]})"
@@ -67,9 +73,7 @@ def _traced(function: Callable[..., Any], shapes: list[Shape]) -> tuple[Work, in
         steps.append(_step_work(step, _shapes((args, kwargs)), _shapes(result), args))
         return result
 
-    keras.models.clone_model(
-        keras.Model(inputs, output), clone_function=lambda step: step, call_function=record
-    )
+    copied(keras.Model(inputs, output), lambda step: step, record)
     return sum(steps, Work()), elements(tuple(output.shape))
 
 
@@ -88,6 +92,23 @@ def _step_work(step: Any, inputs: list[Shape], outputs: list[Shape], args: tuple
     if name in _VANISHING:
         return Work()
     return Work(_operations(name, inputs, outputs, args), elements(inputs), elements(outputs))
+
+
+def operation_work(
+    operation: Any, inputs: list[Shape], outputs: list[Shape], args: tuple
+) -> Work | None:
+    """Work of an operation of ``keras.ops`` that stands in a network as its layers do.
+
+    Other than in a module, only matrix products and convolutions count operations. None where it is
+    not known what this one does.
+    """
+    name = type(operation).__name__
+    if name in _UNKNOWN or not type(operation).__module__.startswith("keras."):
+        return None
+    if name in _VANISHING:
+        return Work()
+    count = _operations(name, inputs, outputs, args) if name in _PRODUCTS else 0
+    return Work(count, elements(inputs), elements(outputs))
 
 
 def _operations(name: str, inputs: list[Shape], outputs: list[Shape], args: tuple) -> int:

@@ -11,6 +11,7 @@ from keras import ops
 from srm_keras.analysis.networks import single_calls
 from srm_keras.layers import Recalibration
 from srm_keras.layers.data_format import channel_axis, over_space, spatial_axes
+from srm_keras.models.functional import copied, first_input
 
 
 class PrunedModule(keras.layers.Layer):
@@ -99,11 +100,12 @@ def pruned_network(
         if layer.name not in channels:
             return layer(*args, **kwargs)
         pruned = PrunedModule(layer, name=f"{layer.name}_pruned")
-        return pruned(args[0], counted[layer.name], ranked[layer.name])
+        x = first_input(layer, args, kwargs)
+        return pruned(x, counted[layer.name], ranked[layer.name])
 
     rest = keras.Model([*frontier, *extra], model.outputs)
     known = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in frontier]
-    pruned = keras.models.clone_model(rest, [*known, *extra], lambda layer: layer, call)
+    pruned = copied(rest, lambda layer: layer, call, [*known, *extra])
     fixed = keras.Model(model.input, frontier)
     return PrunedNetwork(_compiled(fixed), _compiled(pruned), channels, by_gates)
 
