@@ -1,5 +1,7 @@
 """Stylization networks in every format, against the Keras model."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -115,6 +117,8 @@ def test_a_tflite_file_is_resized_to_any_size(exported, side):
 def test_the_report_speaks_of_grey_levels(exported):
     report = (exported[1] / "report.md").read_text()
     assert report.count("of 255, PSNR ") == 2
+    assert report.count("at most 0.25 grey levels (") == 2
+    assert re.search(r"grey levels \(\d[\d.e-]* % used\)", report)
     assert {"serve_uint8", "serve_jpeg"} == set(
         read_reports(exported[1])[0]["details"]["signatures"]
     )
@@ -164,6 +168,7 @@ def test_all_formats_in_one_call(tmp_path):
     assert not export_formats(source, tmp_path, names, reports.append, STYLIZER_FORMATS)
     assert [report.file for report in reports] == ["model_float16.tflite", "web"]
     assert {report.input_shape for report in reports} == {(None, 16, 16, 3)}
+    assert [report.bound.max_grey_levels for report in reports] == [1.0, 0.25]
 
 
 def test_a_copy_for_one_size_computes_the_same():
