@@ -51,7 +51,7 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     root = root_folder(data_dir)
     folder = root / FOLDERS[split]
     if folder.is_dir():
-        return as_examples("coco", split, list_unlabelled(folder, seed=0))
+        return as_examples("coco", split, list_unlabelled(folder, seed=0), root)
     builder = prepared_builder(_TFDS_NAME, root)
     if builder is None:
         raise ValueError(_missing(root))

@@ -57,7 +57,7 @@ def load_examples(
     if missing:
         raise ValueError(f"{root} lacks {len(missing)} of the images it lists, as {missing[0]}")
     labels = tuple(label[name.split("/")[0]] for name in names)
-    return as_examples("dtd", split, ImageList(paths, labels, class_names), verify=True)
+    return as_examples("dtd", split, ImageList(paths, labels, class_names), root, verify=True)
 
 
 def _root(data_dir: str | os.PathLike | None) -> Path:

@@ -1,5 +1,6 @@
 """A split of a data set whose examples can be read by their positions."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ class Examples:
         domains: (N,) strings, the visual domain of each, or None.
         groups: (N,) strings, or None. Examples of one group are near-duplicates of each other, or
             stem from one source, and belong on the same side of any split.
+        root: The data set's folder, below which the files have their names; None in memory.
+        drawn_by: What drew the images, with its version, which makes them what they are; else None.
 
     Raises:
         ValueError: If the lengths differ, an array has another dtype or rank, or a label is none
@@ -38,6 +41,8 @@ class Examples:
     info: DatasetInfo
     domains: np.ndarray | None = None
     groups: np.ndarray | None = None
+    root: Path | None = None
+    drawn_by: str | None = None
 
     def __post_init__(self) -> None:
         _check_images(self.images)
@@ -94,6 +99,8 @@ class Examples:
             replace(self.info, num_examples=len(positions)),
             None if self.domains is None else self.domains[positions],
             None if self.groups is None else self.groups[positions],
+            self.root,
+            None if self.drawn_by is None else f"{self.drawn_by}[{_digest(positions)}]",
         )
 
     def dataset(self) -> "tf.data.Dataset":
@@ -142,6 +149,11 @@ class Examples:
             "groups": self.groups,
         }
         return {name: values for name, values in columns.items() if values is not None}
+
+
+def _digest(positions: np.ndarray) -> str:
+    """A few letters that tell a choice of examples from others."""
+    return hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=4).hexdigest()
 
 
 def _check_images(images: np.ndarray | tuple[Path, ...]) -> None:

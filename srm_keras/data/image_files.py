@@ -53,8 +53,8 @@ def load_examples(
             f"`test_fraction` must lie between 0 and 1. Received: test_fraction={test_fraction}"
         )
     images = list_unlabelled(data_dir, seed)
+    root = checks.path("data_dir", data_dir)
     if split != "all":
-        root = checks.path("data_dir", data_dir)
         paths = tuple(part_of(images.paths, root, split, test_fraction, seed))
         if not paths:
             raise ValueError(
@@ -63,4 +63,4 @@ def load_examples(
                 f"Received: data_dir={str(data_dir)!r}"
             )
         images = replace(images, paths=paths, labels=(0,) * len(paths))
-    return as_examples("image_files", split, images, verify=verify, on_error=on_error)
+    return as_examples("image_files", split, images, root, verify=verify, on_error=on_error)

@@ -70,7 +70,7 @@ def has_layout(root: Path) -> bool:
 def class_folders(name: str, split: str, root: Path) -> Examples:
     """The files of `root/<split>/<wnid>/`, as a source called `name`."""
     logging.info("%s: listing the files of %s", name, root / split)
-    return as_examples(name, split, list_images(root, split, None, seed=0))
+    return as_examples(name, split, list_images(root, split, None, seed=0), root)
 
 
 def _records(builder, split: str) -> Records:

@@ -9,6 +9,9 @@ from srm_keras.data.examples import Examples
 from srm_keras.data.info import DatasetInfo
 from srm_keras.validation import one_of, positive_int
 
+GENERATOR_VERSION = "1.0.0"
+"""Changes whenever an image would."""
+
 _SPREAD = 40  # standard deviation of the noise about the class's colour
 
 
@@ -61,6 +64,7 @@ def load_examples(
         info,
         domains=_names("domain", domains, examples),
         groups=_names("group", groups, examples),
+        drawn_by=f"made_up {GENERATOR_VERSION}",
     )
 
 

@@ -43,7 +43,7 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
         for path in sorted(by_domain[domain][name])
     ]
     images = ImageList(tuple(path for path, _ in files), tuple(y for _, y in files), class_names)
-    examples = as_examples("office_home", split, images, verify=True)
+    examples = as_examples("office_home", split, images, root, verify=True)
     domains = [path.relative_to(root).parts[0] for path in images.paths]
     return replace(examples, domains=np.array(domains))
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from srm_keras.files import as_json, write_atomically
+from srm_keras.files import write_atomically
+from srm_keras.training.identity import Identity
 from srm_keras.training.stopping import how_to_go_on
 
 FORMAT = "srm-keras training state 1"
@@ -46,19 +47,16 @@ class CheckpointFolder:
 
     Args:
         folder: Where the files go; made at the first `save`.
-        identity: What must be equal for a run to go on from a checkpoint (its recipe, the layout
-            of its variables); JSON.
+        identity: What must be equal for a run to go on from a checkpoint.
         keep: How many of the newest stay.
         overwrite: Whether the command replaces a run: what would go on is then another one.
     """
 
-    def __init__(
-        self, folder: Path, identity: Mapping[str, Any], keep: int, overwrite: bool = False
-    ):
+    def __init__(self, folder: Path, identity: Identity, keep: int, overwrite: bool = False):
         self.folder = folder
         self.keep = keep
         self.hint = how_to_go_on(overwrite)
-        self._identity = as_json(identity)
+        self._identity = identity
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._writing: Future | None = None
 
@@ -112,7 +110,7 @@ class CheckpointFolder:
     def _write(self, checkpoint: Checkpoint) -> None:
         meta = {
             "format": FORMAT,
-            "identity": self._identity,
+            "identity": self._identity.value,
             "step": checkpoint.step,
             "progress": checkpoint.progress,
             "arrays": sorted(checkpoint.arrays),
@@ -154,9 +152,9 @@ class CheckpointFolder:
             whole = False
         if not whole:
             raise ValueError("is no checkpoint of a training run")
-        differing = [name for name, value in self._identity.items() if saved.get(name) != value]
-        if differing:
-            raise ValueError(f"belongs to another run: its {' and '.join(differing)} differ")
+        difference = self._identity.difference(saved)
+        if difference:
+            raise ValueError(f"belongs to another run: {difference}")
         return checkpoint
 
 

@@ -23,9 +23,11 @@ from srm_keras.training.build import (
     make_optimizer,
     make_schedule,
 )
+from srm_keras.training.checkpoints import CheckpointFolder
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
+from srm_keras.training.identity import Identity
 from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.parts import rate_factors
@@ -34,7 +36,7 @@ from srm_keras.training.recipe import resolve
 from srm_keras.training.report import write_report
 from srm_keras.training.run_log import RunLog
 from srm_keras.training.saved_weights import SavedWeights
-from srm_keras.training.session import Session, checkpoint_folder, run
+from srm_keras.training.session import Session, identity_of, run
 from srm_keras.training.state import TrainingState
 
 
@@ -111,12 +113,13 @@ def _prepare(
     writers: list[keras.callbacks.Callback] = []
     if distribution.is_chief:
         run_folder.create(folder, overwrite)
-        _write_description(folder, recipe, inputs, beginning)
         writers = [
             SavedWeights(model, folder, log, evaluated),
             *gate_histograms_of(model, inputs, folder, evaluated),
         ]
-    identity = {} if beginning.record is None else {"initial weights": beginning.record}
+    initial = {} if beginning.record is None else {"initial weights": beginning.record}
+    splits = {**inputs.evals, "train": inputs.examples}
+    identity = identity_of(folder, recipe, state, distribution, splits, **initial)
     return Session(
         recipe=recipe,
         folder=folder,
@@ -128,7 +131,10 @@ def _prepare(
         log=log,
         writers=writers,
         state=state,
-        checkpoints=checkpoint_folder(folder, recipe, state, distribution, overwrite, **identity),
+        checkpoints=CheckpointFolder(
+            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints, overwrite
+        ),
+        describe=lambda step: _describe(folder, inputs, beginning, identity, step),
         finish=lambda: _finish(folder, inputs, model, log),
     )
 
@@ -140,11 +146,11 @@ def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
         yield
 
 
-def _write_description(
-    folder: Path, recipe: config_dict.ConfigDict, inputs: Inputs, beginning: Beginning
+def _describe(
+    folder: Path, inputs: Inputs, beginning: Beginning, identity: Identity, step: int
 ) -> None:
-    write_json(folder / run_folder.RECIPE, recipe.to_dict())
-    write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
+    run_folder.describe(folder, inputs.recipe.to_dict(), step)
+    identity.write_listing(anew=step == 0)
     write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
     write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
     if beginning.is_read:

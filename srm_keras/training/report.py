@@ -56,7 +56,7 @@ def write_report(
         html.folded(name, html.table(("", ""), run_folder.flatten(values).items()))
         for name, values in (
             ("Recipe", recipe),
-            ("Versions", read_json(run / run_folder.VERSIONS)),
+            ("Versions", run_folder.told_versions(run)),
         )
     ]
     title = f"{recipe['model']['name']} on {recipe['data']['name']}"

@@ -1,7 +1,9 @@
 """What a run leaves on disk, and whether a folder may take a run."""
 
 import contextlib
+import datetime
 import importlib.metadata
+import itertools
 import math
 import os
 import platform
@@ -13,8 +15,9 @@ from typing import Any
 
 import keras
 
-from srm_keras.files import as_json, read_json
+from srm_keras.files import as_json, read_json, write_json
 from srm_keras.locks import folder_lock
+from srm_keras.training.identity import is_place
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"
@@ -38,8 +41,9 @@ FILES = (
     *(BEST, LAST, PREDICTIONS, RESULT, REPORT),
 )
 STYLE = "style.png"
-FILES_OF_SOME = (INITIAL, STYLE)
-"""Of a run whose recipe has `init`; of one in the style of one image."""
+DATA = "data.csv.gz"
+FILES_OF_SOME = (INITIAL, STYLE, DATA)
+"""Of a run whose recipe has `init`; of one in the style of one image; of one on image files."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
@@ -85,8 +89,7 @@ def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite:
             "`workdir` must not hold files of a run without its recipe; choose another folder or "
             f"pass `overwrite`. Received: workdir={str(workdir)!r}, which holds {found[0]}"
         )
-    _check_recipe(folder, recipe)
-    return RESULT in found
+    return _is_equal(folder, recipe) and RESULT in found
 
 
 def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
@@ -117,6 +120,37 @@ def held(workdir: str | os.PathLike) -> AbstractContextManager[None]:
 def has_checkpoint(workdir: str | os.PathLike) -> bool:
     """Whether `workdir` holds a run that has saved its state."""
     return any((Path(workdir) / CHECKPOINTS).glob("step_*.npz"))
+
+
+def describe(folder: Path, recipe: Mapping[str, Any], step: int) -> None:
+    """Writes the recipe, and adds what the run begins (step 0) or goes on with to the versions."""
+    write_json(folder / RECIPE, recipe)
+    earlier = read_versions(folder) if step else []
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(
+        folder / VERSIONS, [*earlier, {"step": step, "time": now, **versions(recipe["seed"])}]
+    )
+
+
+def read_versions(folder: Path) -> list[dict[str, Any]]:
+    """What the run began with, and what it went on with each time; empty where that is not known.
+
+    An early version of this package kept the last one alone.
+    """
+    with contextlib.suppress(ValueError, FileNotFoundError):
+        found = read_json(folder / VERSIONS)
+        return found if isinstance(found, list) else [found]
+    return []
+
+
+def told_versions(folder: Path) -> dict[str, Any]:
+    """The same for people: names and values at the beginning, and what was another one later."""
+    entries = [flatten(entry) for entry in read_versions(folder)]
+    told = dict(entries[0]) if entries else {}
+    for earlier, entry in itertools.pairwise(entries):
+        changed = [f"{k} {v}" for k, v in entry.items() if k != "step" and earlier.get(k) != v]
+        told[f"gone on from step {entry.get('step')}"] = ", ".join(changed)
+    return told
 
 
 def versions(seed: int) -> dict[str, Any]:
@@ -166,15 +200,21 @@ def _remove_empty(folder: Path) -> None:
             path.rmdir()
 
 
-def _check_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+def _is_equal(folder: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether the folder has this recipe, raising `ValueError` if it has another one.
+
+    False where the data lie elsewhere now: a checkpoint then knows whether they are the same.
+    """
     there, given = flatten(_read_recipe(folder)), flatten(as_json(recipe))
-    for name in sorted(there.keys() | given.keys()):
-        if there.get(name) != given.get(name):
-            raise ValueError(
-                "`workdir` must not hold the run of another recipe; choose another folder or pass "
-                f"`overwrite`. Received: workdir={str(folder)!r}, a run with "
-                f"{name}={there.get(name)!r} instead of {given.get(name)!r}"
-            )
+    names = [name for name in there.keys() | given.keys() if there.get(name) != given.get(name)]
+    moved = all(map(is_place, names)) and has_checkpoint(folder)
+    for name in [] if moved else sorted(names, key=lambda name: (is_place(name), name)):
+        raise ValueError(
+            "`workdir` must not hold the run of another recipe; choose another folder or pass "
+            f"`overwrite`. Received: workdir={str(folder)!r}, a run with "
+            f"{name}={there.get(name)!r} instead of {given.get(name)!r}"
+        )
+    return not names
 
 
 def _read_recipe(folder: Path) -> Mapping[str, Any]:

@@ -41,7 +41,7 @@ def save_run_as_preset(
         "data": recipe["data"],
         "recipe": {name: value for name, value in recipe.items() if name != "data"},
         "checkpoint": checkpoint,
-        "training_versions": read_json(folder / run_folder.VERSIONS),
+        "training_versions": run_folder.read_versions(folder),
     }
     if (folder / run_folder.RESULT).is_file():
         result = read_json(folder / run_folder.RESULT)[checkpoint]

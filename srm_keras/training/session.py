@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
-from srm_keras.files import read_json
+from srm_keras.files import as_json, read_json
 from srm_keras.training import run_folder
 from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
 from srm_keras.training.distribution import Distribution, resolve_strategy
+from srm_keras.training.identity import Identity
+from srm_keras.training.inputs import Examples
 from srm_keras.training.run_log import Progress, RunLog
 from srm_keras.training.saved_weights import EvaluatedWeights
 from srm_keras.training.state import TrainingState
@@ -41,6 +43,8 @@ class Session:
         writers: Callbacks of the chief that write files after every evaluation.
         state: What the next update depends on.
         checkpoints: Where it is kept.
+        describe: Called by the chief when it is known that the run can begin or go on, with the
+            step that it does so from; writes the files that say what the run is.
         finish: Called by the chief after the last step; writes the final files, `result.json` the
             last, and returns what that holds.
     """
@@ -56,6 +60,7 @@ class Session:
     writers: Sequence[keras.callbacks.Callback]
     state: TrainingState
     checkpoints: CheckpointFolder
+    describe: Callable[[int], None]
     finish: Callable[[], dict[str, Any]]
 
 
@@ -91,33 +96,30 @@ def run(
     return result
 
 
-def checkpoint_folder(
+def identity_of(
     folder: Path,
     recipe: config_dict.ConfigDict,
     state: TrainingState,
     distribution: Distribution,
-    overwrite: bool,
-    **identity: Any,
-) -> CheckpointFolder:
-    """The checkpoints of a run, which only the same run may go on from.
+    splits: Mapping[str, Examples],
+    **others: Any,
+) -> Identity:
+    """What must be equal for a run to go on.
 
     Args:
         folder: The run folder.
         recipe: The resolved recipe.
         state: The training state.
         distribution: What it is trained on.
-        overwrite: Whether the command replaces a run.
-        **identity: What else must be equal; JSON.
+        splits: The data.
+        **others: What else must be equal; JSON.
     """
     known = {
-        "recipe": run_folder.flatten(recipe.to_dict()),
+        "recipe": run_folder.flatten(as_json(recipe.to_dict())),
         "variables": state.layout(),
         "replicas": distribution.replicas,
     }
-    whole = {**known, **identity}
-    return CheckpointFolder(
-        folder / run_folder.CHECKPOINTS, whole, recipe.keep_checkpoints, overwrite
-    )
+    return Identity({**known, **others}, splits, folder / run_folder.DATA)
 
 
 def _wait_for_all(distribution: Distribution) -> None:
@@ -129,6 +131,8 @@ def _fit(session: Session) -> None:
     _wait_for_all(session.distribution)  # the chief may have had an earlier run to remove
     resumed = session.checkpoints.newest()
     step = 0 if resumed is None else resumed.step
+    if session.distribution.is_chief:
+        session.describe(step)
     if resumed is not None:
         print(f"Going on from step {step} of {session.recipe.steps}", file=sys.stderr)
     session.log.begin(None if resumed is None else resumed.progress)

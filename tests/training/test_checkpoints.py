@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from srm_keras.data import load_examples
 from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
+from srm_keras.training.identity import Identity
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = {"recipe": {"seed": 0, "splits": ("test",)}, "variables": [["kernel", [3, 2]]]}
 
 
 def folder(path, identity=IDENTITY, keep=2):
-    return CheckpointFolder(path, identity, keep)
+    return CheckpointFolder(path, Identity(identity, {}, path / "data.csv.gz"), keep)
 
 
 def checkpoint(step):
@@ -150,13 +152,25 @@ def test_an_identity_is_compared_as_json_holds_it(tmp_path):
 
 @pytest.mark.parametrize("part", ["recipe", "variables"])
 def test_one_of_another_run_is_refused_by_name(part, tmp_path):
-    save(tmp_path, 5, identity={**IDENTITY, part: "another"})
+    save(tmp_path, 5, identity={**IDENTITY, part: {"seed": 1}})
     with pytest.raises(ValueError, match=rf"`overwrite`.*step_000000005.npz.*its {part} differ"):
         folder(tmp_path).newest()
 
 
+def test_one_without_a_record_of_its_data_goes_on_and_this_is_said(tmp_path, caplog):
+    """As an early version of this package wrote them; then where the data lie counts."""
+    drawn = load_examples("made_up", "train", examples=2)
+    recipe = {"data.options.data_dir": "a"}
+    identity = Identity({"recipe": recipe}, {"train": drawn}, tmp_path / "data.csv.gz")
+    assert identity.difference({"recipe": recipe}) == ""
+    assert "without a record of its data" in caplog.text
+    assert identity.difference({"recipe": {"data.options.data_dir": "b"}}) == "its recipe differ"
+    saved = {**identity.value, "recipe": {"data.options.data_dir": "b"}}
+    assert identity.difference(saved) == ""
+
+
 def test_the_same_reason_is_told_once(tmp_path):
-    save(tmp_path, 5, 6, identity={**IDENTITY, "recipe": "another"})
+    save(tmp_path, 5, 6, identity={**IDENTITY, "recipe": {}})
     with pytest.raises(ValueError, match="overwrite") as error:
         folder(tmp_path).newest()
     assert str(error.value).count("another run") == 1

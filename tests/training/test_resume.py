@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 from unittest import mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from srm_keras.files import read_json
 from srm_keras.training import (
@@ -219,6 +221,47 @@ def test_a_finished_run_is_not_repeated(undisturbed, capsys):
     assert before == {path: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
     with pytest.raises(ValueError, match=r"another recipe.*seed=0 instead of 3"):
         train_tiny(tiny_recipe(seed=3), undisturbed)
+
+
+def draw_images(root):
+    """Two classes, 12 images each for training and 4 for testing."""
+    for split, count in (("train", 12), ("test", 4)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for k in range(count):
+                pixels = np.random.default_rng(k).integers(0, 256, (16, 16, 3), "uint8")
+                Image.fromarray(pixels).save(root / split / name / f"{k}.png")
+
+
+def image_recipe(root, **options):
+    recipe = tiny_recipe(data__name="image_folder", recalibration=None)
+    with recipe.unlocked(), recipe.ignore_type():
+        recipe.data.options = {"data_dir": root, **options}
+    return recipe
+
+
+def test_data_that_changed_stop_a_run_and_data_that_moved_do_not(tmp_path):
+    here, there, workdir = (tmp_path / name for name in ("here", "there", "run"))
+    draw_images(here)
+    train_tiny(image_recipe(here), workdir, die_after=5)
+    new = here / "train" / "cat" / "new.png"
+    shutil.copyfile(here / "train" / "dog" / "0.png", new)
+    told = r"belongs to another run: data: 1 file added to train \(train/cat/new.png\)$"
+    with pytest.raises(ValueError, match=told):
+        train_tiny(image_recipe(here), workdir)
+    new.unlink()
+    (here / "test" / "dog" / "0.png").rename(here / "test" / "cat" / "dog.png")
+    with pytest.raises(ValueError, match=r"data: 1 file added to test .*1 file removed from test"):
+        train_tiny(image_recipe(here), workdir)
+    (here / "test" / "cat" / "dog.png").rename(here / "test" / "dog" / "0.png")
+    assert [entry["step"] for entry in read_json(workdir / "versions.json")] == [0]
+    shutil.move(here, there)
+    train_tiny(image_recipe(there), workdir)
+    assert [entry["step"] for entry in read_json(workdir / "versions.json")] == [0, 4]
+    assert "gone on from step 4" in (workdir / "report.html").read_text()
+    assert read_json(workdir / "recipe.json")["data"]["options"]["data_dir"] == str(there)
+    with pytest.raises(ValueError, match=r"another recipe.*data\.options\.seed"):
+        train_tiny(image_recipe(there, seed=1), workdir)
 
 
 def test_a_folder_in_which_a_run_is_at_work_is_refused(tmp_path, monkeypatch):

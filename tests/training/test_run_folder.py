@@ -119,13 +119,50 @@ def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tmp_path):
     assert found == set(kept)
 
 
-def test_versions_can_be_written_as_json(tmp_path):
-    files.write_json(tmp_path / "versions.json", run_folder.versions(seed=3))
+def test_versions_keep_what_the_run_began_with_and_every_time_it_went_on(tmp_path, monkeypatch):
+    run_folder.describe(tmp_path, recipe(seed=3), step=4)  # of a folder without any
+    run_folder.describe(tmp_path, recipe(seed=3), step=0)
+    monkeypatch.setattr(run_folder.platform, "python_version", lambda: "9.9")
+    for step in (6, 8):
+        run_folder.describe(tmp_path, recipe(seed=3), step)
     saved = json.loads((tmp_path / "versions.json").read_text())
-    assert saved["seed"] == 3
-    assert saved["backend"] == "tensorflow"
-    assert saved["packages"]["keras"].startswith("3.")
-    assert saved["packages"]["scikit-learn"] == importlib.metadata.version("scikit-learn")
+    assert [entry["step"] for entry in saved] == [0, 6, 8]
+    assert [entry["seed"] for entry in saved] == [3, 3, 3]
+    assert saved[0]["backend"] == "tensorflow"
+    assert saved[0]["packages"]["keras"].startswith("3.")
+    assert saved[0]["packages"]["scikit-learn"] == importlib.metadata.version("scikit-learn")
+    told = run_folder.told_versions(tmp_path)
+    assert told["packages.keras"] == saved[0]["packages"]["keras"]
+    assert "python 9.9" in told["gone on from step 6"]
+    assert "python" not in told["gone on from step 8"]
+
+
+@pytest.mark.parametrize(
+    ("content", "earlier"),
+    [('{"seed": 1, "python": "3.9"}', [{"seed": 1, "python": "3.9"}]), ("{", [])],
+)
+def test_versions_of_an_early_package_are_the_first_entry(content, earlier, tmp_path):
+    (tmp_path / "versions.json").write_text(content)
+    assert run_folder.read_versions(tmp_path) == earlier
+    run_folder.told_versions(tmp_path)
+    run_folder.describe(tmp_path, recipe(), step=6)
+    assert run_folder.read_versions(tmp_path)[:-1] == earlier
+
+
+def test_where_the_data_lie_is_left_to_the_checkpoint(tmp_path):
+    """Which knows whether they are the same; a run without one is of another recipe."""
+    here, there = recipe(), recipe()
+    here["data"]["options"], there["data"]["options"] = ({"data_dir": name} for name in "ab")
+    files.write_json(tmp_path / "recipe.json", here)
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"another recipe.*data_dir='a' instead of 'b'"):
+        run_folder.has_result(tmp_path, there, overwrite=False)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_000000004.npz").touch()
+    assert not run_folder.has_result(tmp_path, there, overwrite=False)
+    assert run_folder.has_result(tmp_path, here, overwrite=False)
+    with pytest.raises(ValueError, match="seed=0 instead of 1"):
+        run_folder.has_result(tmp_path, {**there, "seed": 1}, overwrite=False)
 
 
 def test_flatten_names_leaves_by_their_paths():

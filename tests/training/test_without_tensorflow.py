@@ -45,6 +45,6 @@ def test_small_image_recipes_train_without_tensorflow(tmp_path):
             text=True,
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        assert read_json(workdir / "versions.json")["packages"]["tensorflow"] is None
+        assert read_json(workdir / "versions.json")[0]["packages"]["tensorflow"] is None
         assert (workdir / "report.html").is_file()
         assert (workdir / "result.json").is_file()

@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from srm_keras.data.checks import fraction, seed_in_range
+from srm_keras.data.checks import path as checked_path
 from srm_keras.data.examples import Examples
 from srm_keras.data.image_folder import decode
 from srm_keras.data.image_folder.decode import Verdict
@@ -73,13 +74,20 @@ def load_examples(
     _check_options(on_error, test_fraction, seed, verify)
     patterns = compiled(domain_pattern=domain_pattern, group_pattern=group_pattern)
     images = list_images(data_dir, split, test_fraction, seed)
-    examples = as_examples("image_folder", split, images, verify=verify, on_error=on_error)
+    root = checked_path("data_dir", data_dir)
+    examples = as_examples("image_folder", split, images, root, verify=verify, on_error=on_error)
     domains, groups = tags([Path(path) for path in examples.images], **patterns)
     return replace(examples, domains=domains, groups=groups)
 
 
 def as_examples(
-    name: str, split: str, images: ImageList, *, verify: bool = False, on_error: str = "raise"
+    name: str,
+    split: str,
+    images: ImageList,
+    root: Path,
+    *,
+    verify: bool = False,
+    on_error: str = "raise",
 ) -> Examples:
     """`Examples` of a list of files.
 
@@ -87,6 +95,7 @@ def as_examples(
         name: The source's name.
         split: The split's name.
         images: The files, their classes and the classes' names.
+        root: The data set's folder.
         verify: Whether every file is decoded once, now; without it `info` has no height and width.
         on_error: What is then done about bad files: `"raise"` or `"skip"`.
 
@@ -98,7 +107,7 @@ def as_examples(
         images, size = _verified(images, on_error, f"The split {split!r} of {name!r}")
     names = images.class_names
     info = DatasetInfo(name, split, len(images.paths), len(names), names, (*size, 3))
-    return Examples(images.paths, np.array(images.labels, "int32"), info)
+    return Examples(images.paths, np.array(images.labels, "int32"), info, root=root)
 
 
 def _check_options(on_error: str, test_fraction: float | None, seed: int, verify: bool) -> None:

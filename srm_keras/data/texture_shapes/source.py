@@ -10,8 +10,8 @@ from absl import logging
 from srm_keras.data.examples import Examples
 from srm_keras.data.info import DatasetInfo
 from srm_keras.data.texture_shapes import plan
+from srm_keras.data.texture_shapes.generator import GENERATOR_VERSION, check_arguments, examples
 from srm_keras.data.texture_shapes.generator import Examples as Drawn
-from srm_keras.data.texture_shapes.generator import check_arguments, examples
 from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 from srm_keras.validation import one_of, positive_int
@@ -65,7 +65,8 @@ def load_examples(
     names = CLASS_NAMES[label]
     info = DatasetInfo("texture_shapes", split, count, len(names), names, (size, size, 3))
     families = np.array(TEXTURE_NAMES)[drawn.textures]
-    return Examples(drawn.images, labels, info, domains=families, groups=families)
+    drawn_by = f"texture_shapes {GENERATOR_VERSION}"
+    return Examples(drawn.images, labels, info, families, families, drawn_by=drawn_by)
 
 
 def _check_label(label: str, split: str) -> None:

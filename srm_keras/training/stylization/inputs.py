@@ -52,6 +52,12 @@ class StylizationInputs:
         """SHA-256 of the style's pixels."""
         return None if self.style is None else hashlib.sha256(self.style.tobytes()).hexdigest()
 
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """All examples, by what they are."""
+        known = {"train": self.contents, "held_out": self.held_out, "style": self.paintings}
+        return {name: examples for name, examples in known.items() if examples is not None}
+
     def train(self, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Any:
         """Endless batches of (images, labels of no meaning), from `start_step` on.
 

@@ -27,8 +27,8 @@ def write_stylization_report(folder: Path, result: Mapping[str, Any]) -> None:
         sections.append(
             html.section("Style", html.picture(folder / run_folder.STYLE, "style image"))
         )
-    for heading, name in (("Recipe", run_folder.RECIPE), ("Versions", run_folder.VERSIONS)):
-        values = run_folder.flatten(read_json(folder / name))
+    tables = {"Recipe": run_folder.flatten(recipe), "Versions": run_folder.told_versions(folder)}
+    for heading, values in tables.items():
         sections.append(html.folded(heading, html.table(("", ""), values.items())))
     write_text(folder / run_folder.REPORT, html.page(title_of(recipe), sections))
 

@@ -12,10 +12,12 @@ from PIL import Image
 from srm_keras.files import write_atomically, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import make_schedule
+from srm_keras.training.checkpoints import CheckpointFolder
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
+from srm_keras.training.identity import Identity
 from srm_keras.training.process_settings import dtype_policy, make_deterministic
 from srm_keras.training.run_log import RunLog
-from srm_keras.training.session import Session, checkpoint_folder, run
+from srm_keras.training.session import Session, identity_of, run
 from srm_keras.training.state import TrainingState
 from srm_keras.training.stylization.inputs import (
     StylizationInputs,
@@ -102,10 +104,12 @@ def _prepare(
     writers: list[keras.callbacks.Callback] = []
     if distribution.is_chief:
         run_folder.create(folder, overwrite)
-        _write_description(folder, recipe, inputs)
         writers.append(
             SampleStrips(stylizer, *inputs.samples(), folder, recipe.eval_every, evaluated)
         )
+    identity = identity_of(
+        folder, recipe, state, distribution, inputs.splits, style=inputs.style_digest
+    )
     return Session(
         recipe=recipe,
         folder=folder,
@@ -117,18 +121,17 @@ def _prepare(
         log=log,
         writers=writers,
         state=state,
-        checkpoints=checkpoint_folder(
-            folder, recipe, state, distribution, overwrite, style=inputs.style_digest
+        checkpoints=CheckpointFolder(
+            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints, overwrite
         ),
+        describe=lambda step: _describe(folder, inputs, identity, step),
         finish=lambda: _finish(folder, stylizer, log, quantities),
     )
 
 
-def _write_description(
-    folder: Path, recipe: config_dict.ConfigDict, inputs: StylizationInputs
-) -> None:
-    write_json(folder / run_folder.RECIPE, recipe.to_dict())
-    write_json(folder / run_folder.VERSIONS, run_folder.versions(recipe.seed))
+def _describe(folder: Path, inputs: StylizationInputs, identity: Identity, step: int) -> None:
+    run_folder.describe(folder, inputs.recipe.to_dict(), step)
+    identity.write_listing(anew=step == 0)
     if inputs.style is not None:
         write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
 
