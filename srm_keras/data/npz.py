@@ -67,7 +67,7 @@ def _read(path: Path, split: str) -> dict[str, np.ndarray]:
             arrays = {name: file[name] for name in file.files if name != f"{other}_images"}
             found = set(file.files)
     except Exception as error:  # a damaged header can make it raise anything
-        raise ValueError(f"{path} must be an .npz file of arrays: {error}") from error
+        raise ValueError(f"{path} must be an .npz file of arrays: {error!s:.200}") from error
     needed = [f"{name}_{kind}" for name in _SPLITS for kind in ("images", "labels")]
     missing = [name for name in needed if name not in found]
     if missing:

@@ -144,3 +144,12 @@ def test_a_damaged_preset_is_one_line_in_every_command(folder, tmp_path):
             done = command(*line)
             assert done.returncode == 1
             assert done.stderr.splitlines()[-1].startswith(f"error: {path} is no whole zip file")
+
+
+def test_a_damaged_saved_model_is_one_line(tmp_path):
+    pytest.importorskip("srm_keras.export.serving.server")
+    (tmp_path / "saved_model.pb").write_bytes(b"damaged")
+    done = command("tools.serve", f"--saved_model={tmp_path}", "--port=8532")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: `saved_model` must be one that can be loaded (")

@@ -20,7 +20,7 @@ def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
             check_names((entry.filename for entry in archive.infolist()), limits, str(path))
             return {name: _read(archive, name, limits[name], str(path)) for name in limits}
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no whole zip file ({error})") from None
+        raise ValueError(f"{path} is no whole zip file ({error!s:.200})") from None
 
 
 def check_names(names: Iterable[str], expected: Iterable[str], origin: str) -> None:
