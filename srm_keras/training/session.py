@@ -18,6 +18,7 @@ from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
 from srm_keras.training.distribution import Distribution, resolve_strategy
 from srm_keras.training.identity import Identity
 from srm_keras.training.inputs import Examples
+from srm_keras.training.process_settings import new_networks_are_no_retracing
 from srm_keras.training.run_log import Progress, RunLog
 from srm_keras.training.saved_weights import EvaluatedWeights
 from srm_keras.training.state import TrainingState
@@ -87,7 +88,7 @@ def run(
         return read_json(Path(workdir) / run_folder.RESULT)
     distribution = resolve_strategy(recipe)
     alone = run_folder.held(workdir) if distribution.is_chief else contextlib.nullcontext()
-    with alone:
+    with alone, new_networks_are_no_retracing():
         session = prepare(recipe, Path(workdir), overwrite, distribution)
         with contextlib.closing(session.checkpoints):
             _fit(session)

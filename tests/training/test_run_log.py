@@ -1,7 +1,11 @@
+import logging
+
 import pytest
+import tensorflow as tf
 from ml_collections import ConfigDict
 
 from srm_keras.training import run_log
+from srm_keras.training.process_settings import new_networks_are_no_retracing
 from srm_keras.training.run_log import Progress, RunLog
 from srm_keras.training.schedules import StepDecay
 
@@ -72,3 +76,21 @@ def test_progress_is_told_within_an_epoch(clock, capsys):
 def test_the_time_left_is_in_units_that_fit():
     told = [run_log._duration(seconds) for seconds in (0, 59.6, 119, 120, 7199, 7200, 1e5)]
     assert told == ["0 s", "60 s", "119 s", "2 min", "120 min", "2.0 h", "27.8 h"]
+
+
+def test_new_networks_are_not_called_retracing():
+    """TensorFlow's own warning, at seven functions of one line; others are heard as before."""
+    logger, heard = tf.get_logger(), []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    logger.addHandler(handler)
+    for _ in range(7):
+        tf.function(lambda: 1)()
+    (told,) = {text[text.index("triggered") :][:33] for text in heard}
+    with new_networks_are_no_retracing():
+        logger.warning(told)
+        logger.warning("of something else")
+    assert heard[-1] == "of something else"
+    logger.warning(told)
+    assert heard[-2:] == ["of something else", told]
+    logger.removeHandler(handler)
