@@ -54,7 +54,7 @@ def find_images(folder: Path) -> tuple[list[Path], Counter[str]]:
         folders, files = _entries(*waiting.pop())
         waiting += folders
         for file in files:
-            if is_image(file) and (file.is_file() or file.is_symlink()):
+            if is_image(file):
                 images.append(file)
             else:
                 others[file.suffix.lower() or "no suffix"] += 1
@@ -77,9 +77,10 @@ def folders_in(parent: Path) -> list[Path]:
 
 
 def _entries(folder: Path, above: frozenset[Identity]) -> tuple[list[_Place], list[Path]]:
-    """The folders in a folder, each with the identities of those above it, and the other entries.
+    """The folders in a folder, each with the identities of those above it, and its files.
 
-    Hidden names are left out.
+    Hidden names are left out, and what is neither file, folder nor link. No file's status is asked
+    for, which takes long in folders of a million.
     """
     try:
         status = folder.stat()
@@ -94,7 +95,12 @@ def _entries(folder: Path, above: frozenset[Identity]) -> tuple[list[_Place], li
     except OSError as error:
         raise ValueError(f"A folder of images cannot be read: {error}") from error
     folders = [(Path(entry.path), above | {identity}) for entry, is_folder in shown if is_folder]
-    return folders, [Path(entry.path) for entry, is_folder in shown if not is_folder]
+    files = [
+        Path(entry.path)
+        for entry, is_folder in shown
+        if not is_folder and (entry.is_symlink() or entry.is_file(follow_symlinks=False))
+    ]
+    return folders, files
 
 
 @functools.cache
