@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from srm_keras.export.foreign import first_line
 from srm_keras.files import plain_path
 
 Runner = Callable[[np.ndarray], np.ndarray]
@@ -19,7 +20,8 @@ SIGNATURE = "serving_default"
 def keras_runner(model: keras.Model) -> Runner:
     """Inference of a Keras model with one input and one output, as a graph, without XLA.
 
-    Both may be alone in a list or dict.
+    Both may be alone in a list or dict. The runner raises ``ValueError`` for batches that the
+    model does not take.
     """
 
     def infer(images: tf.Tensor) -> tf.Tensor:
@@ -28,7 +30,24 @@ def keras_runner(model: keras.Model) -> Runner:
         return output
 
     function = tf.function(infer, input_signature=[signature(model)])
-    return lambda images: function(images).numpy()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        try:
+            result = function(images).numpy()
+        except (tf.errors.OpError, ValueError) as error:
+            raise ValueError(_other_batch(model, images, first_line(error))) from error
+        if result.shape[:1] != images.shape[:1]:
+            raise ValueError(_other_batch(model, images, f"gives {result.shape}"))
+        return result
+
+    return run
+
+
+def _other_batch(model: keras.Model, images: np.ndarray, why: str) -> str:
+    return (
+        f"`model` must take batches of any size, and give one output for each image ({why}). "
+        f"Received: {model.name!r} for a batch of shape {images.shape}"
+    )
 
 
 def one_tensor(model: keras.Model) -> keras.Model:

@@ -331,6 +331,20 @@ def test_networks_that_read_bytes_are_compared_on_bytes(file, tmp_path):
         assert report.parity.max_error < 0.1
 
 
+@exporters
+@pytest.mark.parametrize("of", ["reshaped", "summed"])
+def test_networks_of_one_batch_size_alone_are_refused_first(export, of, tmp_path):
+    image = keras.Input(batch_shape=(1, 8, 8, 3), name="image")
+    x = keras.ops.reshape(image, (1, 192)) if of == "reshaped" else keras.ops.sum(image, 0, True)
+    model = keras.Model(image, keras.layers.Flatten()(x), name="fixed")
+    with pytest.raises(
+        ValueError, match=r"`model` must take batches of any size.*'fixed'"
+    ) as error:
+        export(model, tmp_path / FILES[export], SAMPLES)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_channels_first_networks_are_exported_too(tmp_path):
     inputs = keras.Input((3, 8, 12), name="image")
     options = {"padding": "same", "data_format": "channels_first"}
