@@ -116,10 +116,11 @@ def test_channels_first_is_the_same():
     first = small_network("cifar_basic", "srm", "channels_first")
     first.set_weights(last.get_weights())
     x = feature_map((2, 32, 32, 3))
-    for layer in ("conv4_1_out", "conv2_1_recalibration"):
+    # In float32 either form is 3 to 5e-4 from float64 at the early layer, 5e-7 at the last.
+    for layer, tolerance in (("conv4_1_out", 1e-5), ("conv2_1_recalibration", 5e-4)):
         expected = grad_cam(last, x, 1, layer, "grad_cam++")
         actual = grad_cam(first, np.moveaxis(x, -1, 1), 1, layer, "grad_cam++")
-        np.testing.assert_allclose(actual, expected, atol=1e-4)
+        np.testing.assert_allclose(actual, expected, atol=tolerance)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
