@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import inspect
 import json
+import math
 
 import keras
 import numpy as np
@@ -222,6 +223,15 @@ def test_what_is_unknown_is_named_and_counts_its_parameters_alone(tmp_path):
     assert odd.total.trainable == other.count_params() > 0
 
 
+def in_groups(model) -> int:
+    """Multiply-adds of grouped convolutions, which Keras compiles and the profiler does not see."""
+    return sum(
+        math.prod(layer.output.shape[1:]) * math.prod(layer.kernel.shape[:-1])
+        for layer in model.layers
+        if type(layer) is keras.layers.Conv2D and layer.groups > 1
+    )
+
+
 APPLICATIONS = {
     name: builder
     for name, builder in vars(keras.applications).items()
@@ -240,7 +250,7 @@ def test_every_network_of_keras_applications_is_counted(name):
     model = APPLICATIONS[name](include_top=False, weights=None, input_shape=(side, side, 3))
     result = complexity(model)
     assert not result.unknown
-    assert result.total.multiply_adds == profiled(model) > 1e6
+    assert result.total.multiply_adds == profiled(model) + in_groups(model) > 1e6
     assert result.total.trainable + result.total.non_trainable == model.count_params()
 
 
