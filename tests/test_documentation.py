@@ -47,15 +47,15 @@ SMALL = {
     "textures": "--config.batch_size=4 --steps=2 --config.model.options.depth=8",
     "ablations": "--config.batch_size=8 --steps=2 --config.data.options.train_examples=40",
     "style_transfer": (
-        "--config.features.weights=None --config.network.filters=4 --config.network.blocks=1 "
+        "--config.features.weights=vgg16.weights.h5 --config.network.filters=4 --config.network.blocks=1 "
         "--config.content.image_size=32 --config.content.resize=36 --config.style.image_size=32 "
         "--config.content.name=image_files --config.content.eval_split=test "
         "--config.batch_size=2 --steps=2"
     ),
     "adain": (
-        "--config.features.weights=None --config.features.content_layer=block1_conv2 "
+        "--config.features.weights=vgg19.weights.h5 --config.features.content_layer=block1_conv2 "
         "--config.content.image_size=32 --config.content.resize=36 --config.style.image_size=32 "
-        "--config.style.resize=36 --config.batch_size=2 --steps=2"
+        "--config.batch_size=2 --steps=2"
     ),
     "train.cross_validate": "--folds=2 --seeds=0 --recalibrations=none,srm",
     "train.compare_stylizers": "--variants=bn,bn+srm --seeds=0",
@@ -179,6 +179,9 @@ def reader(tmp_path, monkeypatch):
             picture(tmp_path / name / f"{number}.jpg")
     for name in ("painting.jpg", "photo.jpg", "cat.jpg", "dog.png", "brick.jpg"):
         picture(tmp_path / name, 96)
+    for name in ("VGG16", "VGG19"):  # random ones stand for those to download
+        network = getattr(keras.applications, name)(weights=None, include_top=False)
+        network.save_weights(tmp_path / f"{name.lower()}.weights.h5")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
