@@ -47,7 +47,8 @@ SMALL = {
     "textures": "--config.batch_size=4 --steps=2 --config.model.options.depth=8",
     "ablations": "--config.batch_size=8 --steps=2 --config.data.options.train_examples=40",
     "style_transfer": (
-        "--config.features.weights=vgg16.weights.h5 --config.network.filters=4 --config.network.blocks=1 "
+        "--config.features.weights=vgg16.weights.h5 "
+        "--config.network.filters=4 --config.network.blocks=1 "
         "--config.content.image_size=32 --config.content.resize=36 --config.style.image_size=32 "
         "--config.content.name=image_files --config.content.eval_split=test "
         "--config.batch_size=2 --steps=2"

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from srm_keras.export.stylize.stylizer import load_network
 from srm_keras.models.adain import AdaINStylizer, Parts, encoder_layers, halves
 from tests.support.weights import randomize
 
@@ -180,3 +181,10 @@ def test_another_network_has_no_parts():
     x = keras.Input((4,))
     with pytest.raises(ValueError, match="`stylizer` must be a network made by AdaINStylizer"):
         Parts.of(keras.Model(x, x, name="other"))
+
+
+def test_its_file_is_read_by_the_loader_that_makes_no_class_but_known_ones(stylizer, tmp_path):
+    stylizer.save(tmp_path / "last.keras")
+    loaded = load_network(tmp_path / "last.keras")
+    given = inputs(images(1, 9, 8), images(1, 9, 8, seed=1))
+    np.testing.assert_array_equal(loaded(given), stylizer(given))

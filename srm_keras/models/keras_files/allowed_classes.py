@@ -117,10 +117,11 @@ def _is_allowed(entry: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def _without_public_name() -> frozenset[tuple[str, str]]:
-    """Module and name of functional models and of `x + y`, `x - y`, `x * y` and `x / y`."""
+    """Module and name of functional models and of `+ - * /`, and of what AdaIN networks use."""
     functional = functional_class()
     x = keras.Input((1,))
-    model = keras.Model(x, ((x + x) * x - x) / x)
+    shaped = keras.ops.reshape(keras.ops.flip(x, axis=-1), (-1, 1))
+    model = keras.Model(x, ((shaped + x) * x - x) / x)
     operations = model.get_config()["layers"][1:]
     found = {(entry["module"], entry["class_name"]) for entry in operations}
     return frozenset(found | {(functional.__module__, functional.__name__)})
