@@ -10,8 +10,8 @@ import pytest
 
 from srm_keras.files import read_json
 from srm_keras.interop.presets import load_preset
-from srm_keras.training import session
 from srm_keras.training.initial_network import read_initial_network
+from srm_keras.training.run_log import RunLog
 from srm_keras.training.run_presets import save_run_as_preset
 from tests.support.tiny_training import (
     Killed,
@@ -122,7 +122,7 @@ def test_all_forms_of_init_begin_alike(shapes, tmp_path, capsys):
     shutil.copy(shapes / "last.keras", bare)
     inits = [tmp_path / "preset", tmp_path / "preset.zip", shapes / "last.keras", bare]
     for number, init in enumerate(inits):
-        with mock.patch.object(session, "_fit", side_effect=Killed), pytest.raises(Killed):
+        with mock.patch.object(RunLog, "begin", side_effect=Killed), pytest.raises(Killed):
             train_tiny(fine_tuning(init), tmp_path / f"run{number}")
         record = read_json(tmp_path / f"run{number}" / "initial_weights.json")
         # Of a bare file only the number of its classes is known, and there are ten of both.
