@@ -1,13 +1,16 @@
 """Set-up shared by all tests: quiet TensorFlow on two devices, float64 on JAX, one seed a test."""
 
+import gc
 import os
+
+import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import keras
-import pytest
-from hypothesis import settings
+gc.disable()  # Importing makes half a million objects that stay: looking at them takes seconds.
+import keras  # noqa: E402
 
 BACKEND = keras.config.backend()
 
@@ -15,6 +18,9 @@ if BACKEND == "jax":
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    # Compiling takes nearly all of the time: no program is compiled twice (`_compiled_once`).
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -24,6 +30,9 @@ if BACKEND == "tensorflow":
     tf.config.threading.set_inter_op_parallelism_threads(8)
     (_CPU,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+gc.freeze()
+gc.enable()
 
 # The first example of a shape compiles kernels; a deadline would fail on that alone.
 settings.register_profile("default", deadline=None, max_examples=25, derandomize=True)
@@ -42,6 +51,15 @@ def pytest_ignore_collect(collection_path, config):
     if BACKEND == "tensorflow":
         return True if folder == "backends" else None
     return None if folder in (*BACKEND_AGNOSTIC, "conftest.py", "support") else True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory):
+    """Let JAX keep what it compiled, for all workers of this run."""
+    if BACKEND == "jax":
+        folder = tmp_path_factory.getbasetemp()
+        run = folder.parent if folder.name.startswith("popen-") else folder
+        jax.config.update("jax_compilation_cache_dir", str(run / "jax"))
 
 
 @pytest.fixture(autouse=True)
