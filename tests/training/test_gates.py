@@ -14,7 +14,9 @@ from tests.support.tiny_training import EVAL_EVERY, STEPS, tiny_recipe, train_ti
 
 @pytest.fixture(scope="module")
 def inputs():
-    return load_inputs(tiny_recipe(data__options={"size": 16, "test_examples": 90}))
+    return load_inputs(
+        tiny_recipe(data__options={"size": 16, "train_examples": 40, "test_examples": 90})
+    )
 
 
 def test_images_are_from_all_over_the_validation_split(inputs):

@@ -15,6 +15,7 @@ from srm_keras.data import texture_shapes
 from srm_keras.files import read_csv
 from srm_keras.training import default_recipe, load_run, read_metrics, run_log, train
 from srm_keras.training.run_folder import FILES, FOLDERS
+from tests.support.tiny_training import train_tiny
 
 OPTIONS = {"size": 16, "train_examples": 48, "test_examples": 40}
 
@@ -35,7 +36,7 @@ def tiny_recipe(**changes):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "srm"
-    train(tiny_recipe(), folder)
+    train_tiny(tiny_recipe(), folder)
     return folder
 
 
@@ -138,7 +139,7 @@ def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
 ):
     monkeypatch.setattr(run_log.Progress, "SECONDS", 0.0)
     first = (folder / "metrics.csv").read_bytes()
-    train(tiny_recipe(), folder, overwrite=True)
+    train_tiny(tiny_recipe(), folder, overwrite=True)
     assert (folder / "metrics.csv").read_bytes() == first
     told = [line.split(": loss ")[0] for line in capsys.readouterr().err.splitlines()]
     assert [line for line in told if line.startswith("step")] == [
@@ -149,7 +150,7 @@ def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
 def test_mixed_precision(tmp_path):
     recipe = tiny_recipe(dtype_policy="mixed_float16", steps=2)
     recipe.learning_rate.milestones = ()
-    train(recipe, tmp_path / "run")
+    train_tiny(recipe, tmp_path / "run")
     assert keras.config.dtype_policy().name == "float32"
     model = load_run(tmp_path / "run").model
     assert model.layers[1].compute_dtype == "float16"
