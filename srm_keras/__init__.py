@@ -4,12 +4,20 @@
 (TensorFlow, Matplotlib, ...), so they are imported on first use.
 """
 
+import contextlib
 import importlib
+import sys
+from pathlib import Path
 from types import ModuleType
 
-import srm_keras.mplbackend  # noqa: F401 - before Keras is imported
-from srm_keras import layers, models
+import srm_keras.support.mplbackend  # noqa: F401 - before Keras is imported
+from srm_keras.support.foreign import quiet
 from srm_keras.version import __version__
+
+_IS_COMMAND = Path(sys.argv[0]).name in ("srm-keras", "-m")
+# TensorFlow tells of processors when it is imported, which no setting of its own stops.
+with quiet() if _IS_COMMAND else contextlib.nullcontext():
+    from srm_keras import layers, models
 
 _LAZY_PACKAGES = ("analysis", "data", "export", "interop", "training")
 

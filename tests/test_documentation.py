@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.support.command_lines import command
-from tests.support.documentation import LANGUAGES, ROOT, all_blocks, blocks, pages, python_module
+from tests.support.documentation import LANGUAGES, ROOT, all_blocks, blocks, command_of, pages
 
 NOT_RUN = {
     "README.md": 1,
@@ -58,12 +58,12 @@ SMALL = {
         "--config.content.image_size=32 --config.content.resize=36 --config.style.image_size=32 "
         "--config.batch_size=2 --steps=2"
     ),
-    "train.cross_validate": "--folds=2 --seeds=0 --recalibrations=none,srm",
-    "train.compare_stylizers": "--variants=bn,bn+srm --seeds=0",
-    "tools.export": "--samples=8 --representative=8 --min_snr_db=1",
-    "tools.gates": "--samples=16",
-    "tools.prune": "--samples=16",
-    "tools.top_activations": "--samples=16",
+    "cross_validate": "--folds=2 --seeds=0 --recalibrations=none,srm",
+    "compare_stylizers": "--variants=bn,bn+srm --seeds=0",
+    "export": "--samples=8 --representative=8 --min_snr_db=1",
+    "gates": "--samples=16",
+    "prune": "--samples=16",
+    "top_activations": "--samples=16",
     "tools.benchmark": "--quick",
 }
 """Flags that make a recipe or a command small, behind those that are printed."""
@@ -83,7 +83,7 @@ SHELL = [
     if block.language == "bash"
     for line in block.commands
 ]
-COMMANDS = [(block, line, *found) for block, line in SHELL if (found := python_module(line))]
+COMMANDS = [(block, line, *found) for block, line in SHELL if (found := command_of(line))]
 
 
 def test_blocks_say_their_language_and_why_they_are_not_run():
@@ -99,8 +99,8 @@ def test_blocks_say_their_language_and_why_they_are_not_run():
 @pytest.mark.parametrize("module", sorted({module for _, _, module, _ in COMMANDS}))
 def test_commands_have_the_flags_that_are_printed(module, monkeypatch):
     """They are parsed, recipes with them, and not run."""
-    command(module, "--help")  # imports it, with its flags alone
-    monkeypatch.setattr(sys.modules[module], "main", lambda argv: None)
+    path = module if module.startswith("tools.") else f"srm_keras.cli.{module}"
+    monkeypatch.setattr(importlib.import_module(path), "main", lambda flags, arguments: None)
     for block, line, named, arguments in COMMANDS:
         if named == module and "$" not in line:
             done = command(module, *arguments)
@@ -231,7 +231,7 @@ def run(block, names, background):
     for line in block.commands:
         if block.mark == "in the background":
             background.enter_context(server(line))
-        elif found := python_module(line):
+        elif found := command_of(line):
             module, arguments = found
             done = command(module, *arguments, *small(module, arguments))
             assert done.returncode == 0, f"{line}\n{done.stderr[-1500:]}"
@@ -252,7 +252,7 @@ def small(module, arguments):
 @contextlib.contextmanager
 def server(line):
     """A server that answers, until the page ends."""
-    words = line.replace("python", sys.executable, 1).split()
+    words = [sys.executable, "-m", *line.replace("srm-keras", "srm_keras", 1).split()]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ})
     try:
         for _ in range(300):

@@ -1,10 +1,10 @@
 r"""Times things on this machine.
 
-    python -m tools.benchmark layers --out=runs/benchmark
-    python -m tools.benchmark layers --quick
-    python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
-    python -m tools.benchmark exported --out=runs/benchmark
-    python -m tools.benchmark stylizers --out=runs/benchmark
+    srm-keras benchmark layers --out=runs/benchmark
+    srm-keras benchmark layers --quick
+    srm-keras benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
+    srm-keras benchmark exported --out=runs/benchmark
+    srm-keras benchmark stylizers --out=runs/benchmark
 
 `layers` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes
@@ -26,101 +26,113 @@ modules, and with instance norm; it writes benchmark_stylizers.json and benchmar
 import sys
 from collections.abc import Sequence
 
-from absl import flags, logging
+from absl import flags as absl_flags
+from absl import logging
+from absl.flags import FlagValues
 
-from tools.command_line import start, stop
-
-OUT = flags.DEFINE_string("out", "runs/benchmark", "Folder for the JSON and Markdown files.")
-ROUNDS = flags.DEFINE_integer(
-    "rounds", None, "Measured rounds. By default 20; of exported and stylizers 30.", lower_bound=1
-)
-QUICK = flags.DEFINE_bool("quick", False, "A tiny size, three rounds: to see that it works.")
-DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "pipeline: folder of class folders of JPEG files. Default: made-up ones."
-)
+from srm_keras.cli.main import run
 
 
-def layers() -> None:
-    """Time the recalibration modules."""
-    from srm_keras.analysis.benchmarks.layer_benchmark import (
-        QUICK_SHAPES,
-        SHAPES,
-        benchmark_layers,
-        case_text,
+def define(flags: FlagValues) -> None:
+    """Define the flags."""
+    absl_flags.DEFINE_string(
+        "out", "runs/benchmark", "Folder for the JSON and Markdown files.", flag_values=flags
     )
+    absl_flags.DEFINE_integer(
+        "rounds",
+        None,
+        "Measured rounds. By default 20; of exported and stylizers 30.",
+        lower_bound=1,
+        flag_values=flags,
+    )
+    absl_flags.DEFINE_bool(
+        "quick", False, "A tiny size, three rounds: to see that it works.", flag_values=flags
+    )
+    absl_flags.DEFINE_string(
+        "data_dir",
+        None,
+        "pipeline: folder of class folders of JPEG files. Default: made-up ones.",
+        flag_values=flags,
+    )
+
+
+def layers(flags: FlagValues) -> None:
+    """Time the recalibration modules."""
+    from tools.studies.layer_benchmark import QUICK_SHAPES, SHAPES, benchmark_layers, case_text
 
     benchmark_layers(
-        QUICK_SHAPES if QUICK.value else SHAPES,
-        rounds=_rounds(20),
-        out=OUT.value,
+        QUICK_SHAPES if flags.quick else SHAPES,
+        rounds=_rounds(flags, 20),
+        out=flags.out,
         on_case=lambda case, rows: print(case_text(case, rows), end="\n\n", flush=True),
     )
-    print(f"Wrote layers.json and layers.md to {OUT.value}")
+    print(f"Wrote layers.json and layers.md to {flags.out}")
 
 
-def pipeline() -> None:
+def pipeline(flags: FlagValues) -> None:
     """Measure the input pipeline."""
-    from srm_keras.analysis.benchmarks.pipeline_benchmark import benchmark_pipeline, rows_markdown
+    from tools.studies.pipeline_benchmark import benchmark_pipeline, rows_markdown
 
     report = benchmark_pipeline(
-        DATA_DIR.value,
-        images=32 if QUICK.value else 1024,
-        batch_size=16 if QUICK.value else 64,
-        rounds=_rounds(20),
-        out=OUT.value,
+        flags.data_dir,
+        images=32 if flags.quick else 1024,
+        batch_size=16 if flags.quick else 64,
+        rounds=_rounds(flags, 20),
+        out=flags.out,
     )
     print(rows_markdown(report["rows"]))
-    print(f"Wrote pipeline.json and pipeline.md to {OUT.value}")
+    print(f"Wrote pipeline.json and pipeline.md to {flags.out}")
 
 
-def exported() -> None:
+def exported(flags: FlagValues) -> None:
     """Time exported classifiers."""
-    from srm_keras.export.benchmark.files import NETWORKS
-    from srm_keras.export.benchmark.files import QUICK as TINY
+    from tools.studies.exported_files import NETWORKS
+    from tools.studies.exported_files import QUICK as TINY
 
-    _time_files(TINY if QUICK.value else NETWORKS, "benchmark_exported")
+    _time_files(flags, TINY if flags.quick else NETWORKS, "benchmark_exported")
 
 
-def stylizers() -> None:
+def stylizers(flags: FlagValues) -> None:
     """Time exported stylization networks."""
-    from srm_keras.export.benchmark.files import STYLIZERS, TINY_STYLIZERS
+    from tools.studies.exported_files import STYLIZERS, TINY_STYLIZERS
 
-    _time_files(TINY_STYLIZERS if QUICK.value else STYLIZERS, "benchmark_stylizers")
+    _time_files(flags, TINY_STYLIZERS if flags.quick else STYLIZERS, "benchmark_stylizers")
 
 
-def _time_files(networks: Sequence, name: str) -> None:
-    from srm_keras.analysis.benchmarks.benchmark import environment
-    from srm_keras.export.benchmark.benchmark import benchmark_exported
-    from srm_keras.export.benchmark.report import rows_text
+def _time_files(flags: FlagValues, networks: Sequence, name: str) -> None:
+    from tools.studies.exported_benchmark import benchmark_exported, rows_text
+    from tools.studies.timing import environment
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     benchmark_exported(
         networks,
-        rounds=_rounds(30),
-        out=OUT.value,
+        rounds=_rounds(flags, 30),
+        out=flags.out,
         environment=environment(),
         on_file=lambda network, file: print(f"wrote {network.name}, {file}", file=sys.stderr),
         on_network=lambda network, rows: print(rows_text(rows), end="\n\n", flush=True),
         name=name,
     )
-    print(f"Wrote {name}.json and {name}.md to {OUT.value}")
+    print(f"Wrote {name}.json and {name}.md to {flags.out}")
 
 
-def _rounds(default: int) -> int:
-    rounds = ROUNDS.value or default
-    return min(rounds, 3) if QUICK.value else rounds
+def _rounds(flags: FlagValues, default: int) -> int:
+    rounds = flags.rounds or default
+    return min(rounds, 3) if flags.quick else rounds
 
 
 BENCHMARKS = {"layers": layers, "pipeline": pipeline, "exported": exported, "stylizers": stylizers}
 
 
-def main(argv: Sequence[str]) -> None:
+def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Run the benchmark that the first argument names."""
-    if len(argv) != 2 or argv[1] not in BENCHMARKS:
-        known, given = ", ".join(BENCHMARKS), " ".join(argv[1:]) or "none"
-        stop(f"The one argument before the flags must be of: {known}. Received: {given}")
-    BENCHMARKS[argv[1]]()
+    if len(arguments) != 1 or arguments[0] not in BENCHMARKS:
+        known, given = ", ".join(BENCHMARKS), " ".join(arguments) or "none"
+        raise ValueError(
+            f"The one argument before the flags must be of: {known}. Received: {given}"
+        )
+    BENCHMARKS[arguments[0]](flags)
 
 
 if __name__ == "__main__":
-    start(main)
+    sys.exit(run(sys.modules[__name__], sys.argv[1:], "python -m tools.benchmark"))

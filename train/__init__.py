@@ -1,1 +1,1 @@
-"""Training scripts and recipes."""
+"""The paper's trainings as modules of a clone, a few lines each."""

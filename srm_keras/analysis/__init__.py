@@ -1,6 +1,6 @@
 """What a network costs, what its gates do, and the paper's tables and figures beside ours."""
 
-from srm_keras.analysis.activations.contact_sheet import contact_sheet, ranked_sheet
+from srm_keras.analysis.activations.pictures import contact_sheet, ranked_sheet
 from srm_keras.analysis.activations.top_activations import (
     BlockActivations,
     TopActivations,
@@ -8,10 +8,14 @@ from srm_keras.analysis.activations.top_activations import (
 )
 from srm_keras.analysis.attribution.grad_cam import grad_cam
 from srm_keras.analysis.costs.complexity import Complexity, Cost, LayerCost, complexity
-from srm_keras.analysis.costs.operations import register_operations
-from srm_keras.analysis.costs.paper_complexity import compare_complexity, comparison_text
-from srm_keras.analysis.costs.paper_formulas import compare_formulas, formulas_text
-from srm_keras.analysis.costs.work import Work
+from srm_keras.analysis.costs.layer_work import Work
+from srm_keras.analysis.costs.module_work import register_operations
+from srm_keras.analysis.costs.paper import (
+    compare_complexity,
+    compare_formulas,
+    comparison_text,
+    formulas_text,
+)
 from srm_keras.analysis.gates.correlation import (
     BlockCorrelation,
     GateCorrelation,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import all_layers, copied, is_functional
+from srm_keras.models.surgery.functional import all_layers, copied, is_functional
 
 Shape = tuple[int, ...]
 

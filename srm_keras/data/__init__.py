@@ -9,10 +9,9 @@ images in memory without TensorFlow, which is imported only where it is needed.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from srm_keras.data import fashion_mnist, folds, image_folder, texture_shapes
-from srm_keras.data.examples import Examples
+from srm_keras.data import folds, texture_shapes
+from srm_keras.data.examples import DatasetInfo, Examples
 from srm_keras.data.folds import k_folds
-from srm_keras.data.info import DatasetInfo
 from srm_keras.data.registry import (
     SOURCES,
     check_source,
@@ -20,6 +19,7 @@ from srm_keras.data.registry import (
     load_examples,
     missing_options,
 )
+from srm_keras.data.sources import fashion_mnist, image_folder
 
 if TYPE_CHECKING:
     from srm_keras.data.arrays import ArrayBatches

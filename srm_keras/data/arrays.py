@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from srm_keras.data import mixing
+from srm_keras.data import augmentation as mixing
 from srm_keras.data.augmentation import Augmentation
 from srm_keras.data.checks import seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.data.stream_checks import check_augmentation, check_enough, check_part
-from srm_keras.validation import boolean, positive_int
+from srm_keras.support.validation import boolean, positive_int
 
 _ORDER, _CROP, _MIX = range(3)
 """Numbers that make independent random streams out of the seed."""

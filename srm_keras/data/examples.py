@@ -10,7 +10,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srm_keras.data import checks
-from srm_keras.data.info import DatasetInfo
+from srm_keras.support.validation import class_names
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What `load` knows about the data set that it returns.
+
+    Attributes:
+        name: The source's name, as given to `load`.
+        split: The split's name, as given to `load`.
+        num_examples: Number of examples in the split.
+        num_classes: Number of classes; labels are 0 … num_classes - 1.
+        class_names: The name of each label.
+        image_shape: (height, width, channels); height and width are None where images differ.
+
+    Raises:
+        ValueError: If there are not as many names as classes, one is no text, or two are equal.
+    """
+
+    name: str
+    split: str
+    num_examples: int
+    num_classes: int
+    class_names: tuple[str, ...]
+    image_shape: tuple[int | None, int | None, int]
+
+    def __post_init__(self) -> None:
+        if len(class_names("class_names", self.class_names)) != self.num_classes:
+            raise ValueError(
+                f"`class_names` must be one for each of {self.num_classes} classes. "
+                f"Received: {len(self.class_names)}"
+            )
+
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -112,7 +144,7 @@ class Examples:
 
         if isinstance(self.images, np.ndarray):
             return tf.data.Dataset.from_tensor_slices((self.images, self.labels))
-        from srm_keras.data.image_folder.decode import decode
+        from srm_keras.data.decode import decode
 
         shape = self.info.image_shape
 

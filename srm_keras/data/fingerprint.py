@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from srm_keras.data.examples import Examples
-from srm_keras.data.records import Records
-from srm_keras.files import write_atomically
+from srm_keras.data.sources.prepared import Records
+from srm_keras.support.files import write_atomically
 
 Row = tuple[str, ...]
 """A file: its name below the data set's folder, its size, and its class, domain and group."""

@@ -6,8 +6,8 @@ import numpy as np
 from absl import logging
 
 from srm_keras.data.examples import Examples
-from srm_keras.data.records import Records
-from srm_keras.validation import one_of, positive_int
+from srm_keras.data.sources.prepared import Records
+from srm_keras.support.validation import one_of, positive_int
 
 Fold = tuple[np.ndarray, np.ndarray]
 

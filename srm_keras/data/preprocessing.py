@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from srm_keras.validation import boolean, nearest, one_of, positive_int
+from srm_keras.support.validation import boolean, nearest, one_of, positive_int
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -90,11 +90,11 @@ class Preprocessing:
         Returns:
             float32 (image_size, image_size, channels), with N in front if there was one.
         """
-        from srm_keras.data import image_ops
+        from srm_keras.data import tf_images
 
-        images = image_ops.with_channels(images, self.channels)
-        images = image_ops.shorter_side(images, self.resize)
-        return self.standardized(image_ops.middle(images, self.image_size))
+        images = tf_images.with_channels(images, self.channels)
+        images = tf_images.shorter_side(images, self.resize)
+        return self.standardized(tf_images.middle(images, self.image_size))
 
     def training(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """What the network reads in training; a pure function of the image and the seed.
@@ -112,16 +112,16 @@ class Preprocessing:
         """`training` before standardization: values in [0, 255], uint8 or float32."""
         import tensorflow as tf
 
-        from srm_keras.data import image_ops
+        from srm_keras.data import tf_images
 
-        image = image_ops.with_channels(image, self.channels)
+        image = tf_images.with_channels(image, self.channels)
         if self.crop_scale is not None:
             bounds = self._window(tf.shape(image)[:2], seed)
-            return self._of_window(image_ops.window(image, bounds), seed)
-        image = image_ops.shorter_side(image, self.resize)
+            return self._of_window(tf_images.window(image, bounds), seed)
+        image = tf_images.shorter_side(image, self.resize)
         draws = tf.random.stateless_uniform((3,), seed, alg="philox")
-        image = image_ops.random_crop(image, self.image_size, self.pad, draws[:2])
-        return image_ops.mirrored(image, draws[2]) if self.flip else image
+        image = tf_images.random_crop(image, self.image_size, self.pad, draws[:2])
+        return tf_images.mirrored(image, draws[2]) if self.flip else image
 
     def augmented_file(self, content: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """`augmented` of an encoded file; with `crop_scale` only the window is decoded.
@@ -133,19 +133,19 @@ class Preprocessing:
         Returns:
             (image_size, image_size, 3), values in [0, 255], uint8 or float32.
         """
-        from srm_keras.data import image_ops
-        from srm_keras.data.image_folder.decode import decode
+        from srm_keras.data import tf_images
+        from srm_keras.data.decode import decode
 
         if self.crop_scale is None:
             return self.augmented(decode(content), seed)
-        image = image_ops.file_window(content, lambda sides: self._window(sides, seed))
-        return self._of_window(image_ops.with_channels(image, self.channels), seed)
+        image = tf_images.file_window(content, lambda sides: self._window(sides, seed))
+        return self._of_window(tf_images.with_channels(image, self.channels), seed)
 
     def standardized(self, images: "tf.Tensor") -> "tf.Tensor":
         """`(images / 255 - mean) / std`, float32."""
-        from srm_keras.data import image_ops
+        from srm_keras.data import tf_images
 
-        return image_ops.scaled(images, *self.scale_and_offset())
+        return tf_images.scaled(images, *self.scale_and_offset())
 
     def scale_and_offset(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Standardization as `value * scale + offset`; one number of each, or one a channel."""
@@ -178,21 +178,21 @@ class Preprocessing:
     def _window(self, sides: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
-        from srm_keras.data import image_ops
+        from srm_keras.data import tf_images
 
         assert self.crop_scale is not None
         of_window = tf.random.experimental.stateless_fold_in(seed, 1)
-        return image_ops.inception_window(sides, self.crop_scale, self.crop_ratio, of_window)
+        return tf_images.inception_window(sides, self.crop_scale, self.crop_ratio, of_window)
 
     def _of_window(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
-        from srm_keras.data import image_ops
+        from srm_keras.data import tf_images
 
-        image = image_ops.resized(image, self.image_size)
+        image = tf_images.resized(image, self.image_size)
         if not self.flip:
             return image
-        return image_ops.mirrored(image, tf.random.stateless_uniform((), seed, alg="philox"))
+        return tf_images.mirrored(image, tf.random.stateless_uniform((), seed, alg="philox"))
 
 
 def _channel_values(name: str, values: Any, channels: int) -> tuple[float, ...]:

@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srm_keras.data import (
+from srm_keras.data import texture_shapes
+from srm_keras.data.examples import DatasetInfo, Examples
+from srm_keras.data.sources import (
     cifar,
     coco,
     dtd,
@@ -12,18 +14,15 @@ from srm_keras.data import (
     image_files,
     image_folder,
     imagenet,
-    made_up,
+    noise,
     npz,
     office_home,
     stylized_imagenet,
-    texture_shapes,
 )
-from srm_keras.data.examples import Examples
-from srm_keras.data.image_folder.layout import split_names
-from srm_keras.data.info import DatasetInfo
-from srm_keras.data.records import Records
-from srm_keras.data.texture_shapes.plan import LABEL_SPLITS
-from srm_keras.validation import nearest, one_of
+from srm_keras.data.sources.image_folder.layout import split_names
+from srm_keras.data.sources.prepared import Records
+from srm_keras.data.texture_shapes.generator import LABEL_SPLITS
+from srm_keras.support.validation import nearest, one_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,7 +37,7 @@ SOURCES: dict[str, Callable[..., Examples | Records]] = {
     "image_files": image_files.load_examples,
     "image_folder": image_folder.load_examples,
     "imagenet": imagenet.load_examples,
-    "made_up": made_up.load_examples,
+    "made_up": noise.load_examples,
     "npz": npz.load_examples,
     "office_home": office_home.load_examples,
     "stylized_imagenet": stylized_imagenet.load_examples,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.validation import positive_int
+from srm_keras.support.validation import positive_int
 
 
 def check_part(batch_size: int, training: bool, start_step: Any, shard: Any) -> None:

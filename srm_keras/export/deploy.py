@@ -1,17 +1,17 @@
 """Networks in the form in which phones, servers and browsers run them best."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from srm_keras.export.deploy_forms import FORMS
+from srm_keras.export.deploy_forms import FORMS, LAYER_FORMS, has_layer_form
 from srm_keras.export.folding import fold
-from srm_keras.export.layer_forms import LAYER_FORMS, has_layer_form
 from srm_keras.layers import SRM, GatherExcite, Recalibration
-from srm_keras.layers.dtype_policy import dtype_policy
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.flatten import flatten
-from srm_keras.models.functional import all_layers, copied, first_input, new_inputs, remade
-from srm_keras.models.graph import read_graph
+from srm_keras.models.surgery.functional import all_layers, copied, first_input, new_inputs, remade
+from srm_keras.models.surgery.graph import read_graph
 
 # In place of the floating dtypes in which networks compute.
 _FLOAT32 = dict.fromkeys(("float16", "bfloat16", "float64"), "float32")
@@ -135,3 +135,42 @@ def _check_gates(model: keras.Model, formed: list[keras.layers.Layer]) -> None:
                 f"form. Received: gates=True and {layer.name!r}, a {type(layer).__name__} "
                 f"({layer.data_format}) with input {tuple(layer.input.shape)}"
             )
+
+
+def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
+    """Return a copy of ``model`` that reads images of one size.
+
+    Args:
+        model: a functional model with one input, (H, W, C), sides of which may be unknown; not
+            changed.
+        input_shape: the sides and channels that the copy reads.
+
+    Raises:
+        ValueError: ``input_shape`` does not fit what ``model`` reads, or is too small for it.
+    """
+    shape = _checked(input_shape, model)
+    flat = flatten(model)
+    (old,) = flat.inputs
+    image = keras.Input(shape, dtype=old.dtype, name=old.name)
+    try:
+        return copied(flat, inputs=keras.tree.map_structure(lambda _: image, flat.input))
+    except ValueError as error:
+        raise ValueError(
+            f"`input_shape` must be one that {model.name!r} can read ({error}). "
+            f"Received: input_shape={shape}"
+        ) from error
+
+
+def _checked(input_shape: Any, model: keras.Model) -> tuple[int, ...]:
+    expected = tuple(model.inputs[0].shape)[1:]
+    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
+    fits = len(shape) == len(expected) and all(
+        isinstance(side, int) and side > 0 and known in (None, side)
+        for side, known in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`input_shape` must be positive integers that fit what the model reads, {expected}. "
+            f"Received: input_shape={input_shape!r}"
+        )
+    return shape

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srm_keras import html
 from srm_keras.export.report import COLUMNS, NOTE, ExportReport, table
-from srm_keras.files import write_text
+from srm_keras.support import html
+from srm_keras.support.files import write_text
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srm_keras.export.bounds import ORDINARY, Bound, amplitude
-from srm_keras.export.kinds import Kind, sum_to_one
+from srm_keras.export.bounds import ORDINARY, Bound, Kind, amplitude, sum_to_one
 from srm_keras.export.runners import Runner
 
 BATCH_SIZE = 32

@@ -12,14 +12,19 @@ import numpy as np
 
 import srm_keras.layers  # noqa: F401  for networks saved with them
 from srm_keras.data import Preprocessing
-from srm_keras.export.foreign import first_line, require, unreadable
-from srm_keras.export.onnx.onnx_runtime import onnx_runner
-from srm_keras.export.runners import Runner, TFLiteRunner, keras_runner, saved_model_runner
+from srm_keras.export.runners import (
+    Runner,
+    TFLiteRunner,
+    keras_runner,
+    onnx_runner,
+    saved_model_runner,
+)
 from srm_keras.export.tflite.metadata import names_in, read_metadata
-from srm_keras.files import check_no_lfs_pointer, read_json
 from srm_keras.interop.presets import is_preset_name, load_preset
 from srm_keras.models.keras_files import read_keras_file
-from srm_keras.validation import class_names
+from srm_keras.support.files import check_no_lfs_pointer, read_json
+from srm_keras.support.foreign import first_line, require, unreadable
+from srm_keras.support.validation import class_names
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"

@@ -1,7 +1,10 @@
 """Networks as plain functions from images to outputs, whatever executes them."""
 
+import contextlib
+import io
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from srm_keras.export.foreign import first_line
-from srm_keras.files import plain_path
+from srm_keras.support.files import plain_path
+from srm_keras.support.foreign import check_counts, check_file, first_line, require, unreadable
+from srm_keras.support.validation import positive_int
 
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -156,3 +160,66 @@ def dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     if not np.issubdtype(values.dtype, np.integer) or not scale:
         return values
     return (values.astype("float32") - zero_point) * np.float32(scale)
+
+
+def onnx_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
+    """Return an ONNX file with one input and one output as a function, run on the processor.
+
+    Args:
+        path: of the ``.onnx`` file.
+        threads: that one call may use.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+        ValueError: the file is missing, cannot be run, or has other inputs or outputs.
+    """
+    positive_int("threads", threads)
+    runtime = require("onnxruntime")
+    check_file(path)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    providers = ["CPUExecutionProvider"]
+    try:
+        with plain_path(path) as plain, contextlib.redirect_stdout(io.StringIO()):  # of its errors
+            session = runtime.InferenceSession(plain, options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions have no class in common.
+        raise unreadable(path, "ONNX Runtime", error) from error
+    check_counts(path, session.get_inputs(), session.get_outputs())
+    (source,), (result,) = session.get_inputs(), session.get_outputs()
+    return lambda images: session.run([result.name], {source.name: images})[0]
+
+
+SUFFIXES = (".onnx", ".tflite")
+
+
+def openvino_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
+    """Return a file with one input and one output as a function, run by OpenVINO in float32.
+
+    OpenVINO computes in bfloat16 on processors that have it unless float32 is asked for, as here.
+
+    Args:
+        path: an ``.onnx`` or ``.tflite`` file. SavedModels are refused: the outputs of OpenVINO's
+            reader were wrong for batches of more than one image.
+        threads: that one call may use.
+
+    Raises:
+        ImportError: openvino is not installed.
+        ValueError: the file is missing, cannot be run, or has other inputs or outputs.
+    """
+    positive_int("threads", threads)
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(
+            f"`path` must be a file {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} for "
+            "OpenVINO, whose SavedModel reader is wrong for batches of more than one image. "
+            f"Received: path={os.fspath(path)!r}"
+        )
+    openvino = require("openvino")
+    check_file(path)
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    try:
+        with plain_path(path) as plain:
+            network = openvino.Core().compile_model(plain, "CPU", settings)
+    except RuntimeError as error:
+        raise unreadable(path, "OpenVINO", error) from error
+    check_counts(path, network.inputs, network.outputs)
+    return lambda images: np.array(network(images)[0])

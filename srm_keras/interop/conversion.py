@@ -8,8 +8,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.files import writable_file, write_atomically
-from srm_keras.interop import card
+from srm_keras.interop import cards
 from srm_keras.interop.keras_applications import RGB_MEAN, RGB_STD, from_keras_applications
 from srm_keras.interop.pytorch import (
     TorchResNet,
@@ -22,7 +21,8 @@ from srm_keras.interop.pytorch.files import check_target
 from srm_keras.models.catalog import list_models
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.resnet import resnet
-from srm_keras.validation import one_of, positive_int
+from srm_keras.support.files import writable_file, write_atomically
+from srm_keras.support.validation import one_of, positive_int
 
 KERAS_APPLICATIONS = "keras_applications"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -78,8 +78,8 @@ def convert(
     else:
         result, facts = _of_torch(Path(weights), network, module, model, classes, ema)
     write_atomically(out, result.save)
-    facts = {"network": card.network_facts(result), **facts, "versions": card.versions()}
-    card.write_card(out, facts)
+    facts = {"network": cards.network_facts(result), **facts, "versions": cards.versions()}
+    cards.write_card(out, facts)
     return facts
 
 
@@ -108,12 +108,12 @@ def convert_to_torch(
     model = read_keras_file(path)
     save_torch_state_dict(model, out, layout)
     facts = {
-        "network": card.network_facts(model),
-        "source": {**card.file_facts(path), "layout": "keras"},
-        "written": {**card.file_facts(out), "layout": layout},
-        "versions": card.versions(),
+        "network": cards.network_facts(model),
+        "source": {**cards.file_facts(path), "layout": "keras"},
+        "written": {**cards.file_facts(out), "layout": layout},
+        "versions": cards.versions(),
     }
-    card.write_card(out, facts)
+    cards.write_card(out, facts)
     return facts
 
 
@@ -142,7 +142,7 @@ def _of_keras_applications(
     return result, {
         "source": {"file": f"keras.applications.{source}", "weights": str(pretrained)},
         "contents": _contents(module, module is not None, result.output_shape[-1], new_head, "1x1"),
-        "preprocessing": card.preprocessing(RGB_MEAN, RGB_STD, result.input_shape[1:]),
+        "preprocessing": cards.preprocessing(RGB_MEAN, RGB_STD, result.input_shape[1:]),
         "notes": _KERAS_NOTE,
     }
 
@@ -173,9 +173,9 @@ def _of_torch(
     )
     from_torch_state_dict(result, arrays, head=not new_head)
     return result, {
-        "source": {**card.file_facts(path), "layout": found.layout},
+        "source": {**cards.file_facts(path), "layout": found.layout},
         "contents": _contents(found.recalibration, False, count, new_head, "3x3"),
-        "preprocessing": card.preprocessing(IMAGENET_MEAN, IMAGENET_STD, (size, size)),
+        "preprocessing": cards.preprocessing(IMAGENET_MEAN, IMAGENET_STD, (size, size)),
         "notes": _TORCH_NOTE,
     }
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from srm_keras.layers import Recalibration
 from srm_keras.models.head import check_finite
+from srm_keras.models.residual import NestedSpec
 from srm_keras.models.resnet import DEPTHS, resnet
-from srm_keras.models.specs import NestedSpec
-from srm_keras.validation import one_of, positive_int
+from srm_keras.support.validation import one_of, positive_int
 
 NAMES = ("ResNet50", "ResNet101", "ResNet152")
 CHANNEL_ORDERS = ("bgr", "rgb")

@@ -1,14 +1,13 @@
 """Recalibration layers, and those of style transfer: ``keras.ops`` only, any data format."""
 
-from srm_keras.layers.adaptive_instance_norm import AdaptiveInstanceNormalization
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.cbam import CBAM
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.channelwise_dense import ChannelwiseDense
 from srm_keras.layers.eca import ECA
 from srm_keras.layers.gather_excite import GatherExcite
-from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
+from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
+from srm_keras.layers.reflection import ReflectionPadding2D
 from srm_keras.layers.registry import Spec, list_recalibrations, recalibration, spec_label
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM

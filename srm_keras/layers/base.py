@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.layers.data_format import channel_axis, standardize_data_format
+from srm_keras.layers.conventions import channel_axis, standardize_data_format
 from srm_keras.layers.state import copy_state
 from srm_keras.layers.statistics import gated, statistics_dtype
 

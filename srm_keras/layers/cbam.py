@@ -7,9 +7,9 @@ from keras import ops
 
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.channel_mlp import ChannelMLP
-from srm_keras.layers.data_format import channel_axis, feature_shape, over_space
+from srm_keras.layers.conventions import channel_axis, feature_shape, over_space
 from srm_keras.layers.statistics import gated, spatial_max, spatial_mean, widen
-from srm_keras.validation import boolean, positive_int
+from srm_keras.support.validation import boolean, positive_int
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")

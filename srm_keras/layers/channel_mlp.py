@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.validation import boolean, positive_int
+from srm_keras.support.validation import boolean, positive_int
 
 
 class FloatDense(keras.layers.Dense):

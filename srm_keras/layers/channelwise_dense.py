@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from srm_keras.validation import boolean
+from srm_keras.support.validation import boolean
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")

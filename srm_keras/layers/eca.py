@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.data_format import over_space
+from srm_keras.layers.conventions import over_space
 from srm_keras.layers.statistics import spatial_mean
-from srm_keras.validation import positive_int, positive_number
+from srm_keras.support.validation import positive_int, positive_number
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")

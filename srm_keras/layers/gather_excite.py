@@ -8,10 +8,16 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.batch_norm import batch_norm, inference_affine
-from srm_keras.layers.data_format import channel_axis, feature_shape, over_space, spatial_axes
+from srm_keras.layers.conventions import (
+    batch_norm,
+    channel_axis,
+    feature_shape,
+    inference_affine,
+    over_space,
+    spatial_axes,
+)
 from srm_keras.layers.statistics import spatial_dot, spatial_mean, widen
-from srm_keras.validation import boolean, one_of, positive_int
+from srm_keras.support.validation import boolean, one_of, positive_int
 
 EXTENTS = (0, 2, 4, 8)
 PARAMS = ("theta_minus", "theta", "theta_plus")

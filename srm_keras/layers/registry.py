@@ -12,7 +12,7 @@ from srm_keras.layers.eca import ECA
 from srm_keras.layers.gather_excite import GatherExcite
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
-from srm_keras.validation import nearest, one_of
+from srm_keras.support.validation import nearest, one_of
 
 Spec = None | str | Mapping[str, Any] | Callable[..., keras.layers.Layer]
 

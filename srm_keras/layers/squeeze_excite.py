@@ -7,9 +7,9 @@ from keras import ops
 
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.channel_mlp import ChannelMLP
-from srm_keras.layers.data_format import over_space
+from srm_keras.layers.conventions import over_space
 from srm_keras.layers.statistics import spatial_mean
-from srm_keras.validation import boolean, positive_int
+from srm_keras.support.validation import boolean, positive_int
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")

@@ -7,12 +7,11 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.batch_norm import batch_norm, inference_affine
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.channelwise_dense import ChannelwiseDense
-from srm_keras.layers.data_format import over_space
+from srm_keras.layers.conventions import batch_norm, inference_affine, over_space
 from srm_keras.layers.style_pooling import StylePooling, check_pooling
-from srm_keras.validation import boolean, one_of, positive_int, positive_number
+from srm_keras.support.validation import boolean, one_of, positive_int, positive_number
 
 INTEGRATIONS = ("cfc", "mlp")
 

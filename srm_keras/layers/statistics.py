@@ -8,7 +8,7 @@ of 300 already overflows, so does a gate's gradient ``Σ dy·x`` over a map of m
 import keras
 from keras import ops
 
-from srm_keras.layers.data_format import over_space, spatial_axes
+from srm_keras.layers.conventions import over_space, spatial_axes
 
 
 def statistics_dtype(dtype: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from srm_keras.layers.data_format import channel_axis, standardize_data_format
+from srm_keras.layers.conventions import channel_axis, standardize_data_format
 from srm_keras.layers.statistics import spatial_max, spatial_mean, spatial_mean_std
-from srm_keras.validation import boolean, one_of, positive_number
+from srm_keras.support.validation import boolean, one_of, positive_number
 
 POOLINGS = ("avg", "std", "max")
 

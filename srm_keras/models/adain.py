@@ -5,14 +5,12 @@ from dataclasses import dataclass, fields
 import keras
 from keras import layers, ops
 
-from srm_keras.layers.adaptive_instance_norm import AdaptiveInstanceNormalization
-from srm_keras.layers.pad_to_multiple import PadToMultiple
-from srm_keras.layers.reflection_conv import ReflectionConv2D
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
-from srm_keras.models.cropping import CropToMatch
+from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization
+from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
 from srm_keras.models.feature_network import feature_network
-from srm_keras.models.functional import copied, is_functional, remade
-from srm_keras.validation import one_of
+from srm_keras.models.stylization import CropToMatch
+from srm_keras.models.surgery.functional import copied, is_functional, remade
+from srm_keras.support.validation import one_of
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 """How many convolutions the blocks of each encoder have (Simonyan and Zisserman 2015, table 1)."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import keras
 
-from srm_keras.files import check_no_lfs_pointer
 from srm_keras.models.head import check_finite
-from srm_keras.validation import nearest
+from srm_keras.support.files import check_no_lfs_pointer
+from srm_keras.support.validation import nearest
 
 # What `preprocess_input` of each network makes of RGB images from 0 to 255.
 _NETWORKS_OF_MODE = {

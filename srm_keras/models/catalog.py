@@ -13,7 +13,7 @@ from srm_keras.models import resnet as imagenet_resnet
 from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.head import check_head, check_image_shape
 from srm_keras.models.resnet import DEPTHS, resnet
-from srm_keras.validation import nearest, one_of
+from srm_keras.support.validation import nearest, one_of
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_BLOCKS = ("bottleneck", "basic")

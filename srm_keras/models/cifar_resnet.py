@@ -2,11 +2,10 @@
 
 import keras
 
-from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.layers.conventions import standardize_data_format
 from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
-from srm_keras.models.residual import Unit
-from srm_keras.models.specs import NestedSpec, spec_of_each_block
+from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
 
 PLANES = (16, 32, 64)
 MINIMUM_SIDE = 8

@@ -12,9 +12,9 @@ from srm_keras.models.applications import (
     load_whole_or_part,
     without_top,
 )
-from srm_keras.models.functional import check_functional, copied, is_functional, remade
 from srm_keras.models.keras_files import read_keras_file
-from srm_keras.validation import nearest, one_of
+from srm_keras.models.surgery.functional import check_functional, copied, is_functional, remade
+from srm_keras.support.validation import nearest, one_of
 
 # What these do to features in training, the `training` of a surrounding model would turn on.
 _ONLY_IN_TRAINING = (

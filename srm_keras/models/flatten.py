@@ -5,8 +5,14 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import check_functional, copied, is_functional, remade, twin
-from srm_keras.models.graph import read_graph
+from srm_keras.models.surgery.functional import (
+    check_functional,
+    copied,
+    is_functional,
+    remade,
+    twin,
+)
+from srm_keras.models.surgery.graph import read_graph
 
 
 def flatten(model: keras.Model) -> keras.Model:

@@ -3,8 +3,8 @@
 import keras
 from keras import layers, ops
 
-from srm_keras.layers.data_format import channel_axis, spatial_axes
-from srm_keras.validation import boolean, one_of, positive_int
+from srm_keras.layers.conventions import channel_axis, spatial_axes
+from srm_keras.support.validation import boolean, one_of, positive_int
 
 POOLINGS = (None, "avg", "max")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import keras
 
-from srm_keras.layers.data_format import spatial_axes
-from srm_keras.models.functional import check_functional, is_functional
+from srm_keras.layers.conventions import spatial_axes
+from srm_keras.models.surgery.functional import check_functional, is_functional
 
 _UNIT_OUTPUT = re.compile(r"conv(\d+)_(?:block)?(\d+)_out")
 _LEVEL = re.compile(r"P\d")

@@ -6,14 +6,71 @@ recalibration layer of a unit is always ``conv2_6_recalibration``, its output ``
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
-from keras import layers
+import keras
+from keras import layers, ops
 
-from srm_keras.layers.batch_norm import batch_norm
-from srm_keras.layers.data_format import channel_axis
+from srm_keras.layers.conventions import (
+    batch_norm,
+    channel_axis,
+    spatial_axes,
+    standardize_data_format,
+)
 from srm_keras.layers.registry import Spec, recalibration
-from srm_keras.models.shortcut import IdentityShortcut
-from srm_keras.validation import one_of
+from srm_keras.support.validation import one_of, positive_int
+
+
+@keras.saving.register_keras_serializable(package="srm_keras")
+class IdentityShortcut(keras.layers.Layer):
+    """Takes every ``strides``-th pixel and appends zero channels up to ``filters``.
+
+    Args:
+        filters: number of output channels, at least that of the input.
+        strides: step between the pixels kept.
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+
+    Input shape:
+        (N, H, W, C) or, for ``channels_first``, (N, C, H, W).
+
+    Output shape:
+        (N, ⌈H/strides⌉, ⌈W/strides⌉, filters), or the same with channels first.
+
+    Reference:
+        He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, sections 3.3 and 4.2.
+    """
+
+    def __init__(
+        self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self.filters = positive_int("filters", filters)
+        self.strides = positive_int("strides", strides)
+        self.data_format = standardize_data_format(data_format)
+
+    def call(self, inputs):
+        axis = channel_axis(self.data_format)
+        step = slice(None, None, self.strides)
+        x = inputs[:, step, step] if axis == -1 else inputs[:, :, step, step]
+        pads = [(0, 0)] * 4
+        pads[axis] = (0, self.filters - inputs.shape[axis])
+        return ops.pad(x, pads)
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        shape[channel_axis(self.data_format)] = self.filters
+        for axis in spatial_axes(self.data_format):
+            shape[axis] = None if shape[axis] is None else -(-shape[axis] // self.strides)
+        return tuple(shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "data_format": self.data_format,
+        }
+
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 
@@ -105,3 +162,42 @@ class Unit:
         )(x)
         x = batch_norm(f"{name}_bn", axis=channel_axis(self.data_format))(x)
         return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+NestedSpec = Spec | Sequence["Spec | Sequence[Spec]"]
+
+
+def spec_of_each_block(spec: NestedSpec, blocks: Sequence[int]) -> list[list[Spec]]:
+    """Spread ``spec`` over a network of ``blocks[s]`` residual blocks in stage ``s``.
+
+    Args:
+        spec: one spec for all blocks, or a list with an entry a stage, each of which is one spec
+            for the stage or a list with a spec a block: ``[None, "se", "srm", ["srm", None]]``.
+        blocks: number of blocks of each stage.
+
+    Returns:
+        A list a stage of a spec a block.
+
+    Raises:
+        ValueError: a list has the wrong length, or a spec is wrong.
+    """
+    stages = _entries(spec, len(blocks), "one entry a stage")
+    specs = [
+        _entries(stage, count, f"one entry a block of stage {index}")
+        for index, (stage, count) in enumerate(zip(stages, blocks, strict=True), start=1)
+    ]
+    for one in {id(one): one for stage in specs for one in stage}.values():
+        if not callable(one):  # what a callable makes may be counted by who passes it
+            recalibration(one)
+    return specs
+
+
+def _entries(spec, count: int, meaning: str) -> list:
+    if not isinstance(spec, list | tuple):
+        return [spec] * count
+    if len(spec) != count:
+        raise ValueError(
+            f"`recalibration` must have {meaning}, {count} of them, where it is a list. "
+            f"Received {len(spec)}: {spec!r}"
+        )
+    return list(spec)

@@ -7,12 +7,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from srm_keras.layers.data_format import standardize_data_format
+from srm_keras.layers.conventions import standardize_data_format
 from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
-from srm_keras.models.residual import Unit
-from srm_keras.models.specs import NestedSpec, spec_of_each_block
-from srm_keras.validation import one_of
+from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
+from srm_keras.support.validation import one_of
 
 # Residual block and blocks of the stages conv2 … conv5 (He et al. 2016, table 1).
 DEPTHS = {

@@ -2,19 +2,63 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-from srm_keras.layers.batch_norm import batch_norm
-from srm_keras.layers.data_format import channel_axis, standardize_data_format
+from srm_keras.layers.conventions import (
+    batch_norm,
+    channel_axis,
+    spatial_axes,
+    standardize_data_format,
+)
 from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
+from srm_keras.layers.reflection import ReflectionPadding2D
 from srm_keras.layers.registry import Spec, recalibration
-from srm_keras.models.cropping import CropToMatch
 from srm_keras.models.head import image_input, load_weights
-from srm_keras.models.specs import NestedSpec, spec_of_each_block
-from srm_keras.validation import one_of, positive_int
+from srm_keras.models.residual import NestedSpec, spec_of_each_block
+from srm_keras.support.validation import one_of, positive_int
+
+
+@keras.saving.register_keras_serializable(package="srm_keras")
+class CropToMatch(keras.layers.Layer):
+    """Cuts the right and lower border of a map off, to the height and width of another.
+
+    Where both sizes are known when the graph is made and equal, there is nothing to compute.
+
+    Args:
+        data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+
+    Input shape:
+        A list of two maps, (N, H, W, C) and (N, h, w, D) with h ≤ H and w ≤ W, or both with
+        channels first.
+
+    Output shape:
+        (N, h, w, C), or (N, C, h, w).
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data_format = standardize_data_format(data_format)
+
+    def call(self, inputs):
+        x, like = inputs
+        height, width = (ops.shape(like)[axis] for axis in spatial_axes(self.data_format))
+        if self.data_format == "channels_last":
+            return x[:, :height, :width]
+        return x[:, :, :height, :width]
+
+    def compute_output_shape(self, input_shape):
+        shape, like = map(tuple, input_shape)
+        result = list(like)
+        axis = channel_axis(self.data_format)
+        result[axis] = shape[axis]
+        return tuple(result)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
 
 NORMALIZATIONS = ("instance", "batch")
 MINIMUM_SIDE = 5  # of which the first padding reflects 4 pixels

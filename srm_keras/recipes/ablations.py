@@ -2,13 +2,13 @@ r"""The paper's ablations (Lee et al. 2019, section 5.1): how style is pooled, h
 
 ResNet-50 on ImageNet by the ImageNet recipe, with the variants of SRM of tables 6 and 7:
 
-    python -m train.cross_validate --config=ablations --config.strategy=mirrored \
+    srm-keras cross_validate --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations
 
 trains all of them on each of five folds of the training images, and evaluates on the held-out fold
 and on `val`. The paper trained on all training images; that is a `train.classify` for each variant:
 
-    python -m train.classify --config=ablations --config.strategy=mirrored \
+    srm-keras train --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations_avg \
         --config.recalibration="{'name': 'srm', 'pooling': ['avg']}"
 
@@ -19,7 +19,7 @@ maximum 76.35; MLP 76.75, MLP and batch norm 76.68, CFC 76.91; SRM 77.13. Not ru
 download and no accelerator, with bottleneck blocks as in ResNet-50: their 64 channels and more give
 the MLP 4 hidden units and more, where basic blocks would give it one.
 
-    python -m train.cross_validate --config=ablations:desk --folds=2 \
+    srm-keras cross_validate --config=ablations:desk --folds=2 \
         --workdir=runs/ablations_desk
 """
 

@@ -4,7 +4,7 @@ As the paper's section 6: Adam at 1e-4, batches of 8 pairs of MS-COCO photograph
 (WikiArt), shorter side 512, crops of 256×256, VGG-19 to relu4_1, style weight 10. The paper's rate
 falls as 1 / (1 + 5e-5 k); here it falls by the factor 0.1 at the milestones.
 
-    python -m train.stylize --config=adain \
+    srm-keras train_stylizer --config=adain \
         --config.content.options.data_dir=COCO --config.style.options.data_dir=PAINTINGS \
         --workdir=runs/adain
 

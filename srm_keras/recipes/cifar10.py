@@ -5,7 +5,7 @@ it) mirroring; evaluation on the images as they are. SGD with momentum 0.9 and w
 64,000 updates of 128 images; the rate is 0.2, a tenth of it from update 32,000 on and a hundredth
 from 48,000. The paper's ResNet-56 has nine bottleneck blocks a stage.
 
-    python -m train.classify --config=cifar10 \
+    srm-keras train --config=cifar10 \
         --config.recalibration=srm --workdir=runs/cifar10_srm
 
 The paper's top-1 in %: plain 93.77, SE 94.60, GE 94.32, SRM 95.05, on one GPU. Not run here.

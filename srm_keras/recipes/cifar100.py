@@ -2,7 +2,7 @@ r"""CIFAR-100 as in the paper (Lee et al. 2019, section 4.1, Table 2).
 
 The CIFAR-10 recipe on the 100 fine labels.
 
-    python -m train.classify --config=cifar100 \
+    srm-keras train --config=cifar100 \
         --config.recalibration=srm --workdir=runs/cifar100_srm
 
 The paper's top-1 in %: plain 74.76, SE 76.10, GE 76.02, SRM 76.93, on one GPU. Not run here.

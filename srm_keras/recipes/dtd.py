@@ -3,7 +3,7 @@ r"""The Describable Textures Dataset as in the paper (Lee et al. 2019, section 4
 Rebuffi et al. 2017's processing (shorter side 72, random 64×64 crops), the CIFAR recipe's optimizer
 and schedule, bottleneck ResNets, the mean over five folds.
 
-    python -m train.cross_validate --config=dtd \
+    srm-keras cross_validate --config=dtd \
         --config.data.options.data_dir=FOLDER --workdir=runs/dtd
 
 trains all folds; `train.classify` with `--config.data.fold=0` trains one. The paper's top-1 in %,

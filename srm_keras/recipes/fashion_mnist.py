@@ -3,7 +3,7 @@ r"""Fashion-MNIST: 60,000 + 10,000 grey 28×28 images of ten kinds of clothes.
 The paper's CIFAR recipe (Lee et al. 2019, section 4.1), scaled to the data: pad 2 instead of 4
 pixels, so that crops move as far as there in proportion to the image, and random crop 28 + flip.
 
-    python -m train.classify --config=fashion_mnist \
+    srm-keras train --config=fashion_mnist \
         --config.recalibration=srm --workdir=runs/fashion_mnist_srm
 
 A shorter run with the numbers it gave is in docs/results/training.md.

@@ -4,7 +4,7 @@ Random resized 224×224 crops and mirroring; evaluation on the middle 224×224 o
 side is 256. SGD with momentum 0.9 and weight decay 1e-4, batches of 256, 90 epochs; the rate is 0.1
 and falls to a tenth every 30 epochs.
 
-    python -m train.classify --config=imagenet --config.strategy=mirrored \
+    srm-keras train --config=imagenet --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/imagenet_srm
 
 ResNet-101: `--config.model.name=resnet101`. The paper's top-1 in %, ResNet-50 / 101: plain

@@ -3,7 +3,7 @@ r"""Office-Home as in the paper (Lee et al. 2019, section 4.2, Table 4).
 One ResNet-18 for the four domains together, the ImageNet recipe with batches of 64, five folds,
 accuracy by domain and over all.
 
-    python -m train.cross_validate --config=office_home \
+    srm-keras cross_validate --config=office_home \
         --config.data.options.data_dir=FOLDER --workdir=runs/office_home
 
 trains all folds; `train.classify` with `--config.data.fold=0` trains one. The paper's average

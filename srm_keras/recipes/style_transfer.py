@@ -3,7 +3,7 @@ r"""Style transfer as in the paper (Lee et al. 2019, section 4.3, Figures 4 and 
 The defaults of PyTorch's example fast_neural_style (Johnson et al. 2016): Adam at 1e-3, two epochs
 of batches of 4 of MS-COCO, 256×256 crops of images whose shorter side is 256.
 
-    python -m train.stylize --config=style_transfer \
+    srm-keras train_stylizer --config=style_transfer \
         --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
         --config.normalization=batch --config.recalibration=srm --workdir=runs/painting_srm
 

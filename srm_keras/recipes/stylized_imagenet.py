@@ -3,7 +3,7 @@ r"""Stylized-ImageNet as in the paper (Lee et al. 2019, section 4.2, Table 3).
 The ImageNet recipe on the stylized images, evaluated on these (split `val`) and on the originals
 (`imagenet_val`).
 
-    python -m train.classify --config=stylized_imagenet \
+    srm-keras train --config=stylized_imagenet \
         --config.data.options.data_dir=STYLIZED --config.data.options.imagenet_dir=IMAGENET \
         --config.strategy=mirrored --config.recalibration=srm --workdir=runs/stylized_imagenet_srm
 

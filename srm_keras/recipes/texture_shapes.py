@@ -5,7 +5,7 @@ weight decay 1e-4, "pad 4, random crop 32", flip. Scaled to minutes on a desk: a
 batch 64, a short warm-up and one cosine. (Batch 128 and the paper's steps at 1/2 and 3/4 of the
 way saw as many images and ended at 0.53.)
 
-    python -m train.classify --config=texture_shapes \
+    srm-keras train --config=texture_shapes \
         --config.recalibration=srm --workdir=runs/texture_shapes_srm
 
 Two minutes on 2 CPU cores. Seed 0, one run each: with SRM 0.848 on `test` and 0.838 on

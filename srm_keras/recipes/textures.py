@@ -4,7 +4,7 @@ After the paper's DTD recipe (Lee et al. 2019, section 4.2, with the data proces
 al. 2017: shorter side 72, random 64×64 crop and flip, centre crop in evaluation; the schedule is
 the CIFAR one) on a bottleneck ResNet.
 
-    python -m train.classify --config=textures \
+    srm-keras train --config=textures \
         --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/textures_srm
 
 A shorter run with the numbers it gave is in docs/results/training.md.
@@ -13,7 +13,7 @@ FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for 
 the files are called `<domain>_<group>_<k>.jpg`, cross-validation that keeps groups together and
 reports every domain is
 
-    python -m train.cross_validate --config=textures \
+    srm-keras cross_validate --config=textures \
         --config.data.options.data_dir=FOLDER --config.data.folds=5 --config.data.fold_by=group \
         --config.data.options.domain_pattern='^([^_]+)_' \
         --config.data.options.group_pattern='_([^_]+)_[^_]+$' --workdir=runs/textures_folds

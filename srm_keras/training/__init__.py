@@ -2,17 +2,14 @@
 
 from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
-from srm_keras.training.curves import plot_run, plot_runs, read_metrics
-from srm_keras.training.fields import with_steps
-from srm_keras.training.gate_histograms import GateHistograms
+from srm_keras.training.gates import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
-from srm_keras.training.loop import train
-from srm_keras.training.optimizer import SGDWithL2
-from srm_keras.training.recipe import default_recipe, is_smoke, resolve
-from srm_keras.training.records import Run, load_run
-from srm_keras.training.run_presets import save_run_as_preset
-from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
+from srm_keras.training.optimizer import SGDWithL2, StepDecay, WarmUp, cosine_decay
+from srm_keras.training.recipe import default_recipe, is_smoke, resolve, with_steps
+from srm_keras.training.reports import plot_run, plot_runs, read_metrics
+from srm_keras.training.run_folder import Run, load_run, save_run_as_preset
 from srm_keras.training.stopping import Interrupted
+from srm_keras.training.train import train
 
 __all__ = [
     "GateHistograms",

@@ -9,10 +9,15 @@ from ml_collections import config_dict
 from srm_keras import models
 from srm_keras.models.head import logits
 from srm_keras.training.distribution import Learner
-from srm_keras.training.fields import naming
-from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
-from srm_keras.training.parts import rate_factors
-from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
+from srm_keras.training.fine_tuning import rate_factors
+from srm_keras.training.optimizer import (
+    SGDWithL2,
+    StepDecay,
+    WarmUp,
+    cosine_decay,
+    paths_without_l2,
+)
+from srm_keras.training.recipe import naming
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:

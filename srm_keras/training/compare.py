@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras.files import read_json, write_csv, write_json
 from srm_keras.layers import spec_label
-from srm_keras.tables import text_table
+from srm_keras.support.files import read_json, write_csv, write_json
+from srm_keras.support.tables import text_table
 from srm_keras.training import run_folder
-from srm_keras.training.curves import plot_runs, read_metrics
+from srm_keras.training.reports import plot_runs, read_metrics
 
 MAY_DIFFER = ("seed", "recalibration", "data.fold", "init", "freeze", "learning_rate.multipliers")
 

@@ -12,14 +12,14 @@ import keras
 import numpy as np
 from ml_collections import config_dict
 
-from srm_keras.files import read_csv, write_csv, write_json, write_text
-from srm_keras.locks import folder_lock
-from srm_keras.tables import markdown_table, with_std
+from srm_keras.support.files import read_csv, write_csv, write_json, write_text
+from srm_keras.support.locks import folder_lock
+from srm_keras.support.tables import markdown_table, with_std
+from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder
-from srm_keras.training.comparison import HeldOut, paired_difference
-from srm_keras.training.loop import check, train
 from srm_keras.training.recipe import resolve
-from srm_keras.validation import positive_int
+from srm_keras.training.statistics import HeldOut, paired_difference
+from srm_keras.training.train import check, train
 
 FILES = ("runs.csv", "summary.csv", "paired.csv", "domains.csv", "summary.json", "summary.md")
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.files import write_csv
 from srm_keras.models.head import logits
+from srm_keras.support.files import write_csv
 from srm_keras.training.inputs import Examples, Inputs
 
 

@@ -1,75 +1,361 @@
-"""The fields of a classifier's training recipe, and what may stand in them together.
+"""The fields of a classifier's training recipe, and what may stand in them.
+
+A kind of training has a table of `Field`s. Its recipes are made from it by `defaults`, checked
+against it by `checked`, and described by docs/training.md and docs/style_transfer.md.
 
 A recipe is an `ml_collections.ConfigDict`. `FIELDS` is the whole list: `default_recipe()` is
 made from it, `resolve()` checks against it, and docs/training.md describes it.
 """
 
+import contextlib
+import copy
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
 from ml_collections import config_dict
 
-from srm_keras.training import accepted
-from srm_keras.training.fields import RUN_FIELDS, Field, checked, defaults, run_problems
+from srm_keras.support.validation import nearest, positive_int
+
+
+def is_integer(value: Any) -> bool:
+    """An integer that is no bool."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """A finite number that is no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_bool(value: Any) -> bool:
+    """True or False."""
+    return isinstance(value, bool)
+
+
+def in_unit_interval(value: Any) -> bool:
+    """A number in [0, 1)."""
+    return is_number(value) and 0 <= value < 1
+
+
+def integer(minimum: int) -> Callable[[Any], bool]:
+    """A check for an integer of at least `minimum`."""
+    return lambda value: is_integer(value) and value >= minimum
+
+
+def one_of(*names: str) -> Callable[[Any], bool]:
+    """A check for one of `names`."""
+    return lambda value: isinstance(value, str) and value in names
+
+
+def is_name(value: Any) -> bool:
+    """A string that is not empty."""
+    return isinstance(value, str) and bool(value)
+
+
+def are_names(value: Any) -> bool:
+    """A sequence of names."""
+    return isinstance(value, tuple | list) and all(map(is_name, value))
+
+
+def are_milestones(value: Any) -> bool:
+    """A sequence of increasing positive integers."""
+    if not isinstance(value, tuple | list) or not all(is_integer(v) and v > 0 for v in value):
+        return False
+    return all(early < late for early, late in itertools.pairwise(value))
+
+
+def are_parts(value: Any) -> bool:
+    """None, or at least one name."""
+    return value is None or (are_names(value) and bool(value))
+
+
+def are_factors(value: Any) -> bool:
+    """None, or positive numbers by names."""
+    if value is None or not is_mapping(value):
+        return value is None
+    return all(is_name(name) and is_number(f) and f > 0 for name, f in value.items())
+
+
+def is_mapping(value: Any) -> bool:
+    """A mapping, or a part of a recipe."""
+    return isinstance(value, Mapping | config_dict.ConfigDict)
+
+
+def is_spec(value: Any) -> bool:
+    """A recalibration spec that JSON can hold; its names are checked later."""
+    if isinstance(value, tuple | list):
+        return all(map(is_spec, value))
+    return value is None or isinstance(value, str) or is_mapping(value)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One recipe field: its default and the values it accepts, in code and in words."""
+
+    default: Any
+    accepts: Callable[[Any], bool]
+    expected: str
+
+
+Fields = Mapping[str, Field]
+
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+SCHEDULES = ("step", "cosine")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+RUN_FIELDS: dict[str, Field] = {
+    "seed": Field(0, integer(0), "a non-negative integer"),
+    "recalibration": Field(
+        None, is_spec, "None, a name such as 'srm', a mapping, or a list of these"
+    ),
+    "steps": Field(1000, integer(1), "a positive integer (optimizer updates)"),
+    "eval_every": Field(100, integer(1), "a positive integer (optimizer updates)"),
+    "batch_size": Field(128, integer(1), "a positive integer"),
+    "eval_batch_size": Field(256, integer(1), "a positive integer"),
+    "dtype_policy": Field("float32", one_of(*POLICIES), f"one of {POLICIES}"),
+    "strategy": Field("auto", one_of(*STRATEGIES), f"one of {STRATEGIES}"),
+    "synchronized_batch_norm": Field(True, is_bool, "True or False"),
+    "jit_compile": Field(False, is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
+    "steps_per_execution": Field(1, integer(1), "a positive integer (optimizer updates)"),
+    "deterministic": Field(True, is_bool, "True or False (bit-identical resume needs True)"),
+    "checkpoint_every": Field(
+        0, integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
+    ),
+    "keep_checkpoints": Field(2, integer(1), "a positive integer"),
+    "learning_rate.base": Field(
+        0.1, lambda value: is_number(value) and value > 0, "a positive number"
+    ),
+    "learning_rate.reference_batch_size": Field(
+        0,
+        integer(0),
+        "the batch size that `learning_rate.base` is for, to scale it linearly, or 0",
+    ),
+    "learning_rate.schedule": Field("step", one_of(*SCHEDULES), f"one of {SCHEDULES}"),
+    "learning_rate.milestones": Field(
+        (), are_milestones, "a tuple of increasing positive integers (optimizer updates)"
+    ),
+    "learning_rate.factor": Field(
+        0.1, lambda value: is_number(value) and 0 < value <= 1, "a number in (0, 1]"
+    ),
+    "learning_rate.warmup_steps": Field(0, integer(0), "a non-negative integer"),
+}
+"""What every kind of training takes."""
+
+IN_UPDATES = (
+    *("steps", "eval_every", "checkpoint_every", "steps_per_execution"),
+    *("learning_rate.milestones", "learning_rate.warmup_steps"),
+)
+"""Those that count in optimizer updates."""
+
+
+def defaults(fields: Fields) -> config_dict.ConfigDict:
+    """Returns a recipe with every field at its default."""
+    recipe = config_dict.ConfigDict()
+    for path, field in fields.items():
+        *groups, leaf = path.split(".")
+        holder = recipe
+        for group in groups:
+            if group not in holder:
+                holder[group] = config_dict.ConfigDict()
+            holder = holder[group]
+        default = config_dict.placeholder(object) if field.default is None else field.default
+        holder[leaf] = config_dict.ConfigDict(default) if default == {} else default
+    return recipe
+
+
+def checked(recipe: config_dict.ConfigDict, fields: Fields) -> config_dict.ConfigDict:
+    """Returns a copy of `recipe` in which every field stands, each checked by itself.
+
+    Raises:
+        ValueError: If a field is unknown, or its value is of the wrong type or out of range.
+            The message names the field, the value and what would be right.
+    """
+    if not isinstance(recipe, config_dict.ConfigDict):
+        raise ValueError(f"`recipe` must be an ml_collections ConfigDict. Received: {recipe!r}")
+    resolved = defaults(fields)
+    for path, value in _flatten(recipe.to_dict(), fields):
+        if path not in fields:
+            raise ValueError(_unknown_field(path, fields))
+        _check(path, value, fields)
+        _assign(resolved, path, value)
+    return resolved
+
+
+def with_steps(
+    recipe: config_dict.ConfigDict, steps: int, keep: Collection[str] = ()
+) -> config_dict.ConfigDict:
+    """Returns the recipe with `steps` updates, and with all that counts in updates moved along.
+
+    Milestones and warm-up keep their place on the way (milestones that fall together, or on the
+    end, count once or not at all). There are as many evaluations as before or, where that does not
+    divide `steps`, the next smaller number that does.
+
+    Args:
+        recipe: A recipe of any kind of training.
+        steps: The new number of updates.
+        keep: Fields, by dotted path, that stay as they are.
+
+    Raises:
+        ValueError: If `steps` is no positive integer or no multiple of `steps_per_execution`, or a
+            field that counts in updates is wrong.
+    """
+    positive_int("steps", steps)
+    given = dict(_flatten(recipe.to_dict(), RUN_FIELDS))
+    before = {path: given.get(path, RUN_FIELDS[path].default) for path in IN_UPDATES}
+    for path, value in before.items():
+        _check(path, value, RUN_FIELDS)
+    stride = before["steps_per_execution"]
+    if steps % stride:
+        raise ValueError(
+            f"`steps` must be a multiple of steps_per_execution={stride}. Received: steps={steps}"
+        )
+
+    def at(step: int, unit: int = 1) -> int:
+        return max(1, round(step * steps / (before["steps"] * unit))) * unit if step else 0
+
+    units = steps // stride
+    most = min(max(1, before["steps"] // before["eval_every"]), units)
+    milestones = (at(step) for step in before["learning_rate.milestones"])
+    after = {
+        "steps": steps,
+        "eval_every": steps // max(n for n in range(1, most + 1) if units % n == 0),
+        "checkpoint_every": at(before["checkpoint_every"], stride),
+        "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
+        "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
+    }
+    moved = copy.deepcopy(recipe)
+    with moved.unlocked(), moved.ignore_type():
+        for path, value in after.items():
+            if path not in keep and value != before[path]:
+                _assign(moved, path, value)
+    return moved
+
+
+def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
+    """What is wrong with `RUN_FIELDS` that only make sense together, in words."""
+    steps, rate, stride = recipe.steps, recipe.learning_rate, recipe.steps_per_execution
+    problems = []
+    if steps % recipe.eval_every:
+        problems.append(
+            f"`eval_every` must divide steps={steps}. Received: eval_every={recipe.eval_every}"
+        )
+    for name in ("eval_every", "checkpoint_every"):
+        if recipe[name] % stride:
+            problems.append(
+                f"`steps_per_execution` must divide {name}={recipe[name]}. "
+                f"Received: steps_per_execution={stride}"
+            )
+    if rate.schedule == "step" and rate.milestones and rate.milestones[-1] >= steps:
+        problems.append(
+            f"`learning_rate.milestones` must be below steps={steps}. "
+            f"Received: learning_rate.milestones={rate.milestones}"
+        )
+    if rate.warmup_steps > steps:
+        problems.append(
+            f"`learning_rate.warmup_steps` must be at most steps={steps}. "
+            f"Received: learning_rate.warmup_steps={rate.warmup_steps}"
+        )
+    return problems
+
+
+@contextlib.contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Turns what is raised for wrong arguments inside into a `ValueError` that names `field`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"In `{field}`: {error}") from error
+
+
+def _flatten(values: Mapping, fields: Fields, prefix: str = "") -> list[tuple[str, Any]]:
+    """Lists (dotted path, value) of the leaves; the open mappings count as leaves."""
+    leaves = []
+    for key, value in values.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and path not in fields:
+            leaves += _flatten(value, fields, f"{path}.")
+        else:
+            leaves.append((path, value))
+    return leaves
+
+
+def _check(path: str, value: Any, fields: Fields) -> None:
+    if not fields[path].accepts(value):
+        raise ValueError(f"`{path}` must be {fields[path].expected}. Received: {path}={value!r}")
+
+
+def _assign(recipe: config_dict.ConfigDict, path: str, value: Any) -> None:
+    *groups, leaf = path.split(".")
+    for group in groups:
+        recipe = recipe[group]
+    if isinstance(value, list) and isinstance(recipe[leaf], tuple):
+        value = tuple(value)
+    with recipe.ignore_type():
+        recipe[leaf] = value
+
+
+def _unknown_field(path: str, fields: Fields) -> str:
+    hint = nearest(path, fields) or f" (the fields are: {', '.join(fields)})"
+    return f"`{path}` is not a field of a recipe{hint}"
+
 
 FOLDS_BY = ("label", "group")
 
 FIELDS: dict[str, Field] = {
     **RUN_FIELDS,
-    "label_smoothing": Field(0.0, accepted.in_unit_interval, "a number in [0, 1)"),
-    "data.name": Field("texture_shapes", accepted.is_name, "the name of a data set"),
-    "data.options": Field(
-        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.load`"
-    ),
-    "data.train_split": Field("train", accepted.is_name, "the name of a split"),
-    "data.eval_splits": Field(("test",), accepted.are_names, "a tuple of split names"),
+    "label_smoothing": Field(0.0, in_unit_interval, "a number in [0, 1)"),
+    "data.name": Field("texture_shapes", is_name, "the name of a data set"),
+    "data.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.data.load`"),
+    "data.train_split": Field("train", is_name, "the name of a split"),
+    "data.eval_splits": Field(("test",), are_names, "a tuple of split names"),
     "data.preprocessing": Field(
-        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.Preprocessing`"
+        {}, is_mapping, "a mapping of arguments for `srm_keras.data.Preprocessing`"
     ),
     "data.augmentation": Field(
-        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
+        {}, is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
     ),
     "data.folds": Field(
-        0, lambda value: accepted.integer(0)(value) and value != 1, "0 (no folds), or at least 2"
+        0, lambda value: integer(0)(value) and value != 1, "0 (no folds), or at least 2"
     ),
-    "data.fold": Field(0, accepted.integer(0), "the number of the held-out fold, from 0"),
-    "data.fold_by": Field("label", accepted.one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
-    "data.fold_seed": Field(0, accepted.integer(0), "a non-negative integer"),
-    "data.cache": Field(
-        False, accepted.is_bool, "True or False (decoded images are kept in memory)"
-    ),
-    "model.name": Field(
-        "cifar_resnet", accepted.is_name, "a name that `srm_keras.models.build` knows"
-    ),
-    "model.options": Field(
-        {}, accepted.is_mapping, "a mapping of arguments for `srm_keras.models.build`"
-    ),
+    "data.fold": Field(0, integer(0), "the number of the held-out fold, from 0"),
+    "data.fold_by": Field("label", one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
+    "data.fold_seed": Field(0, integer(0), "a non-negative integer"),
+    "data.cache": Field(False, is_bool, "True or False (decoded images are kept in memory)"),
+    "model.name": Field("cifar_resnet", is_name, "a name that `srm_keras.models.build` knows"),
+    "model.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.models.build`"),
     "init": Field(
         None,
-        lambda value: value is None or accepted.is_name(value),
+        lambda value: value is None or is_name(value),
         "None, or a preset, a run folder or a .keras file",
     ),
     "freeze": Field(
         None,
-        accepted.are_parts,
+        are_parts,
         "None, or a tuple of parts of the network, such as ('conv1', 'conv2')",
     ),
-    "optimizer.momentum": Field(0.9, accepted.in_unit_interval, "a number in [0, 1)"),
-    "optimizer.nesterov": Field(False, accepted.is_bool, "True or False"),
+    "optimizer.momentum": Field(0.9, in_unit_interval, "a number in [0, 1)"),
+    "optimizer.nesterov": Field(False, is_bool, "True or False"),
     "optimizer.weight_decay": Field(
-        1e-4, lambda value: accepted.is_number(value) and value >= 0, "a number >= 0"
+        1e-4, lambda value: is_number(value) and value >= 0, "a number >= 0"
     ),
     "optimizer.decay_recalibration": Field(
-        False, accepted.is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
+        False, is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
     ),
     "optimizer.clip_norm": Field(
         0.0,
-        lambda value: accepted.is_number(value) and value >= 0,
+        lambda value: is_number(value) and value >= 0,
         "a number >= 0 (the gradient's global norm; 0: no clipping)",
     ),
     "optimizer.ema_decay": Field(
-        0.0, accepted.in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
+        0.0, in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
     ),
     "learning_rate.multipliers": Field(
         None,
-        accepted.are_factors,
+        are_factors,
         "None, or a mapping from parts of the network to positive numbers, such as "
         "{'backbone': 0.1}",
     ),

@@ -1,4 +1,4 @@
-"""What a run leaves on disk, and whether a folder may take a run."""
+"""What a run leaves on disk, whether a folder may take a run, and reading it back."""
 
 import contextlib
 import datetime
@@ -10,14 +10,21 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+from ml_collections import config_dict
 
-from srm_keras.files import as_json, read_json, write_json
-from srm_keras.locks import folder_lock
-from srm_keras.training.identity import is_place
+from srm_keras.data import Preprocessing
+from srm_keras.interop.presets import Preset, save_preset
+from srm_keras.models.keras_files import read_keras_file
+from srm_keras.support.files import as_json, read_json, write_json
+from srm_keras.support.locks import folder_lock
+from srm_keras.training import run_folder
+from srm_keras.training.checkpoint import is_place
+from srm_keras.training.recipe import naming
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"
@@ -245,3 +252,147 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return described.stdout.strip()
+
+
+WEIGHTS_FILES = {"best": run_folder.BEST, "last": run_folder.LAST}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network and what it was trained with.
+
+    Attributes:
+        model: The network, uncompiled; its input is what `preprocessing` makes.
+        recipe: The resolved recipe.
+        preprocessing: How images were prepared.
+        classes: The name of each output.
+    """
+
+    model: keras.Model
+    recipe: config_dict.ConfigDict
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+
+
+def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
+    """Loads the run that `srm_keras.training.train` left in `workdir`.
+
+    The run may be unfinished, as long as it was evaluated once.
+
+    Args:
+        workdir: The run folder.
+        checkpoint: `"best"` (highest validation accuracy) or `"last"`.
+
+    Raises:
+        ValueError: If `checkpoint` is neither, or `workdir` is no run folder of a classifier, or a
+            file in it is damaged, or its network names foreign classes.
+    """
+    if checkpoint not in WEIGHTS_FILES:
+        raise ValueError(
+            f"`checkpoint` must be 'best' or 'last'. Received: checkpoint={checkpoint!r}"
+        )
+    folder = Path(workdir)
+    needed = (
+        WEIGHTS_FILES[checkpoint],
+        run_folder.RECIPE,
+        run_folder.PREPROCESSING,
+        run_folder.CLASSES,
+    )
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            "`workdir` must be a run folder with at least one evaluation done. "
+            f"Received: workdir={str(workdir)!r}, which lacks {', '.join(missing)}"
+        )
+    recipe = read_recipe(folder)
+    if not is_of_classifier(recipe):
+        raise ValueError(
+            "`workdir` must be a run of `train` (a classifier's), whose recipe names data and a "
+            f"model. Received: {str(folder / run_folder.RECIPE)!r} with {', '.join(recipe)}"
+        )
+    preprocessing = _read(folder / run_folder.PREPROCESSING, dict, "an object")
+    with naming(str(folder / run_folder.PREPROCESSING)):
+        prepared = Preprocessing.from_dict(preprocessing)
+    return Run(
+        model=read_keras_file(folder / WEIGHTS_FILES[checkpoint]),
+        recipe=config_dict.ConfigDict(recipe),
+        preprocessing=prepared,
+        classes=tuple(_read(folder / run_folder.CLASSES, list, "a list of names")),
+    )
+
+
+def read_recipe(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The recipe of a run folder, of whatever kind of training.
+
+    Raises:
+        ValueError: If there is none that can be read.
+    """
+    return _read(Path(workdir) / run_folder.RECIPE, dict, "a recipe, which is an object")
+
+
+def is_of_classifier(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe that `read_recipe` returned is one of `train`."""
+    return all(isinstance(recipe.get(group), dict) for group in ("data", "model"))
+
+
+def is_of_stylizer(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe that `read_recipe` returned is one of `train_stylizer`."""
+    return "method" in recipe
+
+
+def _read(path: Path, kind: type, words: str) -> Any:
+    """What a JSON file holds, which must be of a kind."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error})") from error
+    if not isinstance(found, kind):
+        raise ValueError(f"{str(path)!r} must hold {words}. Received: {found!r:.80}")
+    return found
+
+
+def save_run_as_preset(
+    workdir: str | os.PathLike,
+    path: str | os.PathLike,
+    checkpoint: str = "best",
+    card: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Preset:
+    """Saves a trained network as a preset, with the recipe, the data and the scores of its run.
+
+    Args:
+        workdir: The run folder. Of an unfinished run there are no scores.
+        path: Of the preset: a folder, or a `.zip` file.
+        checkpoint: `"best"` (highest validation accuracy) or `"last"`.
+        card: What the card says besides, as for `srm_keras.interop.save_preset`.
+        overwrite: Whether a preset that is there is replaced.
+
+    Returns:
+        The preset.
+
+    Raises:
+        ValueError: If `workdir` is no run folder, or `path` is taken.
+    """
+    run = load_run(workdir, checkpoint)
+    folder = Path(workdir)
+    recipe = run.recipe.to_dict()
+    facts: dict[str, Any] = {
+        "name": run.model.name,
+        "data": recipe["data"],
+        "recipe": {name: value for name, value in recipe.items() if name != "data"},
+        "checkpoint": checkpoint,
+        "training_versions": run_folder.read_versions(folder),
+    }
+    if (folder / run_folder.RESULT).is_file():
+        result = read_json(folder / run_folder.RESULT)[checkpoint]
+        facts["step"] = result["step"]
+        facts["metrics"] = {split: _scores(values) for split, values in result["splits"].items()}
+    if (folder / run_folder.INITIAL).is_file():
+        record = read_json(folder / run_folder.INITIAL)
+        facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
+    given = {**facts, **(card or {})}
+    return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)
+
+
+def _scores(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if isinstance(value, float)}

@@ -1,6 +1,7 @@
 """A run that is going on: what every kind of training does from its first step to its last."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,18 +13,47 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
-from srm_keras.files import as_json, read_json
+from srm_keras.layers.conventions import dtype_policy
+from srm_keras.support.files import as_json, read_json
 from srm_keras.training import run_folder
-from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
+from srm_keras.training.callbacks import EvaluatedWeights, Progress, RunLog
+from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity, TrainingState
 from srm_keras.training.distribution import Distribution, resolve_strategy
-from srm_keras.training.identity import Identity
 from srm_keras.training.inputs import Examples
-from srm_keras.training.process_settings import new_networks_are_no_retracing
-from srm_keras.training.run_log import Progress, RunLog
-from srm_keras.training.saved_weights import EvaluatedWeights
-from srm_keras.training.state import TrainingState
 from srm_keras.training.state_keeper import FiniteFirst, StateKeeper
 from srm_keras.training.stopping import StopRequest
+
+__all__ = ["dtype_policy", "make_deterministic", "new_networks_are_no_retracing"]
+
+
+def make_deterministic(recipe: config_dict.ConfigDict) -> None:
+    """Seeds all generators and, where `recipe.deterministic`, fixes what operations compute."""
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic and keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def new_networks_are_no_retracing() -> Iterator[None]:
+    """Holds back TensorFlow's warning that a function is traced again and again.
+
+    It counts by the line of Keras where `fit` and `predict` make their functions, so a few short
+    runs in one process, or the networks that the end of a small run loads, look like one function
+    that is retraced, while each is traced once.
+    """
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_of_something_else)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_of_something_else)
+
+
+def _is_of_something_else(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
+
 
 Context = Callable[[], AbstractContextManager]
 

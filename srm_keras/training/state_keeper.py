@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.training.checkpoints import Checkpoint
-from srm_keras.training.state import Arrays, TrainingState, not_finite
+from srm_keras.training.checkpoint import Arrays, Checkpoint, TrainingState, not_finite
 from srm_keras.training.stopping import Interrupted, StopRequest
 
 _ADVICE = (

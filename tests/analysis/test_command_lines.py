@@ -2,28 +2,21 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from srm_keras.layers import list_recalibrations
-
-ROOT = Path(__file__).parents[2]
+from tests.support import command_lines
 
 
 def run(*arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return command_lines.command(*map(str, arguments))
 
 
 @pytest.mark.slow
 def test_complexity_prints_and_writes(tmp_path):
     result = run(
-        "tools.complexity",
+        "complexity",
         "--model=srm_cifar_resnet20_basic",
         "--input_shape=48,48,3",
         "--per=block",
@@ -43,7 +36,7 @@ def test_complexity_prints_and_writes(tmp_path):
 @pytest.mark.slow
 def test_complexity_prints_the_papers_formulas(tmp_path):
     result = run(
-        "tools.complexity",
+        "complexity",
         "--formulas",
         "--model=cifar_resnet20_basic",
         f"--json={tmp_path / 'formulas.json'}",
@@ -58,14 +51,14 @@ def test_complexity_prints_the_papers_formulas(tmp_path):
 def test_ablations_from_the_recipe_to_the_papers_tables(tmp_path):
     """Two variants of the recipe's own, trained by its smoke form, beside tables 6 and 7."""
     trained = run(
-        "train.cross_validate",
+        "cross_validate",
         "--config=ablations:smoke",
         "--recalibrations=none,avg,mlp",
         "--folds=2",
         f"--workdir={tmp_path / 'folds'}",
     )
     assert trained.returncode == 0, trained.stderr
-    reported = run("tools.paper_tables", f"--runs={tmp_path / 'folds'}", f"--out={tmp_path}")
+    reported = run("paper_tables", f"--models={tmp_path / 'folds'}", f"--out={tmp_path}")
     assert reported.returncode == 0, reported.stderr
     page = (tmp_path / "paper_tables.md").read_text()
     assert page.count("### Beside table 6") == page.count("### Beside table 7") == 1
@@ -107,17 +100,17 @@ def test_benchmark_layers(tmp_path):
     [
         (["tools.benchmark"], "exported, stylizers. Received: none"),
         (["tools.benchmark", "layer"], "exported, stylizers. Received: layer"),
-        (["tools.complexity"], "Give either `--model` or `--paper`"),
-        (["tools.complexity", "--paper", "--model=resnet18"], "Give either"),
-        (["tools.complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),
+        (["complexity"], "Give either `--model` or `--paper`"),
+        (["complexity", "--paper", "--model=resnet18"], "Give either"),
+        (["complexity", "resnet18"], "Arguments must be flags. Received: resnet18"),
         pytest.param(
-            ["tools.paper_tables", "--out=/dev/null/x", "--runs=nowhere"],
+            ["paper_tables", "--out=/dev/null/x", "--models=nowhere"],
             "`out` must lie in a folder",
             marks=pytest.mark.slow,
         ),
         pytest.param(
             [
-                *("train.cross_validate", "--config=ablations:smoke"),
+                *("cross_validate", "--config=ablations:smoke"),
                 *("--recalibrations=none,avgg", "--workdir=/dev/null/x"),
             ],
             "`recalibrations` must be one of",

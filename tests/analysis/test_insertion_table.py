@@ -2,8 +2,8 @@
 
 import pytest
 
-from srm_keras.analysis import insertion_table as table
-from srm_keras.files import read_csv, read_json
+from srm_keras.support.files import read_csv, read_json
+from tools.studies import insertion_table as table
 
 
 def row(name: str, spec: str) -> dict:

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.files import read_json
+from srm_keras.support.files import read_json
 from srm_keras.training import load_run
-from srm_keras.training.curves import read_metrics
 from srm_keras.training.gates import gate_images
 from srm_keras.training.inputs import Inputs, load_inputs
+from srm_keras.training.reports import read_metrics
 from tests.support.confident import CASES, assert_confident_mistakes_count
 from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srm_keras.data import Augmentation, Preprocessing, batches, mixing
-from srm_keras.data.rand_augment import RandAugment
+from srm_keras.data import Augmentation, Preprocessing, batches
+from srm_keras.data import augmentation as mixing
+from srm_keras.data.tf_images import RandAugment
 
 COUNT = 24
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from srm_keras.data import Examples, fingerprint, load_examples
-from srm_keras.data.info import DatasetInfo
-from srm_keras.data.records import Records
+from srm_keras.data.examples import DatasetInfo
+from srm_keras.data.sources.prepared import Records
 from srm_keras.data.texture_shapes import source
 
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from srm_keras.data import DatasetInfo, Examples, Preprocessing, batches, image_ops
-from srm_keras.data.image_folder.decode import decode
+from srm_keras.data import DatasetInfo, Examples, Preprocessing, batches, tf_images
+from srm_keras.data.decode import decode
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 RNG = np.random.default_rng(0)
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 def drawn(sides, scale=SCALE, ratio=RATIO, count=1500) -> np.ndarray:
     def window(k):
-        return image_ops.inception_window(tf.constant(sides), scale, ratio, (0, k))
+        return tf_images.inception_window(tf.constant(sides), scale, ratio, (0, k))
 
     windows = tf.data.Dataset.range(count).map(window, tf.data.AUTOTUNE).batch(count)
     return next(windows.as_numpy_iterator())
@@ -86,7 +86,7 @@ def test_training_resizes_the_window_with_antialiasing_and_mirrors_half():
     for k in range(30):
         seed = tf.constant([9, k], tf.int64)
         fold = tf.random.experimental.stateless_fold_in(seed, 1)
-        top, left, h, w = image_ops.inception_window(tf.constant([60, 80]), SCALE, RATIO, fold)
+        top, left, h, w = tf_images.inception_window(tf.constant([60, 80]), SCALE, RATIO, fold)
         crop = image[top : top + h, left : left + w]
         channels = [
             Image.fromarray(crop[..., c].astype("float32")).resize((16, 16), Image.BILINEAR)

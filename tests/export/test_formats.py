@@ -12,11 +12,11 @@ import tensorflow as tf
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, load_predictor, report, to_tflite
 from srm_keras.export import formats as module
-from srm_keras.export.checked import Format, export
-from srm_keras.export.foreign import quiet
 from srm_keras.export.formats import FORMATS, Source, available_formats, export_formats
+from srm_keras.export.pipeline import Format, export
 from srm_keras.export.report import read_reports
 from srm_keras.export.runners import keras_runner
+from srm_keras.support.foreign import quiet
 from tests.support.weights import feature_map
 
 

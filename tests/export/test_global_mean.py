@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.export.global_mean import global_mean
+from srm_keras.export.deploy_forms import global_mean
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.tflite.conversion import Conversion
 

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 
-from srm_keras.export.latency import REPETITIONS, WARM_UP, latencies
+from srm_keras.export.report import REPETITIONS, WARM_UP, latencies
 
 
 def test_runners_take_turns_and_the_median_ignores_outliers():

@@ -6,7 +6,7 @@ import pytest
 
 from srm_keras.export import deploy
 from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
+from srm_keras.layers.reflection import ReflectionPadding2D
 from tests.support.weights import feature_map, randomize
 
 

@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 
 from srm_keras.export import ExportError
-from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
-from srm_keras.export.checked import Format, export
-from srm_keras.export.kinds import Kind, output_kind
+from srm_keras.export.bounds import Bound, Kind, exact_bound, lossy_bound, output_kind
 from srm_keras.export.parity import Parity, compare
+from srm_keras.export.pipeline import Format, export
 from srm_keras.export.runners import keras_runner
 from tests.support.weights import feature_map, randomize
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from srm_keras.data import Preprocessing
-from srm_keras.files import in_utf8, read_csv, read_json
+from srm_keras.support.files import in_utf8, read_csv, read_json
 from tests.support.command_lines import command
 from tests.support.weights import randomize
 
@@ -18,7 +18,7 @@ CLASSES = ["disc", "ring", "star"]
 
 
 def predict(*arguments):
-    return command("tools.predict", *arguments)
+    return command("predict", *arguments)
 
 
 @pytest.fixture(scope="module")

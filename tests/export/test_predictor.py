@@ -65,7 +65,7 @@ def write_companions(folder):
 def onnx_file(model, files):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    from srm_keras.export.onnx.exporter import to_onnx
+    from srm_keras.export.onnx import to_onnx
 
     samples = feature_map((2, 8, 8, 3))
     options = {"preprocessing": PREPROCESSING, "classes": CLASSES}

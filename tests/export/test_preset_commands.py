@@ -63,7 +63,7 @@ def test_a_preset_is_predicted_with(name, folder, scores, tmp_path):
     assert (predictor.classes, predictor.preprocessing) == (CLASSES, PREPROCESSING)
     np.testing.assert_allclose(predictor.scores(list(images())), scores, atol=1e-6)
     out = tmp_path / "out.json"
-    done = command("tools.predict", f"--model={folder / name}", f"--out={out}", folder / "photos")
+    done = command("predict", f"--model={folder / name}", f"--out={out}", folder / "photos")
     assert done.returncode == 0, done.stderr
     for line, row, told in zip(
         done.stdout.splitlines(), scores, json.loads(out.read_text()), strict=True
@@ -86,8 +86,8 @@ def test_what_is_given_goes_before_what_a_preset_says(folder):
 )
 def test_a_preset_is_exported(name, options, folder, scores, tmp_path):
     options = [option.format(folder=folder) for option in options]
-    line = [f"--run={folder / name}", f"--out={tmp_path}", "--formats=saved_model,int8", *options]
-    done = command("tools.export", *line, "--min_snr_db=5")
+    line = [f"--model={folder / name}", f"--out={tmp_path}", "--formats=saved_model,int8", *options]
+    done = command("export", *line, "--min_snr_db=5")
     assert done.returncode == 0, done.stderr
     for file in ("saved_model", "model_int8.tflite"):
         predictor = load_predictor(tmp_path / file)
@@ -101,15 +101,18 @@ def test_a_preset_is_exported(name, options, folder, scores, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--run={folder}/bare.zip"], "`--out` is required for a preset"),
-        (["--run={folder}/bare.zip", "--out=x", "--checkpoint=last"], "`--checkpoint` is for run"),
-        (["--run={folder}/bare.zip", "--out=x"], "`--images` is needed: the data of the recipe"),
-        (["--run={folder}/none.zip", "--out=x"], "must be a folder or a .zip file that exists"),
-        (["--run={folder}/preset", "--out=x", "--image_size=8"], "`--image_size` is for runs of"),
+        (["--model={folder}/bare.zip"], "`--out` is required for a preset"),
+        (
+            ["--model={folder}/bare.zip", "--out=x", "--checkpoint=last"],
+            "`--checkpoint` is for run",
+        ),
+        (["--model={folder}/bare.zip", "--out=x"], "`--images` is needed: the data of the recipe"),
+        (["--model={folder}/none.zip", "--out=x"], "must be a folder or a .zip file that exists"),
+        (["--model={folder}/preset", "--out=x", "--image_size=8"], "`--image_size` is for runs of"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(arguments, message, folder):
-    done = command("tools.export", *(text.format(folder=folder) for text in arguments))
+    done = command("export", *(text.format(folder=folder) for text in arguments))
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
 
@@ -124,7 +127,7 @@ def test_a_preset_is_served(name, folder, scores, monkeypatch):
         answers.extend(server.SavedModelService(path).answer(request)["predictions"])
 
     monkeypatch.setattr(server, "serve", serve)
-    done = command("tools.serve", f"--saved_model={folder / name}", "--port=8531")
+    done = command("serve", f"--model={folder / name}", "--port=8531")
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose([each["output_0"] for each in answers], scores, atol=1e-5)
     assert [each["class_name"] for each in answers] == [CLASSES[row.argmax()] for row in scores]
@@ -136,10 +139,10 @@ def test_a_damaged_preset_is_one_line_in_every_command(folder, tmp_path):
     for content in (b"", b"PK", whole[:-30], whole[: len(whole) // 2], whole[:40] + whole[80:]):
         path.write_bytes(content)
         for line in (
-            ("tools.predict", f"--model={path}", folder / "photos"),
-            ("tools.export", f"--run={path}", f"--out={tmp_path}/out"),
-            ("tools.serve", f"--saved_model={path}", "--port=8531"),
-            ("tools.complexity", f"--model={path}"),
+            ("predict", f"--model={path}", folder / "photos"),
+            ("export", f"--model={path}", f"--out={tmp_path}/out"),
+            ("serve", f"--model={path}", "--port=8531"),
+            ("complexity", f"--model={path}"),
         ):
             done = command(*line)
             assert done.returncode == 1
@@ -149,7 +152,7 @@ def test_a_damaged_preset_is_one_line_in_every_command(folder, tmp_path):
 def test_a_damaged_saved_model_is_one_line(tmp_path):
     pytest.importorskip("srm_keras.export.serving.server")
     (tmp_path / "saved_model.pb").write_bytes(b"damaged")
-    done = command("tools.serve", f"--saved_model={tmp_path}", "--port=8532")
+    done = command("serve", f"--model={tmp_path}", "--port=8532")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: `saved_model` must be one that can be loaded (")

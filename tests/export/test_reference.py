@@ -7,10 +7,9 @@ from keras import layers
 
 from srm_keras.export import ExportError, deploy, fold, to_onnx, to_saved_model, to_tflite
 from srm_keras.export.deploy import in_float32
-from srm_keras.export.onnx.onnx_runtime import onnx_runner
-from srm_keras.export.runners import TFLiteRunner, saved_model_runner
+from srm_keras.export.runners import TFLiteRunner, onnx_runner, saved_model_runner
 from srm_keras.layers import recalibration
-from srm_keras.layers.dtype_policy import dtype_policy
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models import StylizationNet, remove_recalibration
 from tests.support.weights import randomize
 

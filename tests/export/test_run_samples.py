@@ -5,8 +5,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from srm_keras import data
+from srm_keras.cli.samples import evaluation_samples, representative_inputs
 from srm_keras.training import Run, default_recipe
-from tools.run_samples import evaluation_samples, representative_inputs
 
 EXAMPLES = 60
 

@@ -10,12 +10,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, folding_plan, to_saved_model, to_tflite
-from srm_keras.export.formats import export_formats
+from srm_keras.export.deploy import with_input_shape
+from srm_keras.export.formats import STYLIZER_FORMATS, StylizerSource, export_formats
 from srm_keras.export.report import read_reports
 from srm_keras.export.serving import saved_model
-from srm_keras.export.serving.image_signatures import image_signatures
-from srm_keras.export.sizes import with_input_shape
-from srm_keras.export.stylizer_formats import STYLIZER_FORMATS, StylizerSource
+from srm_keras.export.serving.signatures import image_signatures
 from srm_keras.models.stylization import StylizationNet
 from tests.support.photos import photos
 from tests.support.weights import randomize

@@ -1,22 +1,19 @@
 """The command lines on a run of train.stylize, each in a process of its own."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.files import read_json, write_json
 from srm_keras.models.stylization import StylizationNet
+from srm_keras.support.files import read_json, write_json
+from tests.support import command_lines
 from tests.support.photos import photos
 from tests.support.weights import randomize
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 CONTENT = {
     "name": "texture_shapes",
     "options": {"test_examples": 6},
@@ -26,8 +23,7 @@ CONTENT = {
 
 
 def tool(name, *flags):
-    command = [sys.executable, "-m", f"tools.{name}", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command_lines.command(f"tools.{name}" if name == "web_demo" else name, *flags)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +37,7 @@ def run_folder(tmp_path_factory):
 
 
 def test_a_run_is_exported_on_its_own_photos(run_folder, tmp_path):
-    done = tool("export", f"--run={run_folder}", f"--out={tmp_path}", "--samples=3")
+    done = tool("export", f"--model={run_folder}", f"--out={tmp_path}", "--samples=3")
     assert done.returncode == 0, done.stderr
     reports = json.loads((tmp_path / "report.json").read_text())["exports"]
     shapes = {report["file"]: report["input_shape"] for report in reports}
@@ -56,7 +52,7 @@ def test_a_run_comes_to_the_page_on_photos_of_a_folder(run_folder, tmp_path):
     pixels = photos(1, 50, 40)[0].astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
     flags = [f"--images={tmp_path / 'photos'}", "--image_size=24"]
-    done = tool("web_demo", f"--run={run_folder}", f"--out={tmp_path / 'page'}", *flags)
+    done = tool("web_demo", f"--model={run_folder}", f"--out={tmp_path / 'page'}", *flags)
     assert done.returncode == 0, done.stderr
     description = read_json(tmp_path / "page" / "model.json")
     assert description["input"]["shape"] == [1, 24, 24, 3]
@@ -73,10 +69,10 @@ def test_errors_are_one_line(run_folder, tmp_path):
     )
     (elsewhere / "last.keras").write_bytes((run_folder / "last.keras").read_bytes())
     cases = {
-        "`--run` must be a classifier's or that of a network for one style": [f"--run={adain}"],
-        "`--images` is needed: the photos of the run cannot be had": [f"--run={elsewhere}"],
-        "Images must exist": [f"--run={run_folder}", "--images=nowhere"],
-        "`formats` must be one of": [f"--run={run_folder}", "--formats=int8"],
+        "`--model` must be a classifier's or that of a network for one style": [f"--model={adain}"],
+        "`--images` is needed: the photos of the run cannot be had": [f"--model={elsewhere}"],
+        "Images must exist": [f"--model={run_folder}", "--images=nowhere"],
+        "`formats` must be one of": [f"--model={run_folder}", "--formats=int8"],
     }
     for message, flags in cases.items():
         done = tool("export", *flags)

@@ -67,8 +67,8 @@ def test_a_run_is_exported_to_every_format(demo_folder, tmp_path):
     out = tmp_path / "out"
     done = python(
         "-m",
-        "tools.export",
-        f"--run={demo_folder}",
+        "export",
+        f"--model={demo_folder}",
         f"--out={out}",
         "--samples=16",
         "--representative=20",
@@ -97,8 +97,8 @@ def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_fo
     out = tmp_path / "out"
     done = python(
         "-m",
-        "tools.export",
-        f"--run={demo_folder}",
+        "export",
+        f"--model={demo_folder}",
         f"--out={out}",
         "--formats=float16,float32",
         "--samples=16",
@@ -113,20 +113,20 @@ def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_fo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: `--run` is required."),
-        (["--run=nowhere"], "Received: workdir='nowhere', which lacks best.keras"),
-        (["--run={demo}", "extra"], "error: Arguments must be flags. Received: extra"),
+        ([], "error: `--model` is required."),
+        (["--model=nowhere"], "Received: workdir='nowhere', which lacks best.keras"),
+        (["--model={demo}", "extra"], "error: Arguments must be flags. Received: extra"),
         (
-            ["--run={demo}", "--out={out}", "--tolerance=0", "--formats=saved_model"],
+            ["--model={demo}", "--out={out}", "--tolerance=0", "--formats=saved_model"],
             "error: saved_model was not written",
         ),
-        (["--run={demo}", "--formats=int4"], "error: `formats` must be one of"),
+        (["--model={demo}", "--formats=int4"], "error: `formats` must be one of"),
     ],
 )
 def test_errors_are_one_line(arguments, message, demo_folder, tmp_path):
     out = tmp_path / "out"
     arguments = [argument.format(demo=demo_folder, out=out) for argument in arguments]
-    done = python("-m", "tools.export", *arguments)
+    done = python("-m", "srm_keras", "export", *arguments)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

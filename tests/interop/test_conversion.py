@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -15,13 +12,12 @@ from keras import ops
 from srm_keras.data import Preprocessing
 from srm_keras.interop import convert, convert_to_torch, read_keras_file
 from srm_keras.models import CifarResNet, ResNet50
+from tests.support import command_lines
 from tests.support.weights import feature_map
 
 torch = pytest.importorskip("torch")
 
-from tools.torch_resnet import torch_resnet  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
+from tests.support.torch_resnet import torch_resnet  # noqa: E402
 
 
 def save(path: Path, depth: int, kind: str, **options):
@@ -154,13 +150,7 @@ def test_keras_files_that_do_not_fit_are_refused(tmp_path):
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tools.convert", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
+    return command_lines.command("convert", *map(str, arguments))
 
 
 def assert_one_line(result, message: str) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers.adaptive_instance_norm import AdaptiveInstanceNormalization
+from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization
 from tests.support.gradients import function_gradient
 from tests.support.weights import feature_map, to_channels_last, to_format
 

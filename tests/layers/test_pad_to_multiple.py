@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers.pad_to_multiple import PadToMultiple
+from srm_keras.layers.reflection import PadToMultiple
 
 SIZES = [(8, 12, 8, 12), (9, 13, 12, 16), (1, 3, 8, 8), (4, 20, 8, 20)]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
+from srm_keras.layers.reflection import ReflectionPadding2D
 from tests.support.gradients import function_gradient
 from tests.support.weights import feature_map, to_channels_last, to_format
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers.dtype_policy import dtype_policy
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.applications import PREPROCESSINGS, application_preprocessing
 from srm_keras.models.feature_network import feature_network
 from tests.support.feature_files import small_feature_file, small_vgg

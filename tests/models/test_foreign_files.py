@@ -17,8 +17,7 @@ from srm_keras.export.stylize import load_stylizer
 from srm_keras.models import CifarResNet, feature_network
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.keras_files.allowed_classes import LAYERS, check_config
-from srm_keras.models.keras_files.archive import read_archive
-from srm_keras.models.keras_files.weights_file import check_weights
+from srm_keras.models.keras_files.reading import check_weights, read_archive
 from srm_keras.training import load_run
 from tests.support.command_lines import command
 
@@ -155,7 +154,7 @@ def read_run(path):
 
 
 def count(path):
-    done = command("tools.complexity", f"--model={path}")
+    done = command("complexity", f"--model={path}")
     assert done.returncode == 1
     raise ValueError(done.stderr.splitlines()[-1])
 

@@ -19,7 +19,7 @@ from srm_keras.models import (
     pyramid_outputs,
 )
 from srm_keras.models.pyramid import as_backbone
-from srm_keras.models.shortcut import IdentityShortcut
+from srm_keras.models.residual import IdentityShortcut
 from tests.support.weights import feature_map, randomize
 
 SMALL = {"classes": 5, "input_shape": (32, 32, 3)}

@@ -6,9 +6,9 @@ import pytest
 from keras import ops
 
 from srm_keras.layers import Recalibration
-from srm_keras.layers.dtype_policy import dtype_policy
-from srm_keras.models.graph import read_graph
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.stylization import StylizationNet
+from srm_keras.models.surgery.graph import read_graph
 from tests.support.gradients import layer_gradients
 from tests.support.specs import every_module
 from tests.support.weights import randomize, to_channels_last, to_format

@@ -87,11 +87,13 @@ def shell_lines(text):
     return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
 
 
-def python_module(line):
-    """``(module, arguments)`` of a line that runs ``python -m MODULE``, else None."""
+def command_of(line):
+    """``(command, arguments)`` of ``srm-keras COMMAND …`` or ``python -m tools.x …``."""
     words = shlex.split(line, comments=True)
     while words and re.match(r"^[A-Z_]+=", words[0]):
         words = words[1:]
-    if words[:2] != ["python", "-m"] or not words[2].startswith(("train.", "tools.")):
-        return None
-    return words[2], words[3:]
+    if words[:1] == ["srm-keras"]:
+        return words[1], words[2:]
+    if words[:2] == ["python", "-m"] and words[2].startswith("tools."):
+        return words[2], words[3:]
+    return None

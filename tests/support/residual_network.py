@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from srm_keras.layers import recalibration
-from srm_keras.layers.data_format import channel_axis
+from srm_keras.layers.conventions import channel_axis
 from tests.support.weights import randomize
 
 BLOCKS = ("conv2_1", "conv2_2", "conv3_1")

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from srm_keras.layers import SRM
-from srm_keras.training import default_recipe, loop, state_keeper, train
+from srm_keras.training import default_recipe, state_keeper, train
 
 STEPS, EVAL_EVERY = 8, 4
 
@@ -54,7 +54,7 @@ def tiny_network(recipe, image_shape, classes):
 def train_tiny(recipe, workdir, die_after=None, **kwargs):
     """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
     keras.backend.clear_session()
-    with mock.patch.object(loop, "build_model", tiny_network), _death(die_after):
+    with mock.patch.object(train, "build_model", tiny_network), _death(die_after):
         return train(recipe, workdir, **kwargs)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data import load_examples
-from srm_keras.training.checkpoints import Checkpoint, CheckpointFolder
-from srm_keras.training.identity import Identity
+from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = {"recipe": {"seed": 0, "splits": ("test",)}, "variables": [["kernel", [3, 2]]]}

@@ -20,7 +20,7 @@ RECIPE = "--config=texture_shapes:smoke"
 
 
 def command(*arguments):
-    return [sys.executable, "-m", "train.classify", *arguments]
+    return [sys.executable, "-m", "srm_keras", "train", *arguments]
 
 
 def test_help_tells_of_the_flags_and_of_every_field():
@@ -61,7 +61,7 @@ def test_wrong_command_lines_end_in_one_line(arguments, message, tmp_path, monke
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
-    done = command_lines.command("train.classify", "--workdir=run", *arguments)
+    done = command_lines.command("train", "--workdir=run", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -80,7 +80,7 @@ def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
     ):
         with mock.patch.object(training, "train", return_value={}) as trained:
             given = (f"--config={config}", "--workdir=x", "--steps=640", *kept)
-            assert command_lines.command("train.classify", *given).returncode == 0
+            assert command_lines.command("train", *given).returncode == 0
         recipe = trained.call_args.args[0]
         assert (recipe.steps, recipe.eval_every, recipe.learning_rate.milestones) == steps
         assert recipe.data.name == ("made_up" if "smoke" in str(config) else "cifar10")

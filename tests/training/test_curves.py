@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.training.curves import plot_run, plot_runs, read_metrics
+from srm_keras.training.reports import plot_run, plot_runs, read_metrics
 
 COLUMNS = ("epoch", "step", "lr", "loss", "accuracy", "val_loss", "val_accuracy")
 

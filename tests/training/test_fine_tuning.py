@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.files import read_json
 from srm_keras.interop.presets import load_preset
-from srm_keras.training.initial_network import read_initial_network
-from srm_keras.training.run_log import RunLog
-from srm_keras.training.run_presets import save_run_as_preset
+from srm_keras.support.files import read_json
+from srm_keras.training.callbacks import RunLog
+from srm_keras.training.fine_tuning import read_initial_network
+from srm_keras.training.run_folder import save_run_as_preset
 from tests.support.tiny_training import (
     Killed,
     assert_same_arrays,

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 
 from srm_keras.analysis.gates.histograms import BINS
-from srm_keras.files import read_csv
+from srm_keras.support.files import read_csv
 from srm_keras.training import GateHistograms
 from tests.support.gated_network import LAYERS, gated_network, gates_of, images
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from srm_keras.analysis.gates.histograms import BINS, gate_histograms
-from srm_keras.files import read_csv
+from srm_keras.support.files import read_csv
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of, gate_images
 from srm_keras.training.inputs import load_inputs
 from tests.support.tiny_training import EVAL_EVERY, STEPS, tiny_recipe, train_tiny

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from srm_keras.layers import SRM, SqueezeExcite
-from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
-from srm_keras.training.schedules import StepDecay
+from srm_keras.training.optimizer import SGDWithL2, StepDecay, paths_without_l2
 
 STEPS = 12
 SHAPE = (5, 3)

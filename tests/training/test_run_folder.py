@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from srm_keras import files
+from srm_keras.support import files
 from srm_keras.training import default_recipe, run_folder
 
 

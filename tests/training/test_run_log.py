@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from srm_keras.training import run_log
-from srm_keras.training.process_settings import new_networks_are_no_retracing
-from srm_keras.training.run_log import Progress, RunLog
-from srm_keras.training.schedules import StepDecay
+from srm_keras.training import callbacks
+from srm_keras.training.callbacks import Progress, RunLog
+from srm_keras.training.optimizer import StepDecay
+from srm_keras.training.session import new_networks_are_no_retracing
 
 LOGS = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
 
@@ -15,7 +15,7 @@ LOGS = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
 @pytest.fixture
 def clock(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(run_log.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -74,7 +74,7 @@ def test_progress_is_told_within_an_epoch(clock, capsys):
 
 
 def test_the_time_left_is_in_units_that_fit():
-    told = [run_log._duration(seconds) for seconds in (0, 59.6, 119, 120, 7199, 7200, 1e5)]
+    told = [callbacks._duration(seconds) for seconds in (0, 59.6, 119, 120, 7199, 7200, 1e5)]
     assert told == ["0 s", "60 s", "119 s", "2 min", "120 min", "2.0 h", "27.8 h"]
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from srm_keras.models import CifarResNet, replace_recalibration
-from srm_keras.training.weight_transfer import transfer_weights
+from srm_keras.training.fine_tuning import transfer_weights
 from tests.support.weights import randomize
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")

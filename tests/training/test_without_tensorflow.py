@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from srm_keras.files import read_json
+from srm_keras.support.files import read_json
 
 ROOT = Path(__file__).parents[2]
 # What docs/training.md tells people to install.

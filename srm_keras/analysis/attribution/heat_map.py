@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from srm_keras.analysis.activations.image_grid import Tile, image_grid, side_by_side, tile_side
+from srm_keras.analysis.activations.pictures import Tile, image_grid, side_by_side, tile_side
 
 _COLORS = matplotlib.colormaps["turbo"]
 _STRENGTH = 0.6

@@ -1,4 +1,4 @@
-"""The work of the layers that networks consist of.
+"""The unit of counting, and the work of the layers that networks consist of.
 
 Every layer reads its inputs and its weights from memory once and writes its output once. What
 folds away at inference does not: a batch norm leaves nothing but an offset for each channel to the
@@ -6,24 +6,61 @@ layer before it, an activation nothing at all. Poolings, paddings, the residual 
 and normalizations with statistics of their own move numbers and count no operation, as is usual.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
 
 from keras import layers
 
-from srm_keras.analysis.costs.work import Shape, Work, elements, stored
 from srm_keras.layers import ChannelMLP, ChannelwiseDense, StylePooling
-from srm_keras.layers.adaptive_instance_norm import AdaptiveInstanceNormalization
 from srm_keras.layers.channel_mlp import FloatDense
-from srm_keras.layers.data_format import channel_axis
+from srm_keras.layers.conventions import channel_axis
 from srm_keras.layers.gather_excite import DepthwiseConv2D
-from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.pad_to_multiple import PadToMultiple
-from srm_keras.layers.reflection_conv import ReflectionConv2D
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
-from srm_keras.models.cropping import CropToMatch
-from srm_keras.models.shortcut import IdentityShortcut
+from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
+from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
+from srm_keras.models.residual import IdentityShortcut
+from srm_keras.models.stylization import CropToMatch
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is done to one image at inference.
+
+    Attributes:
+        operations: multiply-adds, and additions, multiplications and comparisons that stand alone.
+        read: numbers read from memory, weights among them.
+        written: numbers written to memory.
+    """
+
+    operations: int = 0
+    read: int = 0
+    written: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.operations + other.operations,
+            self.read + other.read,
+            self.written + other.written,
+        )
+
+
+def elements(shape: Any) -> int:
+    """How many numbers are in a tensor of static ``shape``, or in all of a list of shapes."""
+    return sum(map(math.prod, shape)) if isinstance(shape, list) else math.prod(shape)
+
+
+def stored(layer: Any) -> int:
+    """How many numbers the weights of ``layer`` are."""
+    return sum(math.prod(weight.shape) for weight in layer.weights)
+
+
+def product(shape: Shape, gates: int) -> Work:
+    """A feature map of ``shape`` times a tensor of ``gates`` numbers."""
+    return Work(elements(shape), elements(shape) + gates, elements(shape))
+
 
 _MOVING = frozenset(
     {

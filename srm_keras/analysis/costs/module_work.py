@@ -1,18 +1,26 @@
-"""The work of this package's recalibration modules, step by step.
+"""The work of recalibration modules, step by step, and of those that nobody has counted.
 
 The modules' own statistics and products count: they are the modules' cost. A step reads its inputs
 and weights once and writes its output once; batch norms are folded, activations vanish, and no step
 is fused with another: a standard deviation is one step after the mean, so SRM reads the map for the
 mean, for the deviations and for the product.
+
+An operation is one multiply-add, or an addition, multiplication or comparison that stands alone.
+As is usual for ResNets, biases, batch norms (they fold into the convolution before them at
+inference), activations, paddings, poolings, factors and the residual additions of the network count
+nothing. The modules' own statistics and products do count: they are the modules' cost.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from srm_keras.analysis.costs.layer_work import layer_work
-from srm_keras.analysis.costs.work import Shape, Work, elements, product
-from srm_keras.layers import CBAM, ECA, SRM, GatherExcite, SqueezeExcite
-from srm_keras.layers.data_format import channel_axis, spatial_axes
+import keras
+
+from srm_keras.analysis.costs.layer_work import Shape, Work, elements, knows, layer_work, product
+from srm_keras.layers import CBAM, ECA, SRM, GatherExcite, Recalibration, SqueezeExcite
+from srm_keras.layers.conventions import channel_axis, spatial_axes
+from srm_keras.models.surgery.functional import copied
 
 
 def _srm(layer: SRM, shape: Shape) -> Work:
@@ -108,3 +116,217 @@ MODULES: dict[type, Callable[[Any, Shape], Work]] = {
     SqueezeExcite: _squeeze_excite,
     SRM: _srm,
 }
+
+
+# Classes of the operations behind `keras.ops`, by name: they are not exported.
+_VANISHING = frozenset(
+    {
+        *("Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "Transpose"),
+        *("Elu", "Gelu", "HardSigmoid", "HardTanh", "LeakyRelu", "Relu", "Relu6", "Sigmoid"),
+        *("Silu", "Softmax", "Softplus", "Tanh"),
+    }
+)
+_MOVING = frozenset(
+    {
+        *("BroadcastTo", "Concatenate", "Flip", "GetItem", "Pad", "Repeat", "Resize", "Roll"),
+        *("Split", "Stack", "Take", "Tile"),
+    }
+)
+_PRODUCTS = ("Matmul", "Conv", "DepthwiseConv")
+_PASSES = {"Moments": 3, "Std": 3, "Var": 3}  # mean; subtract; square and add
+_UNKNOWN = frozenset({"ConvTranspose", "Dot", "Einsum", "SeparableConv", "Tensordot"})
+
+
+class UncountedError(ValueError):
+    """It is not known what a module costs."""
+
+
+def traced_work(layer: Recalibration, shape: Shape) -> Work:
+    """Work of any module, read off a trace of its ``gates``.
+
+    Sublayers count as layers of a network do, or are traced themselves. Of the operations of
+    ``keras.ops``, matrix products and convolutions count their multiply-adds, activations and
+    reshapes nothing, what moves numbers its memory, and each other one operation for every
+    element of its largest tensor (three where it is a variance). No step is fused with another.
+
+    Args:
+        layer: a built module whose ``gates`` is written in ``keras.ops`` and Keras layers.
+        shape: static shape of the feature map, batch axis first.
+
+    Raises:
+        UncountedError: the gates cannot be traced, or contain a step of unknown cost.
+    """
+    try:
+        work, gates = _traced(lambda x: layer.gates(x, training=False), [shape])
+    except Exception as error:  # whatever code that is not ours raises
+        raise UncountedError(
+            f"It is not known how many operations a {type(layer).__name__} takes, and its gates "
+            "cannot be traced. Register it with `srm_keras.analysis.register_operations`. "
+            f"Received: layer {layer.name!r} ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
+    return work + product(shape, gates)
+
+
+def _traced(function: Callable[..., Any], shapes: list[Shape]) -> tuple[Work, int]:
+    """Work of ``function`` on tensors of ``shapes``, and the number of elements that it returns."""
+    inputs = [keras.Input(batch_shape=shape) for shape in shapes]
+    output = function(*inputs)
+    if not keras.backend.is_keras_tensor(output):
+        return Work(), math.prod(keras.ops.shape(output))
+    steps: list[Work] = []
+
+    def record(step: Any, *args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **kwargs)
+        steps.append(_step_work(step, _shapes((args, kwargs)), _shapes(result), args))
+        return result
+
+    copied(keras.Model(inputs, output), lambda step: step, record)
+    return sum(steps, Work()), elements(tuple(output.shape))
+
+
+def _shapes(tensors: Any) -> list[Shape]:
+    leaves = filter(keras.backend.is_keras_tensor, keras.tree.flatten(tensors))
+    return [tuple(leaf.shape) for leaf in leaves]
+
+
+def _step_work(step: Any, inputs: list[Shape], outputs: list[Shape], args: tuple) -> Work:
+    if isinstance(step, keras.layers.Layer):
+        shape = inputs if len(inputs) > 1 else inputs[0]
+        return layer_work(step, shape) if knows(step) else _traced(step.call, inputs)[0]
+    name = type(step).__name__
+    if name in _UNKNOWN:
+        raise ValueError(f"an operation {name} is not counted")
+    if name in _VANISHING:
+        return Work()
+    return Work(_operations(name, inputs, outputs, args), elements(inputs), elements(outputs))
+
+
+def operation_work(
+    operation: Any, inputs: list[Shape], outputs: list[Shape], args: tuple
+) -> Work | None:
+    """Work of an operation of ``keras.ops`` that stands in a network as its layers do.
+
+    Other than in a module, only matrix products and convolutions count operations. None where it is
+    not known what this one does.
+    """
+    name = type(operation).__name__
+    if name in _UNKNOWN or not type(operation).__module__.startswith("keras."):
+        return None
+    if name in _VANISHING:
+        return Work()
+    count = _operations(name, inputs, outputs, args) if name in _PRODUCTS else 0
+    return Work(count, elements(inputs), elements(outputs))
+
+
+def _operations(name: str, inputs: list[Shape], outputs: list[Shape], args: tuple) -> int:
+    if name in _MOVING:
+        return 0
+    if name == "Matmul":
+        return elements(outputs) * inputs[0][-1]
+    if name in ("Conv", "DepthwiseConv"):
+        kernel = tuple(args[1].shape)
+        window = kernel[:-2] if name == "DepthwiseConv" else kernel[:-1]
+        return elements(outputs) * math.prod(window)
+    largest = max(map(math.prod, [*inputs, *outputs]))
+    return _PASSES.get(name, 1) * largest
+
+
+Counter = Callable[[Any, Shape], int | Work]
+AnyCounter = TypeVar("AnyCounter", bound=Counter)
+
+_MODULES: dict[type, Counter] = dict(MODULES)
+
+
+def register_operations(module: type[keras.layers.Layer]) -> Callable[[AnyCounter], AnyCounter]:
+    """Register the cost of a recalibration module, where its trace would not tell it.
+
+    A ``Recalibration`` that is not registered is counted by tracing its gates, which knows no
+    fusion and is coarse for unusual operations. Counters are looked up by exact class: a subclass
+    may compute something else.
+
+    Example:
+        >>> @register_operations(MyModule)
+        ... def my_module_work(layer, input_shape):
+        ...     size = math.prod(input_shape)  # a mean and the product with the gates
+        ...     return Work(operations=2 * size, read=2 * size, written=size)
+
+    Args:
+        module: the layer class. The decorated function takes a built layer of it and the static
+            shape (1, H, W, C) or (1, C, H, W) of its input, and returns a ``Work``, or an int for
+            the operations alone: numbers read and written are then those of the trace.
+    """
+
+    def register(counter: AnyCounter) -> AnyCounter:
+        _MODULES[module] = counter
+        return counter
+
+    return register
+
+
+def multiply_adds(layer: keras.layers.Layer, input_shape: Shape) -> int:
+    """Multiply-adds of a convolution or dense layer of the network; 0 for layers that have none.
+
+    Args:
+        layer: a built Keras layer.
+        input_shape: static shape of its input, batch axis first.
+
+    Raises:
+        ValueError: it is not known what a layer of this class costs.
+    """
+    return layer_work(layer, input_shape).operations
+
+
+def module_operations(layer: keras.layers.Layer, input_shape: Shape) -> int:
+    """Operations of a recalibration module: its statistics, its layers, the product with gates.
+
+    Args:
+        layer: a built module.
+        input_shape: static shape of the feature map, batch axis first.
+
+    Raises:
+        ValueError: the layer is no ``Recalibration`` and not registered, its gates cannot be
+            traced, or it cannot take a map of this size.
+    """
+    counted = _counted(layer, input_shape)
+    return counted if isinstance(counted, int) else counted.operations
+
+
+def module_work(layer: keras.layers.Layer, input_shape: Shape) -> Work:
+    """What ``module_operations`` counts, with the numbers read and written.
+
+    Raises:
+        ValueError: as ``module_operations``.
+    """
+    counted = _counted(layer, input_shape)
+    if isinstance(counted, Work):
+        return counted
+    traced = _trace(layer, input_shape)
+    return Work(counted, traced.read, traced.written)
+
+
+def is_module(layer: keras.layers.Layer) -> bool:
+    """Whether the cost of ``layer`` belongs in the modules' column."""
+    known = isinstance(layer, Recalibration) or type(layer) in _MODULES
+    return known or layer.name.endswith("_recalibration")
+
+
+def is_registered(layer: keras.layers.Layer) -> bool:
+    """Whether the class of ``layer`` has a count of its own, so that it is not traced."""
+    return type(layer) in _MODULES
+
+
+def _counted(layer: Any, input_shape: Shape) -> int | Work:
+    if is_registered(layer):
+        return _MODULES[type(layer)](layer, input_shape)
+    return _trace(layer, input_shape)
+
+
+def _trace(layer: Any, input_shape: Shape) -> Work:
+    if not isinstance(layer, Recalibration):
+        raise UncountedError(
+            f"It is not known how many operations a {type(layer).__name__} takes. Register it with "
+            "`srm_keras.analysis.register_operations`. "
+            f"Received: layer {layer.name!r} of class {type(layer).__name__}, which is no "
+            "Recalibration"
+        )
+    return traced_work(layer, input_shape)

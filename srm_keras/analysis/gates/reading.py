@@ -1,6 +1,7 @@
 """Reading the gates of a trained network."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,7 +9,8 @@ import numpy as np
 
 from srm_keras.analysis.networks import check_functional
 from srm_keras.layers import Recalibration
-from srm_keras.layers.data_format import spatial_axes
+from srm_keras.layers.conventions import spatial_axes
+from srm_keras.support.validation import nearest
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")
@@ -161,3 +163,50 @@ def channel_gates(
     """
     network = NetworkGates(model)
     return (network.by_channel(network.read(batch)) for batch in batches)
+
+
+_SUFFIX = "_recalibration"
+_NUMBER = re.compile(r"_\d+$")
+
+
+def block_name(layer: str) -> str:
+    """Return the name of the block whose recalibration layer is called ``layer``."""
+    return layer.removesuffix(_SUFFIX)
+
+
+def select_blocks(model: keras.Model, blocks: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the recalibration layers of the named blocks.
+
+    Args:
+        model: a functional model that contains ``Recalibration`` layers.
+        blocks: names of blocks (``"conv2_1"``) or of their recalibration layers; None for all.
+
+    Returns:
+        ``{block name: layer name}``, in the order of ``blocks``, or in network order for all.
+
+    Raises:
+        ValueError: the model is not functional or has no recalibration layer, or a block is
+            unknown; the message has the nearest name.
+    """
+    known = {block_name(layer.name): layer.name for layer in recalibration_layers(model)}
+    wanted = known if blocks is None else [block_name(block) for block in blocks]
+    for block in wanted:
+        if block not in known:
+            hint = nearest(block, known) or f" (the blocks are: {', '.join(known)})"
+            raise ValueError(f"`blocks` must be blocks with gates. Received: {block!r}{hint}")
+    return {block: known[block] for block in wanted}
+
+
+def last_blocks(model: keras.Model) -> list[str]:
+    """Return the name of the last block of every stage, in network order.
+
+    ``conv2_1`` and ``conv2_6`` are of one stage; a name without a number at its end is a stage of
+    its own.
+
+    Args:
+        model: a functional model that contains ``Recalibration`` layers.
+
+    Raises:
+        ValueError: the model is not functional, or has no recalibration layer.
+    """
+    return list({_NUMBER.sub("", name): name for name in select_blocks(model)}.values())

@@ -9,17 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.analysis.gates.blocks import block_name
-from srm_keras.analysis.gates.correlation import GateCorrelation, RunningCorrelation
-from srm_keras.analysis.gates.correlation_plots import (
+from srm_keras.analysis.gates.correlation import (
+    GateCorrelation,
+    RunningCorrelation,
     plot_correlation_by_block,
     plot_correlation_matrices,
 )
-from srm_keras.analysis.gates.histogram_plots import plot_gate_histograms
-from srm_keras.analysis.gates.histograms import RunningHistograms
-from srm_keras.analysis.gates.reading import NetworkGates
+from srm_keras.analysis.gates.histograms import RunningHistograms, plot_gate_histograms
+from srm_keras.analysis.gates.reading import NetworkGates, block_name
 from srm_keras.analysis.gates.statistics import GateStatistics, RunningStatistics
-from srm_keras.files import write_atomically, write_csv, write_json
+from srm_keras.support.files import write_atomically, write_csv, write_json
 
 HISTOGRAMS = "histograms.png"
 MATRICES = "correlation.png"

@@ -1,7 +1,7 @@
 """The SRM paper's tables and figures as data, and reports that set ours beside them."""
 
-from srm_keras.analysis.paper_tables.figures import FIGURES
-from srm_keras.analysis.paper_tables.results import (
+from srm_keras.analysis.paper_tables.paper import (
+    FIGURES,
     TABLE_1,
     TABLE_2,
     TABLE_3,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from srm_keras import html
-from srm_keras.tables import markdown_table
+from srm_keras.support import html
+from srm_keras.support.tables import markdown_table
 
 Row = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from srm_keras.analysis.paper_tables.results import HELD_OUT, TABLE_1, TABLE_6, TABLE_7, PaperTable
+from srm_keras.analysis.paper_tables.paper import HELD_OUT, TABLE_1, TABLE_6, TABLE_7, PaperTable
 from srm_keras.analysis.paper_tables.runs import PLAIN, Setting, measured, module_key
 from srm_keras.analysis.paper_tables.sections import Row, Section
 from srm_keras.layers import spec_label

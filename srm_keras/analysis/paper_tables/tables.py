@@ -5,7 +5,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from srm_keras.analysis.paper_tables.results import PaperResult, PaperTable
+from srm_keras.analysis.paper_tables.paper import PaperResult, PaperTable
 from srm_keras.analysis.paper_tables.runs import (
     Fields,
     Setting,

@@ -10,8 +10,8 @@ from keras import ops
 
 from srm_keras.analysis.networks import single_calls
 from srm_keras.layers import Recalibration
-from srm_keras.layers.data_format import channel_axis, over_space, spatial_axes
-from srm_keras.models.functional import copied, first_input
+from srm_keras.layers.conventions import channel_axis, over_space, spatial_axes
+from srm_keras.models.surgery.functional import copied, first_input
 
 
 class PrunedModule(keras.layers.Layer):

@@ -14,15 +14,25 @@ from PIL import Image
 
 from srm_keras.data import checks
 from srm_keras.data.examples import Examples
-from srm_keras.data.progress import with_progress
-from srm_keras.data.records import Records
-from srm_keras.data.stylized.ledger import Ledger, check_parameters, shard_lock
-from srm_keras.data.stylized.naming import class_folders, image_names, output_stems
-from srm_keras.data.stylized.painter import Painter, weights_digest
-from srm_keras.data.stylized.paintings import Paintings
-from srm_keras.data.stylized.reading import ReadImage, read_images
-from srm_keras.files import replace, temporary_sibling
-from srm_keras.validation import one_of, positive_int
+from srm_keras.data.sources.prepared import Records
+from srm_keras.data.stylized.ledger import (
+    Ledger,
+    check_parameters,
+    class_folders,
+    image_names,
+    output_stems,
+    shard_lock,
+)
+from srm_keras.data.stylized.painting import (
+    Painter,
+    Paintings,
+    ReadImage,
+    read_images,
+    weights_digest,
+)
+from srm_keras.support.files import replace, temporary_sibling
+from srm_keras.support.progress import with_progress
+from srm_keras.support.validation import one_of, positive_int
 
 FORMATS = {"jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "png": ("PNG", {})}
 """Suffixes of the files, and how Pillow writes them."""

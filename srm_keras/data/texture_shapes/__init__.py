@@ -12,15 +12,16 @@ image has two labels, its object's shape and its object's texture, and there are
 """
 
 from srm_keras.data.texture_shapes.contact_sheet import contact_sheet, write_contact_sheets
+from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES
 from srm_keras.data.texture_shapes.generator import (
+    CHANCE,
     GENERATOR_VERSION,
+    SPLITS,
     Example,
     Examples,
     example,
     examples,
 )
-from srm_keras.data.texture_shapes.plan import CHANCE, SPLITS
-from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
 from srm_keras.data.texture_shapes.source import load_examples
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from srm_keras.data.texture_shapes import plan
+from srm_keras.data.texture_shapes import generator
+from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES
 from srm_keras.data.texture_shapes.generator import (
     GENERATOR_VERSION,
     check_arguments,
     examples,
 )
-from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
 from srm_keras.data.texture_shapes.source import CLASS_NAMES
 from srm_keras.data.texture_shapes.textures import TEXTURE_NAMES
-from srm_keras.validation import one_of, positive_int
+from srm_keras.support.validation import one_of, positive_int
 
 _CHUNK = 256
 _IN_NAME = ("seed", "cue_correlation", "train_examples", "test_examples")
@@ -50,13 +50,13 @@ class TextureShapesConfig(tfds.core.BuilderConfig):
     label: str = "shape"
     size: int = 32
     seed: int = 0
-    cue_correlation: float = plan.CHANCE
-    train_examples: int = plan.TRAIN_EXAMPLES
-    test_examples: int = plan.TEST_EXAMPLES
+    cue_correlation: float = generator.CHANCE
+    train_examples: int = generator.TRAIN_EXAMPLES
+    test_examples: int = generator.TEST_EXAMPLES
 
     def __post_init__(self) -> None:
         check_arguments(self.seed, "train", self.size, self.cue_correlation)
-        one_of("label", self.label, plan.LABEL_SPLITS)
+        one_of("label", self.label, generator.LABEL_SPLITS)
         positive_int("train_examples", self.train_examples)
         positive_int("test_examples", self.test_examples)
         changed = [
@@ -101,7 +101,7 @@ class TextureShapes(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # there is nothing to download
-        splits = plan.LABEL_SPLITS[self.builder_config.label]
+        splits = generator.LABEL_SPLITS[self.builder_config.label]
         return {split: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from srm_keras.data.texture_shapes import plan
+from srm_keras.data.texture_shapes import generator
+from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES
 from srm_keras.data.texture_shapes.generator import check_arguments, examples
-from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 
 _SEARCHED = 2_000  # the indices among which examples are looked for
@@ -20,7 +20,7 @@ _MARGIN = (64, 20)  # of the names: left, top
 
 
 def contact_sheet(
-    split: str, seed: int = 0, size: int = 32, cue_correlation: float = plan.CHANCE
+    split: str, seed: int = 0, size: int = 32, cue_correlation: float = generator.CHANCE
 ) -> Image.Image:
     """Shows the first image of a split with each shape and object texture.
 
@@ -65,7 +65,7 @@ def write_contact_sheets(folder: str | os.PathLike, **options: Any) -> list[Path
     Raises:
         ValueError: If an option is out of its range.
     """
-    sheets = {split: contact_sheet(split, **options) for split in plan.SPLITS}
+    sheets = {split: contact_sheet(split, **options) for split in generator.SPLITS}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -80,7 +80,7 @@ def _cells(
 ) -> dict[tuple[int, int], int]:
     """The index that each (row, column) shows; every index at most once."""
     indices = np.arange(_SEARCHED)
-    shapes, textures = plan.labels(seed, split, indices, cue_correlation)
+    shapes, textures = generator.labels(seed, split, indices, cue_correlation)
     cells = {}
     for row in range(len(SHAPE_NAMES)):
         for column, texture in enumerate(columns):

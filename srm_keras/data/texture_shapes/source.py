@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from absl import logging
 
-from srm_keras.data.examples import Examples
-from srm_keras.data.info import DatasetInfo
-from srm_keras.data.texture_shapes import plan
+from srm_keras.data.examples import DatasetInfo, Examples
+from srm_keras.data.texture_shapes import generator
+from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES
 from srm_keras.data.texture_shapes.generator import GENERATOR_VERSION, check_arguments, examples
 from srm_keras.data.texture_shapes.generator import Examples as Drawn
-from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
-from srm_keras.validation import one_of, positive_int
+from srm_keras.support.validation import one_of, positive_int
 
 CLASS_NAMES = {"shape": SHAPE_NAMES, "texture": SEEN_TEXTURE_NAMES}
 
@@ -28,9 +27,9 @@ def load_examples(
     label: str = "shape",
     size: int = 32,
     seed: int = 0,
-    cue_correlation: float = plan.CHANCE,
-    train_examples: int = plan.TRAIN_EXAMPLES,
-    test_examples: int = plan.TEST_EXAMPLES,
+    cue_correlation: float = generator.CHANCE,
+    train_examples: int = generator.TRAIN_EXAMPLES,
+    test_examples: int = generator.TEST_EXAMPLES,
 ) -> Examples:
     """Draws a split of texture_shapes and keeps it in memory.
 
@@ -70,7 +69,7 @@ def load_examples(
 
 
 def _check_label(label: str, split: str) -> None:
-    if split not in plan.LABEL_SPLITS[one_of("label", label, plan.LABEL_SPLITS)]:
+    if split not in generator.LABEL_SPLITS[one_of("label", label, generator.LABEL_SPLITS)]:
         raise ValueError(
             "`split` must not be 'test_unseen_style' with label='texture': its texture families "
             "are not among the classes. Use label='shape' or another split. "

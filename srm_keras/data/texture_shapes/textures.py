@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from srm_keras.data.texture_shapes.canvas import Canvas
-from srm_keras.data.texture_shapes.draws import Draws
+from srm_keras.data.texture_shapes.drawing import Canvas, Draws
 
 Texture = Callable[[Canvas, Draws], np.ndarray]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import layers, ops
 
-from srm_keras.layers.batch_norm import inference_affine
+from srm_keras.layers.conventions import inference_affine
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.data.image_folder.decode import decode
+from srm_keras.data.decode import decode
 
 MAX_PIXELS = 2**26
 """Of one encoded image: 200 MB decoded."""

@@ -13,23 +13,21 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import GREY_LEVELS, exact_bound
-from srm_keras.export.checked import Format, check_model, check_parity, export
+from srm_keras.export.pipeline import Format, check_model, check_parity, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
-from srm_keras.export.serving.image_signatures import (
-    check_image_output,
-    image_signature_parities,
-    image_signatures,
-)
 from srm_keras.export.serving.signatures import (
     check_classes,
+    check_image_output,
     check_preprocessing,
+    image_signature_parities,
+    image_signatures,
     serving_signatures,
     signature_parities,
 )
-from srm_keras.files import plain_path, write_json
-from srm_keras.models.functional import all_layers
-from srm_keras.validation import boolean
+from srm_keras.models.surgery.functional import all_layers
+from srm_keras.support.files import plain_path, write_json
+from srm_keras.support.validation import boolean
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"

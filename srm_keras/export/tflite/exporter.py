@@ -10,19 +10,22 @@ import numpy as np
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
-from srm_keras.export.checked import Format, check_model, check_samples, export
+from srm_keras.export.deploy import with_input_shape
+from srm_keras.export.pipeline import Format, check_model, check_samples, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
-from srm_keras.export.sizes import with_input_shape
-from srm_keras.export.tflite.conversion import Conversion, check_float
-from srm_keras.export.tflite.graph import tflite_details
-from srm_keras.export.tflite.logits import tflite_logits
+from srm_keras.export.tflite.conversion import (
+    Conversion,
+    PartlyInteger,
+    check_float,
+    recalibration_parts,
+)
+from srm_keras.export.tflite.graph import tflite_details, tflite_logits
 from srm_keras.export.tflite.metadata import add_metadata
-from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
 from srm_keras.layers import Recalibration
 from srm_keras.models.flatten import flatten
-from srm_keras.validation import boolean
+from srm_keras.support.validation import boolean
 
 # The smallest signal-to-noise ratio that a format passes for good with, in dB.
 MIN_SNR_DB = {"float16": 40.0, "dynamic": 25.0, "int8": 20.0, "int16x8": 25.0}

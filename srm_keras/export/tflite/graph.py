@@ -1,4 +1,4 @@
-"""What a TFLite file consists of, and in how many pieces LiteRT executes it."""
+"""What a TFLite file consists of, how LiteRT executes it, and its logits."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from srm_keras.export.runners import load_interpreter
+from srm_keras.export.runners import Runner, TFLiteRunner, dequantized, load_interpreter
 
 _NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
@@ -89,3 +89,32 @@ def _has_memory(interpreter: Interpreter, tensor: int) -> bool:
     except ValueError:
         return False
     return True
+
+
+def tflite_logits(path: Path) -> Runner | None:
+    """Return a runner of what the last softmax in a file takes; None unless it takes integers."""
+    index = softmax_input(read_graph(path))
+    if index is None:
+        return None
+    runner = _LogitsRunner(path, index)
+    return runner if np.issubdtype(runner.logits["dtype"], np.integer) else None
+
+
+class _LogitsRunner(TFLiteRunner):
+    """A file run by LiteRT's own kernels, which, unlike XNNPACK, leave every tensor readable."""
+
+    def __init__(self, path: Path, index: int):
+        super().__init__(
+            path,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        self.logits = next(
+            details
+            for details in self.interpreter.get_tensor_details()
+            if details["index"] == index
+        )
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        self.invoke(images)
+        return dequantized(self.interpreter.get_tensor(self.logits["index"]), self.logits)

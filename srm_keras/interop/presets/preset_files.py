@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from srm_keras.files import LFS_POINTER, is_lfs_pointer
-from srm_keras.models.keras_files import network
-from srm_keras.models.keras_files.archive import check_names, read_archive, too_large
+from srm_keras.models.keras_files import reading
+from srm_keras.models.keras_files.reading import check_names, read_archive, too_large
+from srm_keras.support.files import LFS_POINTER, is_lfs_pointer
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
@@ -20,7 +20,7 @@ FORMAT = "srm-keras preset 1"
 
 _SMALL = 4 * 2**20
 _DESCRIPTIONS = dict.fromkeys((PREPROCESSING, CLASSES, CARD, README, MANIFEST), _SMALL)
-LIMITS: Mapping[str, int] = {**network.LIMITS, **_DESCRIPTIONS}
+LIMITS: Mapping[str, int] = {**reading.LIMITS, **_DESCRIPTIONS}
 """Every file of a preset, and how many bytes it may have."""
 
 Parts = Mapping[str, bytes]
@@ -98,7 +98,7 @@ def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:
 
 def _verify(parts: Parts, origin: str) -> None:
     """Compare sizes and check sums with the manifest."""
-    manifest = network.json_of(parts, MANIFEST, origin)
+    manifest = reading.json_of(parts, MANIFEST, origin)
     if not isinstance(manifest, Mapping) or manifest.get("format") != FORMAT:
         raise ValueError(f"{origin} is refused: {MANIFEST} must say format={FORMAT!r}")
     expected = json.loads(with_manifest(_without_manifest(parts))[MANIFEST])["files"]

@@ -7,17 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.interop.pytorch.architecture import describe
-from srm_keras.interop.pytorch.entries import Entry
+from srm_keras.interop.pytorch.architecture import StateDictError, describe
 from srm_keras.interop.pytorch.files import (
     as_tensors,
     check_target,
     read_arrays,
     write_arrays,
 )
-from srm_keras.interop.pytorch.mismatch import StateDictError
-from srm_keras.interop.pytorch.names import HEAD, network_entries
-from srm_keras.validation import boolean
+from srm_keras.interop.pytorch.names import HEAD, Entry, network_entries
+from srm_keras.support.validation import boolean
 
 
 def from_torch_state_dict(

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.models.functional import functional_class
+from srm_keras.models.surgery.functional import functional_class
 
 _LAYERS = {
     "products": (

@@ -1,13 +1,14 @@
 """Training on one device, on several, and on several machines."""
 
-from srm_keras.training.distribution.batch_norm import (
-    batch_norms,
-    inference_state,
-    set_synchronized,
-)
 from srm_keras.training.distribution.devices import Distribution
 from srm_keras.training.distribution.learner import Learner
-from srm_keras.training.distribution.replicas import assign_local, local_values
+from srm_keras.training.distribution.replicas import (
+    assign_local,
+    batch_norms,
+    inference_state,
+    local_values,
+    set_synchronized,
+)
 from srm_keras.training.distribution.strategies import STRATEGIES, resolve_strategy
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.training.distribution.batch_norm import inference_state
+from srm_keras.training.distribution.replicas import inference_state
 
 
 @keras.saving.register_keras_serializable("srm_keras")

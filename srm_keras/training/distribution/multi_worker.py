@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srm_keras.training.distribution.batch_norm import inference_state
 from srm_keras.training.distribution.devices import Distribution
+from srm_keras.training.distribution.replicas import inference_state
 
 Logs = dict[str, Any]
 

@@ -3,8 +3,8 @@
 import keras
 from ml_collections import config_dict
 
+from srm_keras.support.validation import one_of
 from srm_keras.training.distribution.devices import Distribution, JaxDevices
-from srm_keras.validation import one_of
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 

@@ -16,9 +16,8 @@ from srm_keras.models.feature_network import feature_network
 from srm_keras.models.stylization import StylizationNet, check_specs
 from srm_keras.training.build import jit_compile
 from srm_keras.training.distribution import Learner
-from srm_keras.training.fields import naming
-from srm_keras.training.stylization.adain import adain_objective
-from srm_keras.training.stylization.perceptual import perceptual_objective
+from srm_keras.training.recipe import naming
+from srm_keras.training.stylization.losses import adain_objective, perceptual_objective
 
 Objective = tuple[Any, dict[str, Any]]
 """Inputs, and a number for each example by the name of the loss: functional Keras tensors."""

@@ -9,16 +9,13 @@ import keras
 from ml_collections import config_dict
 from PIL import Image
 
-from srm_keras.files import write_atomically, write_json
+from srm_keras.support.files import write_atomically, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import make_schedule
-from srm_keras.training.checkpoints import CheckpointFolder
+from srm_keras.training.callbacks import RunLog
+from srm_keras.training.checkpoint import CheckpointFolder, Identity, TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
-from srm_keras.training.identity import Identity
-from srm_keras.training.process_settings import dtype_policy, make_deterministic
-from srm_keras.training.run_log import RunLog
-from srm_keras.training.session import Session, identity_of, run
-from srm_keras.training.state import TrainingState
+from srm_keras.training.session import Session, dtype_policy, identity_of, make_deterministic, run
 from srm_keras.training.stylization.inputs import (
     StylizationInputs,
     check_stylization_inputs,
@@ -33,8 +30,7 @@ from srm_keras.training.stylization.objective import (
     loss_weights,
 )
 from srm_keras.training.stylization.recipe import resolve
-from srm_keras.training.stylization.report import title_of, write_stylization_report
-from srm_keras.training.stylization.samples import SampleStrips
+from srm_keras.training.stylization.reports import SampleStrips, title_of, write_stylization_report
 
 
 def train_stylizer(

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.analysis.activations.contact_sheet import contact_sheet, ranked_sheet
-from srm_keras.analysis.activations.image_grid import (
+from srm_keras.analysis.activations.pictures import (
     GAP,
     Tile,
+    contact_sheet,
     fitted,
     image_grid,
+    ranked_sheet,
     save_picture,
     tile_side,
 )

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.analysis.activations.diversity import diversity
-from srm_keras.analysis.activations.top_activations import RESOLUTION, top_activations
+from srm_keras.analysis.activations.top_activations import RESOLUTION, diversity, top_activations
 from srm_keras.analysis.gates.reading import gate_model
 from srm_keras.layers import Recalibration
 from tests.support.networks import small_network

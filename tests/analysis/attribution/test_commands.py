@@ -2,23 +2,17 @@
 
 import csv
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from srm_keras.cli.samples import evaluation_samples, pixels
 from srm_keras.training import load_run, train
+from tests.support import command_lines
 from tests.support.tiny_training import tiny_recipe
-from tools.run_images import pixels
-from tools.run_samples import evaluation_samples
 
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +25,7 @@ def runs(tmp_path_factory):
 
 
 def run(*arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return command_lines.command(*map(str, arguments))
 
 
 def rows_of(path):
@@ -43,8 +35,8 @@ def rows_of(path):
 
 def test_top_activations(runs, tmp_path):
     result = run(
-        "tools.top_activations",
-        f"--runs={runs['se']},{runs['srm']}",
+        "top_activations",
+        f"--models={runs['se']},{runs['srm']}",
         f"--out={tmp_path}",
         "--top=3",
     )
@@ -73,7 +65,7 @@ def test_top_activations(runs, tmp_path):
 def test_grad_cam(runs, tmp_path):
     folders = ",".join(str(folder) for folder in runs.values())
     result = run(
-        "tools.grad_cam", f"--runs={folders}", f"--out={tmp_path}", "--images=7", "--class=true"
+        "grad_cam", f"--models={folders}", f"--out={tmp_path}", "--images=7", "--class=true"
     )
     assert result.returncode == 0, result.stderr
     assert [line.partition(":")[0] for line in result.stdout.splitlines()[:3]] == list(runs)
@@ -95,10 +87,10 @@ def test_grad_cam_of_files(runs, tmp_path):
     (tmp_path / "photos").mkdir()
     for index, image in enumerate(samples.images):
         Image.fromarray(image).save(tmp_path / "photos" / f"{index}.png")
-    options = [f"--runs={runs['srm']}", "--method=grad_cam++", "--layer=conv3_1_recalibration"]
-    given = run("tools.grad_cam", *options, f"--out={tmp_path / 'given'}", tmp_path / "photos")
+    options = [f"--models={runs['srm']}", "--method=grad_cam++", "--layer=conv3_1_recalibration"]
+    given = run("grad_cam", *options, f"--out={tmp_path / 'given'}", tmp_path / "photos")
     assert given.returncode == 0, given.stderr
-    own = run("tools.grad_cam", *options, f"--out={tmp_path / 'own'}", "--images=4")
+    own = run("grad_cam", *options, f"--out={tmp_path / 'own'}", "--images=4")
     assert own.returncode == 0, own.stderr
     maps = [np.load(tmp_path / name / "grad_cam.npz")["srm"] for name in ("given", "own")]
     np.testing.assert_array_equal(*maps)
@@ -106,15 +98,15 @@ def test_grad_cam_of_files(runs, tmp_path):
 
 def test_bad_command_lines_end_in_one_line(runs, tmp_path):
     (tmp_path / "broken.png").write_text("no image")
-    both = f"--runs={runs['none']},{runs['srm']}"
+    both = f"--models={runs['none']},{runs['srm']}"
     out = f"--out={tmp_path / 'out'}"
     cases = {
-        ("tools.top_activations", f"--runs={runs['none']}", out): "of a network with modules",
-        ("tools.top_activations", f"--runs={runs['se']}", out, "--top=25"): "at most the number of",
-        ("tools.top_activations", f"--runs={runs['se']}", out, "--blocks=conv2_9"): "'conv2_1'",
-        ("tools.grad_cam", both, out, "--layer=conv9"): "`layer` must be the name of a layer",
-        ("tools.grad_cam", both, out, tmp_path / "broken.png"): "files that can be decoded",
-        ("tools.grad_cam", both): "`--runs` and `--out` are required",
+        ("top_activations", f"--models={runs['none']}", out): "of a network with modules",
+        ("top_activations", f"--models={runs['se']}", out, "--top=25"): "at most the number of",
+        ("top_activations", f"--models={runs['se']}", out, "--blocks=conv2_9"): "'conv2_1'",
+        ("grad_cam", both, out, "--layer=conv9"): "`layer` must be the name of a layer",
+        ("grad_cam", both, out, tmp_path / "broken.png"): "files that can be decoded",
+        ("grad_cam", both): "`--models` and `--out` are required",
     }
     for arguments, message in cases.items():
         result = run(*arguments)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from srm_keras.analysis.benchmarks.benchmark import Timing, environment, interleave, ratios
+from tools.studies.timing import Timing, environment, interleave, ratios
 
 
 class Machine:

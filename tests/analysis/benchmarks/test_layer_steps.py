@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srm_keras.analysis.benchmarks.layer_steps import (
-    AUTODIFF_SRM,
-    PASSES,
-    AutodiffSRM,
-    layer_steps,
-    modules,
-)
 from srm_keras.layers import SRM, list_recalibrations
+from tools.studies.layer_benchmark import AUTODIFF_SRM, PASSES, AutodiffSRM, layer_steps, modules
 
 SHAPE = (3, 5, 4, 8)
 

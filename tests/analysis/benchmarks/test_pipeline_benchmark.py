@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.analysis.benchmarks.pipeline_benchmark import (
+from tools.studies.pipeline_benchmark import (
     LIMIT,
     PACKAGE,
     TORCH,
+    PillowImages,
     benchmark_pipeline,
+    write_jpegs,
 )
-from srm_keras.analysis.benchmarks.pipeline_images import write_jpegs
-from srm_keras.analysis.benchmarks.pipeline_loaders import PillowImages
 
 
 def test_made_up_files_are_of_the_size_of_those_of_imagenet(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.analysis import register_operations
-from srm_keras.analysis.costs.operations import module_operations, module_work, multiply_adds
-from srm_keras.analysis.costs.work import Work
+from srm_keras.analysis.costs.layer_work import Work
+from srm_keras.analysis.costs.module_work import module_operations, module_work, multiply_adds
 from srm_keras.layers import Recalibration, recalibration
 
 # By hand for a 4×6 map of 32 channels, 768 elements. MLP of 32 → 2 → 32: 128.

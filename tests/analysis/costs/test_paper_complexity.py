@@ -1,7 +1,7 @@
 import pytest
 
 from srm_keras.analysis import compare_complexity, comparison_text
-from srm_keras.analysis.costs import paper_complexity
+from srm_keras.analysis.costs import paper
 from srm_keras.analysis.paper_tables import TABLE_1, TABLE_2
 
 # To the digit; the paper prints two decimals of a million.
@@ -19,9 +19,9 @@ TRAINABLE = {
 def rows():
     """Two ResNet-50, two of CIFAR-10, and of the modules that the paper lacks ECA."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paper_complexity, "TABLE_1", [TABLE_1[0], TABLE_1[3]])
-        patch.setattr(paper_complexity, "TABLE_2", [TABLE_2[0], TABLE_2[3]])
-        patch.setattr(paper_complexity, "list_recalibrations", lambda: ["eca", "srm"])
+        patch.setattr(paper, "TABLE_1", [TABLE_1[0], TABLE_1[3]])
+        patch.setattr(paper, "TABLE_2", [TABLE_2[0], TABLE_2[3]])
+        patch.setattr(paper, "list_recalibrations", lambda: ["eca", "srm"])
         return {row["model"]: row for row in compare_complexity()}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from srm_keras.analysis.costs.paper_formulas import compare_formulas, formulas_text
+from srm_keras.analysis.costs.paper import compare_formulas, formulas_text
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
 import keras
 import pytest
 
-from srm_keras.analysis.costs.operations import module_work
-from srm_keras.analysis.costs.traced_work import traced_work
-from srm_keras.analysis.costs.work import Work
+from srm_keras.analysis.costs.layer_work import Work
+from srm_keras.analysis.costs.module_work import module_work, traced_work
 from srm_keras.layers import Recalibration, recalibration
 
 SHAPE = (1, 20, 25, 32)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.analysis.gates.correlation import RunningCorrelation, gate_correlation
-from srm_keras.analysis.gates.correlation_plots import (
+from srm_keras.analysis.gates.correlation import (
+    RunningCorrelation,
+    gate_correlation,
     plot_correlation_by_block,
     plot_correlation_matrices,
 )

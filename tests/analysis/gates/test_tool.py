@@ -3,25 +3,20 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import command_lines
 from tests.support.tiny_training import tiny_recipe, train_tiny
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
-
 
 def gates(*flags):
-    command = [sys.executable, "-m", "tools.gates", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command_lines.command("gates", *flags)
 
 
 def rows(path):
@@ -43,7 +38,7 @@ def runs(tmp_path_factory):
 
 
 def test_all_is_written_and_agrees(runs, tmp_path):
-    done = gates(f"--runs={runs / 'one'},{runs / 'two'}", f"--out={tmp_path}")
+    done = gates(f"--models={runs / 'one'},{runs / 'two'}", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     written = {name.rstrip(",") for name in done.stdout.splitlines()[-1].split()[1:-2]}
     assert written == {file.name for file in tmp_path.iterdir()}
@@ -71,12 +66,12 @@ def test_all_is_written_and_agrees(runs, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "`--runs` and `--out` are required."),
+        ([], "`--models` and `--out` are required."),
         (
-            ["--runs={runs}/plain"],
+            ["--models={runs}/plain"],
             "of a network with modules",
         ),
-        (["--runs={runs}/one", "--blocks=recalibratoin"], "(did you mean 'recalibration'?)"),
+        (["--models={runs}/one", "--blocks=recalibratoin"], "(did you mean 'recalibration'?)"),
     ],
     ids=["none", "plain", "block"],
 )

@@ -1,7 +1,7 @@
 import pytest
 
 from srm_keras.analysis.paper_tables import FIGURES
-from srm_keras.analysis.paper_tables.figure_sections import Analysis, figure_section
+from srm_keras.analysis.paper_tables.report import Analysis, figure_section
 from srm_keras.analysis.paper_tables.sections import Picture
 
 FIGURE = {figure.number: figure for figure in FIGURES}

@@ -5,17 +5,18 @@ import json
 import pytest
 
 from srm_keras.analysis.paper_tables.runs import differences
-from srm_keras.files import write_csv, write_json
-from tests.support.paper_runs import trained_run
-from tools.figure_records import curve_analyses, figure_analyses
-from tools.run_records import (
+from srm_keras.cli.paper_records import (
     PAPER_RECIPES,
+    curve_analyses,
     evaluated_runs,
     expanded,
+    figure_analyses,
     paper_recipes,
     run_folders,
 )
-from tools.run_records import trained_run as read_run
+from srm_keras.cli.paper_records import trained_run as read_run
+from srm_keras.support.files import write_csv, write_json
+from tests.support.paper_runs import trained_run
 
 SPLITS = {
     "held_out": {"accuracy": 0.4, "loss": 1.0, "domains": {"a": {"accuracy": 0.3, "examples": 2}}},

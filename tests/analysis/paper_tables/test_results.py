@@ -3,7 +3,7 @@ import statistics
 import pytest
 
 from srm_keras.analysis.paper_tables import TABLE_1, TABLE_3, TABLE_4, TABLE_6, TABLE_7, TABLES
-from srm_keras.analysis.paper_tables.figures import COEFFICIENTS, SQUARED_CORRELATIONS
+from srm_keras.analysis.paper_tables.paper import COEFFICIENTS, SQUARED_CORRELATIONS
 from srm_keras.analysis.paper_tables.runs import module_key
 from srm_keras.models import list_models
 from srm_keras.recipes import ablations

@@ -2,26 +2,20 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from srm_keras.training import train
+from tests.support import command_lines
 from tests.support.tiny_training import tiny_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).parents[3]
 IMAGES = 24
 
 
 def command(tool, *arguments):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    line = [sys.executable, "-m", f"tools.{tool}", *map(str, arguments)]
-    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return command_lines.command(tool, *map(str, arguments))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +35,7 @@ def rows_of(path):
 
 
 def test_prune_writes_its_files_and_goes_on_where_it_was(runs, tmp_path):
-    given = [f"--runs={runs / 'se'},{runs / 'srm'}", f"--out={tmp_path}", "--ratios=0,0.5,1"]
+    given = [f"--models={runs / 'se'},{runs / 'srm'}", f"--out={tmp_path}", "--ratios=0,0.5,1"]
     first = command("prune", *given, "--stages=conv3", "--nocontrol")
     assert first.returncode == 0, first.stderr
     assert "se, conv3, gates: area" in first.stderr
@@ -73,10 +67,13 @@ def test_prune_writes_its_files_and_goes_on_where_it_was(runs, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prune", "--runs=RUNS/none", "--out=OUT"], "of a network with modules"),
-        (["prune", "--runs=RUNS/se", "--out=OUT", "--stages=conv22"], "did you mean 'conv2'"),
-        (["prune", "--runs=RUNS/se", "--out=OUT", "--ratios=0,half"], "`--ratios` must be numbers"),
-        (["prune", "--out=OUT"], "`--runs` and `--out` are required"),
+        (["prune", "--models=RUNS/none", "--out=OUT"], "of a network with modules"),
+        (["prune", "--models=RUNS/se", "--out=OUT", "--stages=conv22"], "did you mean 'conv2'"),
+        (
+            ["prune", "--models=RUNS/se", "--out=OUT", "--ratios=0,half"],
+            "`--ratios` must be numbers",
+        ),
+        (["prune", "--out=OUT"], "`--models` and `--out` are required"),
     ],
 )
 def test_bad_command_lines_end_in_one_line(runs, tmp_path, arguments, message):

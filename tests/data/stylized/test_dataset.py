@@ -13,8 +13,8 @@ from srm_keras.data import load_examples
 from srm_keras.data.stylized import dataset, stylize_dataset
 from srm_keras.data.stylized.dataset import _Worker
 from srm_keras.data.stylized.ledger import shard_lock
-from srm_keras.data.stylized.paintings import Paintings
-from srm_keras.files import read_csv, read_json
+from srm_keras.data.stylized.painting import Paintings
+from srm_keras.support.files import read_csv, read_json
 from tests.support.tfds_sets import prepare
 
 

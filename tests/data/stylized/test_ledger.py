@@ -3,7 +3,7 @@
 import pytest
 
 from srm_keras.data.stylized.ledger import Ledger, check_parameters
-from srm_keras.files import read_csv, read_json
+from srm_keras.support.files import read_csv, read_json
 
 
 def row(image, style="p.png"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data import DatasetInfo, Examples, load_examples
-from srm_keras.data.stylized.naming import class_folders, image_names, output_stems
+from srm_keras.data.stylized.ledger import class_folders, image_names, output_stems
 
 
 def examples(root, *paths, classes=("brick", "wood")):

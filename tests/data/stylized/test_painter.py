@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from srm_keras.data.stylized.painter import Painter, weights_digest
-from srm_keras.data.stylized.paintings import Paintings
+from srm_keras.data.stylized.painting import Painter, Paintings, weights_digest
 from srm_keras.models.adain import AdaINStylizer
 
 

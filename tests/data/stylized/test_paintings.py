@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.data.stylized.paintings import Paintings
+from srm_keras.data.stylized.painting import Paintings
 
 
 def first(paintings, image):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srm_keras.files import read_csv
+from srm_keras.support.files import read_csv
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -22,8 +22,8 @@ def command(stylizer, paintings, photographs, tmp_path):
 
     def words(out, *flags):
         return [
-            *(sys.executable, "-m", "tools.stylize_dataset"),
-            *(f"--stylizer={tmp_path}", f"--paintings={paintings}", f"--out={out}"),
+            *(sys.executable, "-m", "srm_keras", "stylize_dataset"),
+            *(f"--model={tmp_path}", f"--paintings={paintings}", f"--out={out}"),
             *("--data=image_folder", f"--options=data_dir={photographs}"),
             *("--splits=train,test:val", "--batch_size=2", "--painting_size=64", *flags),
         ]
@@ -74,7 +74,7 @@ def test_the_exit_status_tells_what_was_skipped(command, photographs, paintings,
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--stylizer=nowhere"], "`path` must be a run folder"),
+        (["--model=nowhere"], "`path` must be a run folder"),
         (["--options=data_dir"], "`--options` must be name=value"),
         (["--options=dat_dir=x"], "did you mean 'data_dir'"),
         (["--splits=train,test:train"], "`--splits` must be names that differ"),

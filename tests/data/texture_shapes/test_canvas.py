@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from srm_keras.data.texture_shapes.canvas import SUPERSAMPLE, Canvas
+from srm_keras.data.texture_shapes.drawing import SUPERSAMPLE, Canvas
 
 
 def test_average_is_the_mean_over_blocks():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srm_keras.data.texture_shapes.draws import Draws, mix, stream_keys
+from srm_keras.data.texture_shapes.drawing import Draws, mix, stream_keys
 
 MANY = Draws(stream_keys(0, "many", np.arange(40_000)))
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from srm_keras.data.texture_shapes import render as module
-from srm_keras.data.texture_shapes.canvas import Canvas
-from srm_keras.data.texture_shapes.draws import Draws, stream_keys
+from srm_keras.data.texture_shapes import generator as module
+from srm_keras.data.texture_shapes.drawing import Canvas, Draws, stream_keys
 
 DRAWS = Draws(stream_keys(0, "render", np.arange(500)))
 SHAPES = np.arange(500) % 10

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from srm_keras.data.texture_shapes.shapes import SHAPE_NAMES, SHAPES
+from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES, SHAPES
 
 SIDE = np.linspace(-1.3013, 1.3007, 1201, dtype="float32")
 U, V = np.meshgrid(SIDE, SIDE)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data.texture_shapes import textures
-from srm_keras.data.texture_shapes.canvas import SUPERSAMPLE, Canvas
-from srm_keras.data.texture_shapes.draws import Draws, stream_keys
+from srm_keras.data.texture_shapes.drawing import SUPERSAMPLE, Canvas, Draws, stream_keys
 
 CANVAS = Canvas(32)
 DRAWS = Draws(stream_keys(0, "textures", np.arange(40)))

@@ -7,11 +7,14 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from srm_keras.export.benchmark.benchmark import benchmark_exported
-from srm_keras.export.benchmark.files import NETWORKS, File, Network, write_files
-from srm_keras.export.benchmark.report import report_markdown, rows_text, target_lines
-from srm_keras.export.compared_forms import DEPLOYED, LAYERS
 from srm_keras.layers import recalibration as make
+from tools.studies.exported_benchmark import (
+    benchmark_exported,
+    report_markdown,
+    rows_text,
+    target_lines,
+)
+from tools.studies.exported_files import DEPLOYED, LAYERS, NETWORKS, File, Network, write_files
 
 FILES = (
     File("none"),

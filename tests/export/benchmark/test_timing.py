@@ -3,7 +3,7 @@ import statistics
 import numpy as np
 import pytest
 
-from srm_keras.export.benchmark.timing import Spread, paired_times, round_ratios
+from tools.studies.timing import Spread, paired_times, round_ratios
 
 
 class Machine:

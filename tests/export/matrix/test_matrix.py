@@ -1,22 +1,27 @@
 import json
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
 from srm_keras.export import to_saved_model
-from srm_keras.export.matrix import matrix, networks
-from srm_keras.export.matrix.networks import CLASSES, NETWORKS, Network, images, random_network
-from srm_keras.export.matrix.report import cell_text
-from srm_keras.export.matrix.runtimes import COLUMNS, FILES, Column, without_keras_runner
-from srm_keras.files import read_csv
 from srm_keras.layers import list_recalibrations
+from srm_keras.support.files import read_csv
+from tests.support import command_lines
 from tests.support.weights import feature_map
-
-ROOT = pathlib.Path(__file__).parents[3]
+from tools.studies import parity_columns, parity_matrix
+from tools.studies.parity_columns import (
+    CLASSES,
+    COLUMNS,
+    FILES,
+    NETWORKS,
+    Column,
+    Network,
+    images,
+    random_network,
+    without_keras_runner,
+)
+from tools.studies.parity_matrix import cell_text
 
 
 def tiny(recalibration, input_shape, classes, classifier_activation):
@@ -68,7 +73,7 @@ def recorder(monkeypatch):
 
 def compute(out, recorder, **options):
     options = {"networks": ["tiny"], "modules": ["none"], "samples": 6, **options}
-    return matrix.parity_matrix(out, columns=recorder.columns(), **options)
+    return parity_matrix.parity_matrix(out, columns=recorder.columns(), **options)
 
 
 def test_cells_hold_what_is_different(recorder, tmp_path):
@@ -189,7 +194,7 @@ def test_random_networks_have_the_statistics_of_their_images():
 
 
 def test_the_matrix_covers_every_module_and_file():
-    assert sorted(networks.MODULES) == sorted(["none", *list_recalibrations()])
+    assert sorted(parity_columns.MODULES) == sorted(["none", *list_recalibrations()])
     assert {column.file for column in COLUMNS} == set(FILES)
     assert len({(column.format, column.runtime) for column in COLUMNS}) == len(COLUMNS)
 
@@ -205,8 +210,7 @@ def test_a_saved_model_runs_where_keras_is_not(small_model, tmp_path):
 
 
 def tool(*arguments):
-    command = [sys.executable, "-m", "tools.parity_matrix", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command_lines.command("tools.studies.parity_matrix", *arguments)
 
 
 @pytest.mark.slow

@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_saved_model
-from srm_keras.export.onnx.exporter import to_onnx
-from srm_keras.export.onnx.onnx_runtime import onnx_runner
-from srm_keras.export.onnx.openvino import openvino_runner
+from srm_keras.export.onnx import to_onnx
+from srm_keras.export.runners import onnx_runner, openvino_runner
 from srm_keras.layers import SRM
 from srm_keras.models import CifarResNet
 from tests.support.specs import every_module

@@ -7,20 +7,12 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.export import deploy
-from srm_keras.export.compared_forms import DEPLOYED, LAYERS
-from srm_keras.export.quantization.report import goals, study_markdown
-from srm_keras.export.quantization.rows import Rows
-from srm_keras.export.quantization.study import (
-    Images,
-    Subject,
-    _wanted,
-    _Work,
-    float_tensors_inside,
-    study,
-)
 from srm_keras.export.tflite.conversion import FORMATS, Conversion
 from srm_keras.layers import recalibration
 from tests.support.weights import feature_map, randomize
+from tools.studies.exported_files import DEPLOYED, LAYERS
+from tools.studies.quantization import Images, Subject, _wanted, _Work, float_tensors_inside, study
+from tools.studies.quantization_report import Rows, goals, study_markdown
 
 SETTINGS = {"checkpoint": "best", "samples": 40}
 PARTS = ["mean", "deviation", "square", "variance", "std", "style", "cfc", "gates", "product"]

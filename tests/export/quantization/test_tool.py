@@ -1,22 +1,17 @@
 """The command line, in a process of its own: it defines absl flags."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support import command_lines
 from tests.support.tiny_training import tiny_recipe, train_tiny
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
-
 
 def study(*flags):
-    command = [sys.executable, "-m", "tools.quantization_study", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command_lines.command("tools.studies.quantization", *flags)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +22,7 @@ def run(tmp_path_factory):
 
 
 def test_a_run_is_studied_and_not_studied_again(run, tmp_path):
-    flags = (f"--runs={run}", f"--out={tmp_path}", "--representative=8,16")
+    flags = (f"--models={run}", f"--out={tmp_path}", "--representative=8,16")
     first, second = study(*flags), study(*flags)
     assert first.returncode == second.returncode == 0, first.stderr
     assert first.stdout == second.stdout
@@ -50,11 +45,11 @@ def test_a_run_is_studied_and_not_studied_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "`--runs`, `--out` and `--representative` are required."),
+        ([], "`--models`, `--out` and `--representative` are required."),
         (["a_run"], "Arguments must be flags. Received: a_run"),
-        (["--runs={run}", "--out={out}", "--representative=0"], "must be positive integers"),
-        (["--runs={run},{run}", "--out={out}"], "must be folders of different names"),
-        (["--runs={out}", "--out={out}"], "`workdir` must be a run folder"),
+        (["--models={run}", "--out={out}", "--representative=0"], "must be positive integers"),
+        (["--models={run},{run}", "--out={out}"], "must be folders of different names"),
+        (["--models={out}", "--out={out}"], "`workdir` must be a run folder"),
     ],
 )
 def test_bad_command_lines_end_in_one_line(flags, message, run, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from srm_keras.data import Preprocessing
 from srm_keras.export import to_saved_model
-from srm_keras.export.serving.requests import MAX_IMAGES, BadRequest, SavedModelService
+from srm_keras.export.serving.server import MAX_IMAGES, BadRequest, SavedModelService
 from tests.support.encoded_images import encoded
 from tests.support.weights import randomize
 

@@ -52,7 +52,7 @@ def folder(model, tmp_path_factory):
 
 
 def command(folder, port):
-    return [sys.executable, "-m", "tools.serve", f"--saved_model={folder}", f"--port={port}"]
+    return [sys.executable, "-m", "srm_keras", "serve", f"--model={folder}", f"--port={port}"]
 
 
 @pytest.fixture(scope="module")
@@ -293,13 +293,13 @@ def test_clients_at_the_same_time_get_their_own_answers(port, model):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "error: `--saved_model` is required."),
-        (["--saved_model=nowhere"], "error: `path` must be a SavedModel. Received: path='nowhere'"),
+        ([], "error: `--model` is required."),
+        (["--model=nowhere"], "error: `path` must be a SavedModel. Received: path='nowhere'"),
         (["extra"], "error: Arguments must be flags. Received: extra"),
     ],
 )
 def test_errors_of_the_command_are_one_line(flags, message):
-    arguments = [sys.executable, "-m", "tools.serve", *flags]
+    arguments = [sys.executable, "-m", "srm_keras", "serve", *flags]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == message
@@ -316,8 +316,8 @@ def test_a_port_that_is_taken_is_one_line(folder, port):
 
 
 def test_the_benchmark_times_each_form_by_one_and_by_four_clients(folder, tmp_path):
-    arguments = [f"--saved_model={folder}", f"--out={tmp_path}", "--seconds=0.2"]
-    tool = [sys.executable, "-m", "tools.serving_benchmark", *arguments]
+    arguments = [f"--model={folder}", f"--out={tmp_path}", "--seconds=0.2"]
+    tool = [sys.executable, "-m", "tools.studies.serving_benchmark", *arguments]
     done = subprocess.run(tool, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (result,) = json.loads((tmp_path / "serving.json").read_text())["models"]

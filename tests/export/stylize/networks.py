@@ -6,8 +6,8 @@ from keras import layers
 
 from srm_keras.layers import recalibration
 from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.reflection_padding import ReflectionPadding2D
-from srm_keras.models.cropping import CropToMatch
+from srm_keras.layers.reflection import ReflectionPadding2D
+from srm_keras.models.stylization import CropToMatch
 from tests.support.weights import randomize
 
 

@@ -27,8 +27,8 @@ def test_photographs_are_painted_and_the_broken_one_named(run, tmp_path):
     photos.mkdir()
     (photos / "a.png").write_bytes((folder / "photos" / "a.png").read_bytes())
     (photos / "broken.jpg").write_text("no picture")
-    options = (f"--stylizer={folder}", f"--images={photos}", f"--out={tmp_path / 'out'}")
-    done = command("tools.stylize", *options)
+    options = (f"--model={folder}", f"--images={photos}", f"--out={tmp_path / 'out'}")
+    done = command("stylize", *options)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: 1 of 2 images could not be painted"
     assert f"{photos / 'broken.jpg'}: it is no picture" in done.stderr
@@ -36,7 +36,7 @@ def test_photographs_are_painted_and_the_broken_one_named(run, tmp_path):
     painted = np.asarray(Image.open(tmp_path / "out" / "a.png")).astype(int)
     assert np.abs(painted - Stylizer(model)(pixels(40, 60))).max() <= 1
     (photos / "broken.jpg").unlink()
-    done = command("tools.stylize", *options)
+    done = command("stylize", *options)
     assert done.returncode == 0
     assert "kept 1 that were there" in done.stderr
 
@@ -44,8 +44,8 @@ def test_photographs_are_painted_and_the_broken_one_named(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`--stylizer`, `--images` and `--out` are required."),
-        (["--stylizer=gone"], "must be a run folder with last.keras"),
+        ([], "`--model`, `--images` and `--out` are required."),
+        (["--model=gone"], "must be a run folder with last.keras"),
         (["--images=gone"], "`images` must exist. Received: images='gone'"),
         (["--images={large}"], "(--size=2048) it fits. Received: 2049×2048, 4,196,352 pixels"),
         (["--style=gone.jpg"], "`--style` cannot be read (No such file"),
@@ -54,11 +54,11 @@ def test_photographs_are_painted_and_the_broken_one_named(run, tmp_path):
 )
 def test_errors_are_one_line(arguments, message, run, tmp_path):
     photo = run[0] / "photos" / "a.png"
-    options = [f"--stylizer={run[0]}", f"--images={photo}", f"--out={tmp_path / 'out.png'}"]
+    options = [f"--model={run[0]}", f"--images={photo}", f"--out={tmp_path / 'out.png'}"]
     large = tmp_path / "large.png"
     large.write_bytes(encoded(np.zeros((2048, 2049, 3), "uint8")))
     given = [argument.format(photo=photo, large=large) for argument in arguments]
-    done = command("tools.stylize", *(options + given if given else []))
+    done = command("stylize", *(options + given if given else []))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert message in done.stderr.splitlines()[-1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.export.stylize.pictures import Picture, read_picture, resized, write_picture
+from srm_keras.export.stylize.stylizer import Picture, read_picture, resized, write_picture
 from tests.support.encoded_images import encoded, pixels, sixteen_bits
 
 IMAGE = pixels(9, 14)

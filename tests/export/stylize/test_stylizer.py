@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.export.stylize.pictures import resized
-from srm_keras.export.stylize.stylizer import Stylizer, load_stylizer
+from srm_keras.export.stylize.stylizer import Stylizer, load_stylizer, resized
 from srm_keras.models.adain import AdaINStylizer
 from tests.export.stylize.networks import noise, one_convolution, small_net
 from tests.support.weights import randomize

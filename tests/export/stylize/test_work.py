@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.export.stylize.files import FAILED, KEPT, WRITTEN, Options
-from srm_keras.export.stylize.work import plan_work
+from srm_keras.export.stylize.painting import FAILED, KEPT, WRITTEN, Options, plan_work
 from tests.export.stylize.networks import Inverter
 from tests.support.encoded_images import encoded, pixels
 

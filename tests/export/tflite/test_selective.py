@@ -4,7 +4,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from srm_keras.export import deploy
-from srm_keras.export.tflite.selective import PartlyInteger, recalibration_parts
+from srm_keras.export.tflite.conversion import PartlyInteger, recalibration_parts
 from srm_keras.layers import recalibration
 from srm_keras.models import CifarResNet
 from tests.support.weights import feature_map, randomize

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export.web.comparison import compare_with_page
-from srm_keras.files import read_json
+from srm_keras.export.web.browser import compare_with_page
+from srm_keras.support.files import read_json
 from tests.export.web.conftest import CLASSES, GREY, PREPROCESSING
 
 

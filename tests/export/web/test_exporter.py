@@ -9,8 +9,8 @@ from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.export import ExportError, deploy
 from srm_keras.export.web import exporter
 from srm_keras.export.web.exporter import to_web
-from srm_keras.files import read_json
 from srm_keras.layers import Recalibration
+from srm_keras.support.files import read_json
 from tests.export.web.conftest import CLASSES, GREY, PREPROCESSING, network
 from tests.support.weights import feature_map
 

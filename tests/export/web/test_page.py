@@ -94,7 +94,7 @@ def test_a_mistake_is_explained_and_forgotten_after_the_next_image(visit):
 
 
 PROBLEMS = {
-    "no_model": r"There is no network in model/ yet\..* python -m tools.web_demo --run=RUN",
+    "no_model": r"There is no network in model/ yet\..* python -m tools.web_demo --model=RUN",
     "no_packages": r"LiteRT.js is not installed .* npm ci --ignore-scripts",
     "broken_model": r"LiteRT.js refuses model/model.tflite: .+ python -m tools.web_demo",
     "broken_description": r"model/model.json is not readable\. .*tools.web_demo",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.files import write_json
+from srm_keras.support.files import write_json
 
 SIDES = [(72, 72), (37, 61), (61, 37), (16, 200), (3, 5), (1, 1), (301, 17), (64, 64), (20, 23)]
 KINDS = [

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from srm_keras.export.web.browser import run_files_in_browser
-from srm_keras.export.web.stylizer import square_photos, stylizer_to_web
-from srm_keras.files import read_json
+from srm_keras.export.web.exporter import square_photos, stylizer_to_web
 from srm_keras.models.stylization import StylizationNet
+from srm_keras.support.files import read_json
 from tests.export.web.conftest import IGNORED, WEB_DEMO, served
 from tests.support.photos import photos
 from tests.support.weights import randomize

@@ -1,24 +1,18 @@
 """tools.web_demo in processes of its own: it defines absl flags."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.files import read_json
+from srm_keras.support.files import read_json
+from tests.support import command_lines
 from tests.support.tiny_training import tiny_recipe, train_tiny
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
-
 
 def web_demo(*flags):
-    command = [sys.executable, "-m", "tools.web_demo", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return command_lines.command("tools.web_demo", *flags)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def test_a_run_comes_to_the_page_and_is_compared(browser, run_folder, tmp_path):
     (tmp_path / "images" / "deep").mkdir(parents=True)
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype="uint8")
     Image.fromarray(pixels).save(tmp_path / "images" / "deep" / "one.png")
-    flags = [f"--run={run_folder}", f"--out={tmp_path / 'model'}", "--samples=4"]
+    flags = [f"--model={run_folder}", f"--out={tmp_path / 'model'}", "--samples=4"]
     done = web_demo(*flags, f"--compare={tmp_path / 'images'}")
     assert done.returncode == 0, done.stderr
     description = read_json(tmp_path / "model" / "model.json")
@@ -47,9 +41,9 @@ def test_a_run_comes_to_the_page_and_is_compared(browser, run_folder, tmp_path):
 def test_wrong_flags_are_one_line_and_write_nothing(browser, run_folder, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     (tmp_path / "empty").mkdir()
-    run, out = f"--run={run_folder}", f"--out={tmp_path / 'model'}"
+    run, out = f"--model={run_folder}", f"--out={tmp_path / 'model'}"
     cases = {
-        "`--run` is required": [],
+        "`--model` is required": [],
         "`folder` must be new or empty": [run, f"--out={tmp_path}"],
         "`files` must be JPEG or PNG files": [run, out, f"--compare={tmp_path / 'empty'}"],
     }

@@ -1,21 +1,15 @@
 """The command, in processes of its own."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from srm_keras.data import Preprocessing
 from srm_keras.interop.presets import save_preset
 from srm_keras.models import CifarResNet
-
-ROOT = Path(__file__).parents[3]
+from tests.support import command_lines
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "tools.presets", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return command_lines.command("preset", *map(str, arguments))
 
 
 @pytest.mark.slow
@@ -39,9 +33,9 @@ def test_checking_tells_what_it_is_or_what_is_wrong(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: Either `--run` and `--out` are required, or `--check` alone."),
-        (["--run=none"], "error: Either `--run` and `--out` are required, or `--check` alone."),
-        (["--run=none", "--out=x"], "error: `workdir` must be a run folder"),
+        ([], "error: Either `--model` and `--out` are required, or `--check` alone."),
+        (["--model=none"], "error: Either `--model` and `--out` are required, or `--check` alone."),
+        (["--model=none", "--out=x"], "error: `workdir` must be a run folder"),
     ],
 )
 def test_errors_are_one_line(arguments, message):

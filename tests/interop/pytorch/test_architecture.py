@@ -6,7 +6,7 @@ from srm_keras.interop.pytorch import describe
 
 torch = pytest.importorskip("torch")
 
-from tools.torch_resnet import DEPTHS, KINDS, TorchResNet  # noqa: E402
+from tests.support.torch_resnet import DEPTHS, KINDS, TorchResNet  # noqa: E402
 
 SRM = {"name": "srm", "unbiased": True, "epsilon": 1e-12}
 

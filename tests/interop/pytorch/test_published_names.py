@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tools.torch_resnet import DEPTHS, TorchResNet, torch_resnet  # noqa: E402
+from tests.support.torch_resnet import DEPTHS, TorchResNet, torch_resnet  # noqa: E402
 
 
 def assert_same_entries(theirs, ours) -> None:

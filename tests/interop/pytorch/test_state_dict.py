@@ -19,7 +19,7 @@ from tests.support.weights import feature_map, randomize
 
 torch = pytest.importorskip("torch")
 
-from tools.torch_resnet import KINDS, torch_cifar_resnet, torch_resnet  # noqa: E402
+from tests.support.torch_resnet import KINDS, torch_cifar_resnet, torch_resnet  # noqa: E402
 
 SPECS = {
     "torchvision": None,

@@ -5,8 +5,7 @@ import re
 import keras
 import pytest
 
-from srm_keras.analysis.insertion_table import application, application_names, insertion_row
-from srm_keras.models.insertion import insert_recalibration
+from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.models.surgery.places import find_places
 from tests.support.foreign_models import (
     cell_model,
@@ -17,6 +16,7 @@ from tests.support.foreign_models import (
     pyramid_model,
     residual_model,
 )
+from tools.studies.insertion_table import application, application_names, insertion_row
 
 # By the names that Keras gives: a pattern of all layers with a module; or one of the additions, and
 # what takes the place of "_add" in their names, the first that makes the name of a layer.
@@ -87,7 +87,7 @@ def test_every_network_of_keras_applications(name, monkeypatch):
         }
         return result
 
-    monkeypatch.setattr("srm_keras.analysis.insertion_table.insert_recalibration", insert)
+    monkeypatch.setattr("tools.studies.insertion_table.insert_recalibration", insert)
     row = insertion_row(name)
     assert found["names"] == found["expected"]
     assert row["modules"] == len(found["names"]) == BLOCKS.get(name, row["modules"])

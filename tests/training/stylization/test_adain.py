@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.models.adain import AdaINStylizer
-from srm_keras.training.stylization.adain import adain_objective
+from srm_keras.training.stylization.losses import adain_objective
 from tests.support.weights import randomize
 
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.locks import folder_lock
+from srm_keras.support.locks import folder_lock
 from srm_keras.training.stylization import compare_stylizers, comparison
-from srm_keras.training.stylization.comparison import LOSSES
-from srm_keras.training.stylization.comparison_plot import smoothed
+from srm_keras.training.stylization.comparison import LOSSES, smoothed
 from tests.support.tiny_stylization import tiny_recipe
 
 MODULES = {"se2": {"name": "se", "reduction": 2}}

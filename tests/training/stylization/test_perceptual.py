@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers.dtype_policy import dtype_policy
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.feature_network import feature_network
 from srm_keras.models.stylization import StylizationNet
-from srm_keras.training.stylization.perceptual import StyleLoss, perceptual_objective
+from srm_keras.training.stylization.losses import StyleLoss, perceptual_objective
 from tests.support.feature_files import small_feature_file
 from tests.support.weights import assert_checkpoint_round_trip, randomize
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from srm_keras.data import texture_shapes
-from srm_keras.files import read_json
+from srm_keras.support.files import read_json
 from srm_keras.training import read_metrics, state_keeper
-from srm_keras.training.stylization import samples, train_stylizer
+from srm_keras.training.stylization import reports, train_stylizer
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.objective import build_objective, build_stylizer
 from srm_keras.training.stylization.recipe import resolve
@@ -120,7 +120,7 @@ def test_nothing_that_is_not_finite_is_written(method, tmp_path):
 
 
 def test_a_sample_that_cannot_be_painted_stops_no_training(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(samples, "strip", mock.Mock(side_effect=MemoryError))
+    monkeypatch.setattr(reports, "strip", mock.Mock(side_effect=MemoryError))
     train_stylizer(tiny_recipe(steps=1, eval_every=1, checkpoint_every=0), tmp_path)
     assert "step_000000001.png is not drawn: MemoryError" in caplog.text
     assert (tmp_path / "last.keras").exists()

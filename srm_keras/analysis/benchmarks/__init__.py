@@ -1,1 +1,0 @@
-"""The time of modules and of input pipelines."""

@@ -1,0 +1,108 @@
+r"""Shows what the gates of trained networks do, and how much channels say the same.
+
+    srm-keras gates --models=runs/se,runs/srm --out=runs/gates
+
+Reads run folders of train, whose networks must have recalibration modules, and writes for
+images of the evaluation split, to --out:
+
+- statistics.csv, statistics.json: a row a run and block: mean, spread and saturation of the gates
+- channels.csv: a row a run, block and channel: mean and standard deviation over the images
+- histograms.png, histograms.csv: all gates of every block by value
+- correlation.csv, correlation.json: a row a run and block, and one for each network: sums and means
+  of squared correlation coefficients between channels, and what chance gives
+- correlation_matrices.npz: RUN/BLOCK, the matrices as float32
+- correlation.png: matrices of --blocks; correlation_by_block.png: their mean square, all blocks
+
+docs/gates.md says what the numbers mean.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags as absl_flags
+from absl.flags import FlagValues
+
+from srm_keras.cli import flags as shared
+
+BATCH = 128
+
+
+def define(flags: FlagValues) -> None:
+    """Define the flags."""
+    absl_flags.DEFINE_list("models", [], "Run folders of train, or patterns.", flag_values=flags)
+    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
+    absl_flags.DEFINE_list(
+        "blocks",
+        [],
+        "Blocks in correlation.png, such as conv2_6; by default the last of every stage.",
+        flag_values=flags,
+    )
+    absl_flags.DEFINE_enum(
+        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
+    )
+    absl_flags.DEFINE_integer(
+        "samples",
+        None,
+        "Number of evaluation images; by default all.",
+        lower_bound=2,
+        flag_values=flags,
+    )
+
+
+def main(flags: FlagValues, arguments: Sequence[str]) -> None:
+    """Analyse the runs that the flags name."""
+    shared.check(flags, arguments, "models", "out")
+    from srm_keras.analysis.gates.report import FILES, write_gate_files
+    from srm_keras.cli.networks import analysed_runs, drawn_blocks
+    from srm_keras.cli.samples import evaluation_samples
+    from srm_keras.support.files import writable_file
+
+    for name in FILES:
+        writable_file("out", Path(flags.out) / name)
+    runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
+    blocks = drawn_blocks(runs, flags.blocks)
+    # All runs read the same images: analysed_runs refuses others.
+    inputs = evaluation_samples(next(iter(runs.values())), flags.samples or sys.maxsize).inputs
+    analyses = {label: _read(label, run, inputs) for label, run in runs.items()}
+    write_gate_files(analyses, blocks, flags.out)
+    _print(analyses)
+    print(f"Wrote {', '.join(FILES)} to {flags.out}")
+
+
+def _read(label: str, run, inputs):
+    import numpy as np
+
+    from srm_keras.analysis.gates.report import analyse_gates
+    from srm_keras.support.progress import with_progress
+
+    batches = np.split(inputs, range(BATCH, len(inputs), BATCH))
+    progress = with_progress(batches, len(batches), f"{label}: read", "batches")
+    return analyse_gates(run.model, progress)
+
+
+def _print(analyses) -> None:
+    from srm_keras.analysis.gates.report import correlation_rows, statistics_rows
+    from srm_keras.support.tables import text_table
+
+    names = ("mean", "spread_over_images", "spread_over_channels", "shut", "open")
+    rows = [
+        (row["run"], row["block"], *(f"{row[name]:.4f}" for name in names))
+        for row in statistics_rows(analyses)
+    ]
+    print(text_table(("run", "block", *(name.replace("_", " ") for name in names)), rows))
+    header = ("run", "block", "constant", "sum r²", "sum r², i≠j", "mean r², i≠j", "chance")
+    rows = [
+        (
+            row["run"],
+            row["block"],
+            str(row["constant_channels"]),
+            f"{row['squared_sum']:,.1f}",
+            f"{row['squared_sum_off_diagonal']:,.1f}",
+            "–" if row["mean_squared"] is None else f"{row['mean_squared']:.4f}",
+            f"{row['chance']:.4f}",
+        )
+        for row in correlation_rows(analyses)
+    ]
+    print()
+    print(text_table(header, rows))

@@ -1,0 +1,153 @@
+r"""Shows the images that lead to the highest weight of each channel (figs. 7 and 10 of the paper).
+
+    srm-keras top_activations --models=runs/se,runs/srm --out=analysis/top
+
+Reads run folders of train that were trained on the same data, and looks at the images of
+their evaluation split. Writes to --out:
+
+    top_<block>.png     for each of --blocks the top image of each channel, runs side by side
+    ranked_<block>.png  the --top images of the first 16 channels, with the channel's weight
+    top.csv             run, block, channel, rank, image, label, weight, for each of --blocks
+    diversity.csv/.json how far the channels of every block differ in their top images
+    diversity.png       the same as bars, beside what chance would give
+
+Images are numbered from 0 in the order of the split; with --samples, among those chosen from it.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags as absl_flags
+from absl import logging
+from absl.flags import FlagValues
+
+from srm_keras.cli import flags as shared
+
+
+def define(flags: FlagValues) -> None:
+    """Define the flags."""
+    absl_flags.DEFINE_list("models", [], "Run folders of train, or patterns.", flag_values=flags)
+    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
+    absl_flags.DEFINE_enum(
+        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
+    )
+    absl_flags.DEFINE_list(
+        "blocks",
+        [],
+        "Blocks to draw, such as conv2_6; by default the last one of every stage.",
+        flag_values=flags,
+    )
+    absl_flags.DEFINE_integer(
+        "samples",
+        None,
+        "Number of evaluation images; by default all.",
+        lower_bound=1,
+        flag_values=flags,
+    )
+    absl_flags.DEFINE_integer(
+        "top", 5, "Number of images for each channel.", lower_bound=1, flag_values=flags
+    )
+    absl_flags.DEFINE_integer(
+        "channels", 64, "Channels to draw, at most.", lower_bound=1, flag_values=flags
+    )
+    absl_flags.DEFINE_integer(
+        "batch_size", 128, "Images at a time.", lower_bound=1, flag_values=flags
+    )
+
+
+def main(flags: FlagValues, arguments: Sequence[str]) -> None:
+    """Analyse the runs that the flags name."""
+    shared.check(flags, arguments, "models", "out")
+    from srm_keras.analysis.activations.pictures import plot_diversity
+    from srm_keras.cli.networks import analysed_runs, drawn_blocks
+    from srm_keras.cli.samples import evaluation_samples, pixels
+    from srm_keras.support.files import writable_file
+
+    logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
+    out = writable_file("out", Path(flags.out) / "top.csv").parent
+    runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
+    blocks = drawn_blocks(runs, flags.blocks)
+    first = next(iter(runs.values()))
+    samples = evaluation_samples(first, flags.samples or sys.maxsize)
+    if flags.top > len(samples.inputs):
+        raise ValueError(
+            f"`--top` must be at most the number of images, {len(samples.inputs)}. "
+            f"Received: --top={flags.top}"
+        )
+    found = {label: _found(flags, label, run, samples.inputs) for label, run in runs.items()}
+    _write_tables(out, found, blocks, samples, first.classes)
+    plot_diversity(found, out / "diversity.png")
+    _draw(flags, out, found, blocks, pixels(first.preprocessing, samples.inputs))
+    print(_table(found))
+    print(f"Wrote top.csv, diversity.csv and the pictures of {', '.join(blocks)} to {out}")
+
+
+def _found(flags: FlagValues, label: str, run, inputs):
+    from srm_keras.analysis.activations.top_activations import top_activations
+    from srm_keras.support.progress import with_progress
+
+    starts = range(0, len(inputs), flags.batch_size)
+    batches = (inputs[start : start + flags.batch_size] for start in starts)
+    told = with_progress(batches, len(starts), f"{label}: analysed", "batches")
+    return top_activations(run.model, told, flags.top)
+
+
+def _write_tables(out: Path, found, blocks, samples, classes) -> None:
+    from srm_keras.support.files import write_csv, write_json
+
+    rows = [
+        {"run": label, **row, "label": classes[samples.labels[row["image"]]]}
+        for label, activations in found.items()
+        for row in activations.to_rows()
+        if row["block"] in blocks
+    ]
+    names = ["run", "block", "channel", "rank", "image", "label", "weight"]
+    write_csv(out / "top.csv", rows, names)
+    diversities = _diversities(found)
+    write_csv(out / "diversity.csv", diversities)
+    write_json(out / "diversity.json", {"split": samples.split, "blocks": diversities})
+
+
+def _diversities(found) -> list[dict]:
+    return [
+        {"run": label, "block": name, **block.diversity.to_dict()}
+        for label, activations in found.items()
+        for name, block in activations.blocks.items()
+    ]
+
+
+def _draw(flags: FlagValues, out: Path, found, blocks, images) -> None:
+    from srm_keras.analysis.activations.pictures import (
+        RANKED_CHANNELS,
+        contact_sheet,
+        ranked_sheet,
+        save_picture,
+    )
+
+    for name in blocks:
+        block = {label: activations.blocks[name] for label, activations in found.items()}
+        of = f"of {len(images):,} images for each channel of {name}"
+        sheet = contact_sheet(block, images, f"Top image {of}", flags.channels)
+        save_picture(sheet, out / f"top_{name}.png")
+        shown = min(flags.channels, RANKED_CHANNELS)
+        sheet = ranked_sheet(block, images, f"Top images {of}, and its weight", shown)
+        save_picture(sheet, out / f"ranked_{name}.png")
+
+
+def _table(found) -> str:
+    from srm_keras.support.tables import text_table
+
+    header = ["run", "block", "channels", "tied", "distinct", "by chance", "overlap", "by chance"]
+    rows = [
+        [
+            row["run"],
+            row["block"],
+            *(str(row[name]) for name in ("channels", "tied", "distinct")),
+            f"{row['distinct_by_chance']:.1f}",
+            f"{row['overlap']:.4f}",
+            f"{row['overlap_by_chance']:.4f}",
+        ]
+        for row in _diversities(found)
+    ]
+    return text_table(header, rows)

@@ -1,1 +1,0 @@
-"""What one image costs in exported files, beside each other."""

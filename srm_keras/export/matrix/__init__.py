@@ -1,1 +1,0 @@
-"""The parity matrix: modules × networks × formats × runtimes."""

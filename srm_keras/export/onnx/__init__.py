@@ -1,1 +1,0 @@
-"""ONNX, and the runtimes that read it."""

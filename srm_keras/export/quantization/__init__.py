@@ -1,1 +1,0 @@
-"""What quantization costs trained networks, and where it is lost."""

@@ -1,0 +1,97 @@
+"""Recalibration modules taken out of a model, or exchanged for others."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from srm_keras.models.residual import NestedSpec
+from srm_keras.models.surgery.functional import check_functional, first_input, rebuild
+from srm_keras.models.surgery.insertion import (
+    Module,
+    is_module,
+    is_scale,
+    new_module,
+    specs_of_places,
+)
+from srm_keras.models.surgery.places import Place, all_places
+from srm_keras.support.validation import boolean
+
+
+def remove_recalibration(model: keras.Model, name: str | None = None) -> keras.Model:
+    """Return a copy of ``model`` without its recalibration modules; all other weights are kept.
+
+    A module is a ``Recalibration``, or another layer that is called ``…_recalibration``. What made
+    up for the gates of a module that started neutral goes with it.
+
+    Args:
+        model: a functional or a built Sequential model, with models inside of it or not. It is
+            not changed, and shares no weights with the result.
+        name: of the result; by default that of ``model``.
+
+    Raises:
+        ValueError: the model is subclassed with a ``call`` of its own, has no module, or has a
+            layer that cannot be made anew from its configuration.
+    """
+    return replace_recalibration(model, None, name=name)
+
+
+def replace_recalibration(
+    model: keras.Model, spec: NestedSpec, neutral: bool = False, name: str | None = None
+) -> keras.Model:
+    """Return a copy of ``model`` with other recalibration modules in the places of its own.
+
+    The new modules have the names, dtype policies and data formats of the old ones and none of
+    their weights; all other weights are kept.
+
+    Args:
+        model: as for ``remove_recalibration``.
+        spec: as for ``insert_recalibration``; an entry of a list for each module.
+        neutral: whether the result computes, until it is trained, what ``model`` computes without
+            modules; see ``insert_recalibration``.
+        name: of the result; by default that of ``model``.
+
+    Raises:
+        ValueError: as for ``remove_recalibration``; ``spec`` is a list of another length; or
+            ``neutral`` is asked of a module that cannot be.
+
+    Example:
+        >>> srm = srm_keras.models.ResNet50(recalibration="srm")
+        >>> se = srm_keras.models.replace_recalibration(srm, "se")
+    """
+    check_functional(model)
+    boolean("neutral", neutral)
+    places = all_places(model)
+    olds = [place for place in places if is_module(place.layer)]
+    if not olds:
+        raise ValueError(
+            f"`model` must contain recalibration modules. Received: {model.name!r}, which has none"
+        )
+    specs = specs_of_places(spec, [place.path for place in olds])
+    news = [_module(one, old, neutral) for one, old in zip(specs, olds, strict=True)]
+    changes = {id(place.layer): _instead(None) for place in places if is_scale(place.layer)}
+    for old, new in zip(olds, news, strict=True):
+        changes[id(old.layer)] = _instead(new)
+    result = rebuild(model, changes, name)
+    for module in news:
+        if module is not None:
+            module.start()
+    return result
+
+
+def _module(spec: Any, old: Place, neutral: bool) -> Module | None:
+    data_format = getattr(old.layer, "data_format", old.data_format)
+    return new_module(spec, old.layer.name, old.layer, data_format, neutral)
+
+
+def _instead(module: Module | None) -> Callable[[Any], Any]:
+    """What to call for the copy of an old module: the new one, or nothing."""
+
+    def change(layer: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            x = first_input(layer, args, kwargs)
+            return x if module is None else module(x)
+
+        return call
+
+    return change

@@ -1,0 +1,1 @@
+"""What all packages use: files, tables, pages, pictures, checks of arguments."""

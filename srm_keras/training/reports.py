@@ -1,0 +1,234 @@
+"""`report.html` and the curves of a run."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from srm_keras import data
+from srm_keras.layers import spec_label
+from srm_keras.support import html
+from srm_keras.support.figures import (
+    PALETTE,
+    group_colors,
+    legend_below,
+    line,
+    new_figure,
+    plain,
+    save_figure,
+)
+from srm_keras.support.files import read_csv, read_json, write_text
+from srm_keras.training import run_folder
+from srm_keras.training.evaluation import Predictions
+from srm_keras.training.inputs import Examples
+
+SHOWN = 6
+"""Right and wrong predictions on the page, so many of each."""
+
+
+def write_report(
+    folder: str | os.PathLike,
+    result: Mapping[str, Any],
+    predicted: Predictions,
+    classes: Sequence[str],
+) -> None:
+    """Writes a self-contained page about the run in `folder`, into it.
+
+    Pictures of gates are shown where the folder has them.
+
+    Args:
+        folder: The run folder.
+        result: What `result.json` holds.
+        predicted: What the last weights say of the examples of the first evaluated split.
+        classes: The names of the classes.
+    """
+    run = Path(folder)
+    recipe = read_json(run / run_folder.RECIPE)
+    sections = [
+        html.section("What was trained", html.table(("", ""), _facts(recipe, result).items())),
+        html.section("Final numbers", html.table(*_scores(result), "numbers")),
+        html.section("Curves", html.picture(run / run_folder.CURVES, "loss and accuracy")),
+    ]
+    gates = [run / name for name in (run_folder.GATES, run_folder.GATES_OVER_TRAINING)]
+    pictures = [html.picture(path, path.stem) for path in gates if path.is_file()]
+    if pictures:
+        sections.append(html.section("Gates", "\n".join(pictures)))
+    split = next(iter(result["last"]["splits"]))
+    examples = _examples(predicted, classes)
+    sections.append(html.section(f"Predictions of the last weights on {split!r}", examples))
+    domains = _domains(result)
+    if domains:
+        header = ("split", "domain", "examples", "last weights")
+        sections.append(html.section("Domains", html.table(header, domains, "numbers")))
+    sections += [
+        html.folded(name, html.table(("", ""), run_folder.flatten(values).items()))
+        for name, values in (
+            ("Recipe", recipe),
+            ("Versions", run_folder.told_versions(run)),
+        )
+    ]
+    title = f"{recipe['model']['name']} on {recipe['data']['name']}"
+    write_text(run / run_folder.REPORT, html.page(title, sections))
+
+
+def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "Recalibration": spec_label(recipe["recalibration"]),
+        "Parameters": f"{result['parameters']['trainable']:,} trainable, "
+        f"{result['parameters']['non_trainable']:,} not",
+        "Training": f"{recipe['steps']:,} steps of {recipe['batch_size']} images, "
+        f"{result['seconds']:.0f} s",
+        "Seed": str(recipe["seed"]),
+    }
+
+
+def _scores(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows: the accuracy and the loss of both weights on every split."""
+    rows = [
+        (split, name, f"{score['accuracy']:.4f}", f"{score['loss']:.4f}")
+        for name in ("last", "best")
+        for split, score in result[name]["splits"].items()
+    ]
+    steps = {name: f"{result[name]['step']:,.0f}" for name in ("last", "best")}
+    return (
+        ("split", "weights", "after step", "accuracy", "loss"),
+        [(split, name, steps[name], *numbers) for split, name, *numbers in rows],
+    )
+
+
+def _domains(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    return [
+        (split, domain, f"{values['examples']:,}", f"{values['accuracy']:.4f}")
+        for split, score in result["last"]["splits"].items()
+        for domain, values in score.get("domains", {}).items()
+    ]
+
+
+def _examples(predicted: Predictions, classes: Sequence[str]) -> str:
+    """Wrong predictions, then right ones, where there are any, from all over the split."""
+    right = predicted.classes == predicted.examples.labels
+    parts = []
+    for name, positions in (("Wrong", np.flatnonzero(~right)), ("Right", np.flatnonzero(right))):
+        count = min(SHOWN, len(positions))
+        if count:
+            spread = [int(positions[k * len(positions) // count]) for k in range(count)]
+            heading = f"{name}: {len(positions):,} of {len(right):,}"
+            content = html.gallery(_predictions(predicted, spread, classes))
+            parts.append(html.section(heading, content, level=3))
+    return "".join(parts)
+
+
+def _predictions(
+    predicted: Predictions, chosen: Sequence[int], classes: Sequence[str]
+) -> list[html.Prediction]:
+    images = _images(predicted.examples.subset(chosen))
+    found = []
+    for image, position, probabilities in zip(
+        images, chosen, predicted.probabilities[chosen], strict=True
+    ):
+        label, best = predicted.examples.labels[position], probabilities.argmax()
+        found.append(
+            html.Prediction(
+                image,
+                classes[label],
+                classes[best],
+                float(probabilities[best]),
+                float(probabilities[label]),
+            )
+        )
+    return found
+
+
+def _images(examples: Examples) -> Iterable[np.ndarray]:
+    """The images as they came, uint8 (H, W, C) each."""
+    if isinstance(examples, data.Examples) and isinstance(examples.images, np.ndarray):
+        return examples.images
+    return (image for image, _ in examples.dataset().as_numpy_iterator())
+
+
+QUANTITIES = ("loss", "accuracy")
+KINDS = {"": ("training", "--"), "val_": ("validation", "-")}  # column prefix: label, line
+
+Rows = Sequence[Mapping[str, float]]
+
+
+def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
+    """Reads a `metrics.csv` into one mapping of numbers a row.
+
+    Raises:
+        ValueError: If a line does not have one number for every column.
+    """
+    try:
+        return [{name: float(value) for name, value in row.items()} for row in read_csv(path)]
+    except (TypeError, ValueError):
+        raise ValueError(f"`path` must be a metrics.csv. Received: path={str(path)!r}") from None
+
+
+def plot_run(
+    rows: Rows,
+    path: str | os.PathLike,
+    title: str,
+    quantities: Sequence[str] = QUANTITIES,
+    scale: str = "linear",
+) -> None:
+    """Draws the training and validation curves of one run as a PNG, a panel a quantity.
+
+    Args:
+        rows: With `step`, the quantities, and each of them after `val_`.
+        path: Where the PNG goes.
+        title: The title of the figure.
+        quantities: Columns.
+        scale: Of the vertical axes, `"linear"` or `"log"`.
+    """
+    figure, panels = _figure(title, quantities)
+    for quantity, axes in panels.items():
+        for color, prefix in zip(PALETTE, KINDS, strict=False):
+            _line(axes, [rows], prefix + quantity, color, style="-")
+        axes.set_yscale(scale)
+    kinds = [kind for kind, _ in KINDS.values()]
+    legend_below(figure, [line(color) for color in PALETTE[: len(kinds)]], kinds)
+    save_figure(figure, path)
+
+
+def plot_runs(groups: Mapping[str, Sequence[Rows]], path: str | os.PathLike, title: str) -> None:
+    """Draws several runs on one PNG: a colour a group, the mean in bold, each run thin.
+
+    Args:
+        groups: For each label the rows of its runs (such as one run a seed).
+        path: Where the PNG goes.
+        title: The title of the figure.
+    """
+    figure, panels = _figure(title, QUANTITIES)
+    colors = group_colors(len(groups))
+    for quantity, axes in panels.items():
+        for color, runs in zip(colors, groups.values(), strict=True):
+            for prefix, (_, style) in KINDS.items():
+                _line(axes, runs, prefix + quantity, color, style)
+    handles = [*map(line, colors), *(line("#666666", style) for _, style in KINDS.values())]
+    legend_below(figure, handles, [*groups, *(kind for kind, _ in KINDS.values())])
+    save_figure(figure, path)
+
+
+def _figure(title: str, quantities: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
+    figure = new_figure(5.5 * len(quantities), 4.2, title)
+    panels = dict(zip(quantities, figure.subplots(1, len(quantities)), strict=True))
+    for quantity, axes in panels.items():
+        axes.set(xlabel="step", ylabel=quantity.replace("_", " "))
+        plain(axes)
+    return figure, panels
+
+
+def _line(axes: Axes, runs: Sequence[Rows], column: str, color: str, style: str) -> None:
+    """Draws the mean of `column` over `runs`, at the steps that all of them reached."""
+    curves = [{row["step"]: row[column] for row in rows} for rows in runs]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    mean = [float(np.mean([curve[step] for curve in curves])) for step in steps]
+    marker = "." if len(steps) == 1 else None
+    axes.plot(steps, mean, style, color=color, linewidth=1.8, marker=marker)
+    if len(curves) > 1:
+        for curve in curves:
+            axes.plot(list(curve), list(curve.values()), style, color=color, alpha=0.3, lw=0.8)

@@ -1,0 +1,182 @@
+"""`train(recipe, workdir)`: from a recipe to a run folder."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+from ml_collections import config_dict
+
+from srm_keras.support.files import write_json
+from srm_keras.training import run_folder
+from srm_keras.training.build import (
+    build_model,
+    check_model,
+    compiled_twin,
+    make_accuracy,
+    make_optimizer,
+    make_schedule,
+)
+from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
+from srm_keras.training.checkpoint import CheckpointFolder, Identity, TrainingState
+from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
+from srm_keras.training.evaluation import Predictions, predict
+from srm_keras.training.fine_tuning import Beginning, rate_factors
+from srm_keras.training.gates import draw_last_gates, gate_histograms_of
+from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
+from srm_keras.training.optimizer import SGDWithL2
+from srm_keras.training.recipe import resolve
+from srm_keras.training.reports import write_report
+from srm_keras.training.session import Session, dtype_policy, identity_of, make_deterministic, run
+
+
+def train(
+    recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool = False
+) -> dict[str, Any]:
+    """Trains the classifier that `recipe` describes and leaves the run in `workdir`.
+
+    Where `workdir` holds an unfinished run of the same recipe, it goes on from the newest
+    checkpoint, and ends with the weights and metrics of a run that was never interrupted. Where
+    it holds the finished run, nothing is done.
+
+    Args:
+        recipe: The recipe; `srm_keras.training.default_recipe()` lists its fields.
+        workdir: The run folder; made if it does not exist.
+        overwrite: Whether a run that `workdir` already holds is replaced.
+
+    Returns:
+        What `result.json` holds: accuracy and loss of the best and the last weights on every
+        evaluated split, the number of parameters, and the seconds it took. Nothing on workers
+        other than the chief.
+
+    Raises:
+        ValueError: Before any work, if the recipe or `workdir` is wrong.
+        FloatingPointError: If the loss or a weight stops being finite; it says at which step.
+        OSError: If the disk is full; the earlier checkpoints are intact.
+        srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
+    """
+    return run(resolve(recipe), workdir, overwrite, _prepare)
+
+
+def check(recipe: config_dict.ConfigDict) -> None:
+    """Checks what can be known of a resolved recipe before anything is read, drawn or built.
+
+    Raises:
+        ValueError: If a name, an option or a module is wrong.
+    """
+    make_schedule(recipe)
+    check_model(recipe, check_inputs(recipe).image_shape)
+
+
+def _check_weights(recipe: config_dict.ConfigDict, beginning: Beginning) -> None:
+    """Tries on a network of its own what depends on the network: initial weights, parts of it."""
+    multipliers = recipe.learning_rate.multipliers
+    if recipe.init is None and not multipliers:
+        return
+    with dtype_policy(recipe.dtype_policy):
+        shape = check_inputs(recipe).image_shape
+        model = build_model(recipe, shape, len(beginning.classes))
+        beginning.apply(model, beginning.classes)
+        rate_factors(model, multipliers or {})
+
+
+def _prepare(
+    recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
+) -> Session:
+    """Reads the data, builds the network and, when nothing can go wrong any more, the folder."""
+    check(recipe)
+    beginning = Beginning(recipe, folder, overwrite)
+    _check_weights(recipe, beginning)
+    make_deterministic(recipe)
+    inputs = load_inputs(recipe)
+    schedule = make_schedule(recipe)
+    with distribution.scope(), dtype_policy(recipe.dtype_policy):
+        model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
+        beginning.apply(model, inputs.info.class_names)
+        set_synchronized(model, recipe.synchronized_batch_norm and distribution.replicas > 1)
+        optimizer = make_optimizer(recipe, model, schedule)
+        accuracy = make_accuracy(inputs.one_hot)
+        learner = compiled_twin(model, recipe, optimizer, accuracy)
+    state = TrainingState(learner, [accuracy], distribution)
+    log = RunLog(folder if distribution.is_chief else None, recipe, schedule, _title(recipe))
+    evaluated = functools.partial(_evaluated, learner, optimizer)
+    writers: list[keras.callbacks.Callback] = []
+    if distribution.is_chief:
+        run_folder.create(folder, overwrite)
+        writers = [
+            SavedWeights(model, folder, log, evaluated),
+            *gate_histograms_of(model, inputs, folder, evaluated),
+        ]
+    initial = {} if beginning.record is None else {"initial weights": beginning.record}
+    splits = {**inputs.evals, "train": inputs.examples}
+    identity = identity_of(folder, recipe, state, distribution, splits, **initial)
+    return Session(
+        recipe=recipe,
+        folder=folder,
+        distribution=distribution,
+        learner=learner,
+        train=inputs.train,
+        validation=lambda: inputs.evaluation(inputs.validation),
+        evaluated=evaluated,
+        log=log,
+        writers=writers,
+        state=state,
+        checkpoints=CheckpointFolder(
+            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints, overwrite
+        ),
+        describe=lambda step: _describe(folder, inputs, beginning, identity, step),
+        finish=lambda: _finish(folder, inputs, model, log),
+    )
+
+
+@contextlib.contextmanager
+def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
+    """A context in which the learner is the network that is evaluated and saved."""
+    with averaged_weights(learner, optimizer), inference_state(learner):
+        yield
+
+
+def _describe(
+    folder: Path, inputs: Inputs, beginning: Beginning, identity: Identity, step: int
+) -> None:
+    run_folder.describe(folder, inputs.recipe.to_dict(), step)
+    identity.write_listing(anew=step == 0)
+    write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
+    write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
+    if beginning.is_read:
+        write_json(folder / run_folder.INITIAL, beginning.record)
+        print(beginning.told(), file=sys.stderr)
+
+
+def _title(recipe: config_dict.ConfigDict) -> str:
+    spec = recipe.to_dict()["recalibration"]
+    return f"{recipe.data.name}, {recipe.model.name}, recalibration={spec}, seed={recipe.seed}"
+
+
+def _finish(folder: Path, inputs: Inputs, model: keras.Model, log: RunLog) -> dict[str, Any]:
+    """Scores the best and the last weights on every split, and writes the final files."""
+    rows = log.rows
+    best_row = max(rows, key=lambda row: row["val_accuracy"])
+    last = predict(folder / run_folder.LAST, inputs)
+    best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, inputs)
+    last[inputs.validation].save(folder / run_folder.PREDICTIONS)
+    result = {
+        "best": _scored(best_row, best),
+        "last": _scored(rows[-1], last),
+        "parameters": run_folder.parameter_counts(model),
+        "seconds": log.seconds,
+    }
+    draw_last_gates(folder, inputs)
+    write_report(folder, result, last[inputs.validation], inputs.info.class_names)
+    write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
+    return result
+
+
+def _scored(row: Mapping[str, float], predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Where the weights are from, and what they score on every split."""
+    splits = {split: predicted.scores() for split, predicted in predictions.items()}
+    return {"epoch": row["epoch"], "step": row["step"], "splits": splits}

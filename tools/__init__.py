@@ -1,0 +1,1 @@
+"""Commands as modules of a clone, a few lines each, and studies."""

@@ -1,0 +1,1 @@
+"""What wrote docs/results."""
