@@ -4,6 +4,7 @@ import ast
 import contextlib
 import importlib.util
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -38,6 +39,9 @@ NOT_RUN = {
     "docs/web_demo/README.md": 1,
 }
 """Blocks that are marked "not run": one more is to be a decision."""
+
+MADE = {"docs/web_demo/model", "docs/web_demo/stylizer", "docs/results"}
+"""Folders that commands write."""
 
 SMALL = {
     "texture_shapes": (
@@ -83,7 +87,11 @@ SHELL = [
     if block.language == "bash"
     for line in block.commands
 ]
-COMMANDS = [(block, line, *found) for block, line in SHELL if (found := command_of(line))]
+COMMANDS = [
+    (block, line, *found)
+    for block, line in SHELL
+    if (found := command_of(line)) and found[0] != "help"
+]
 
 
 def test_blocks_say_their_language_and_why_they_are_not_run():
@@ -119,6 +127,37 @@ def test_python_blocks_import_what_there_is():
                     with contextlib.suppress(ModuleNotFoundError):
                         importlib.import_module(f"{node.module}.{name.name}")
                     assert hasattr(module, name.name), f"{block}: {name.name}"
+
+
+@pytest.mark.parametrize("page", [*pages(True), "CHANGELOG.md"])
+def test_paths_names_and_links_lead_somewhere(page):
+    """Files of the repository, names of the package, other pages and their sections."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = set(re.findall(r"(?<![\w/.=])((?:srm_keras|tools|tests|docs)/[\w./-]*\w)", text))
+    paths |= set(re.findall(r"(?<![\w/.])train/\w+\.py", text))
+    assert sorted(path for path in paths - MADE if not (ROOT / path).exists()) == []
+    names = set(re.findall(r"(?<![\w/.])srm_keras(?:\.[a-zA-Z]\w*)+(?!/)", text))
+    assert sorted(name for name in names if not leads_somewhere(name)) == []
+    links = set(re.findall(r"\]\((?!https?:)([^)=\s#]*)(?:#([^)\s]*))?\)", text))
+    for path, section in links:
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page}: {path}"
+        assert not section or section in sections(target), f"{page}: {path}#{section}"
+
+
+def leads_somewhere(name):
+    """Whether the dotted name is of a module, or of something in one."""
+    try:
+        return pkgutil.resolve_name(name) is not None
+    except AttributeError:
+        return False
+
+
+def sections(page):
+    """The names by which links find the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in words}
 
 
 def test_runs_that_are_used_are_made_by_a_block():

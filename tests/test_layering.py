@@ -2,10 +2,13 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tools.studies import house
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "srm_keras"
@@ -58,6 +61,12 @@ def test_imports_run_one_way(package):
                 pytest.fail(f"{path} imports {module}, which is above it")
             if parts[0] == "srm_keras" and len(parts) > 1 and parts[1] not in SHARED:
                 assert parts[1] in {package, *allowed(package)}, f"{path} imports {module}"
+
+
+def test_the_picture_of_the_packages_shows_their_imports():
+    """Where it does not, `python -m tools.studies.house --out=docs` draws it anew."""
+    drawn = re.findall(r'id="(\w+--\w+)"', (ROOT / "docs/house.svg").read_text(encoding="utf-8"))
+    assert set(drawn) == house.arrows(house.packages())
 
 
 def test_no_private_keras_or_tensorflow():

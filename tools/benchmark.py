@@ -1,10 +1,10 @@
 r"""Times things on this machine.
 
-    srm-keras benchmark layers --out=runs/benchmark
-    srm-keras benchmark layers --quick
-    srm-keras benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
-    srm-keras benchmark exported --out=runs/benchmark
-    srm-keras benchmark stylizers --out=runs/benchmark
+    python -m tools.benchmark layers --out=runs/benchmark
+    python -m tools.benchmark layers --quick
+    python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
+    python -m tools.benchmark exported --out=runs/benchmark
+    python -m tools.benchmark stylizers --out=runs/benchmark
 
 `layers` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes

@@ -1,6 +1,6 @@
 """Draws contact sheets of texture_shapes and, on request, prepares its TFDS data set.
 
-srm-keras texture_shapes --out=runs/texture_shapes
+python -m tools.texture_shapes --out=runs/texture_shapes
 """
 
 import sys

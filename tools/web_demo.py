@@ -1,6 +1,6 @@
 r"""Puts a trained network on the web page in docs/web_demo.
 
-    srm-keras web_demo --model=runs/texture_shapes_srm
+    python -m tools.web_demo --model=runs/texture_shapes_srm
     python -m http.server --directory docs/web_demo
 
 Reads a run folder of train, writes RUN/export/web/ (what srm_keras.export.to_web writes,
@@ -8,7 +8,7 @@ compared with the Keras model on evaluation images) and copies it to docs/web_de
 --compare=FOLDER the images there are answered by the page in headless Chromium as well, and
 compared with TensorFlow and Keras: RUN/export/web_comparison.json and .csv.
 
-    srm-keras web_demo --model=runs/painting_srm --image_size=256
+    python -m tools.web_demo --model=runs/painting_srm --image_size=256
 
 Of a run folder of train_stylizer it writes the network for the page's second tab, to
 docs/web_demo/stylizer/.

@@ -31,7 +31,7 @@ def analysed_runs(
     Folders of another kind, runs without weights and damaged ones are passed over with a word.
 
     Args:
-        patterns: run folders of ``train.classify``, or shell patterns of such.
+        patterns: run folders of ``train``, or shell patterns of such.
         checkpoint: ``"best"`` or ``"last"``.
         gates: whether networks without recalibration modules are passed over too.
 
@@ -50,7 +50,7 @@ def analysed_runs(
             pass_over(path, error)
     if not found:
         raise ValueError(
-            "`runs` must hold a run folder of train.classify with weights"
+            "`runs` must hold a run folder of train with weights"
             f"{' of a network with modules' if gates else ''}. Received: {', '.join(patterns)}"
         )
     folders, runs = list(found), list(found.values())
@@ -116,14 +116,14 @@ class StylizerRun:
 
 
 def is_stylizer_run(folder: str | Path) -> bool:
-    """Whether ``folder`` is a run folder of train.stylize."""
+    """Whether ``folder`` is a run folder of train_stylizer."""
     if not (Path(folder) / "recipe.json").is_file():
         return False
     return is_of_stylizer(read_recipe(folder))
 
 
 def load_stylizer_run(folder: str | Path) -> StylizerRun:
-    """Return what a run folder of train.stylize holds.
+    """Return what a run folder of train_stylizer holds.
 
     Raises:
         ValueError: the run has no network yet, one that cannot be loaded, or one for any style.

@@ -56,7 +56,7 @@ def run_folders(patterns: Sequence[str]) -> list[Path]:
     """Return the folders of finished classifiers' runs, those of cross-validations included.
 
     Args:
-        patterns: run folders of train.classify, folders of train.cross_validate, or shell patterns
+        patterns: run folders of train, folders of cross_validate, or shell patterns
             of both. Runs that are of another kind, unfinished or unreadable are passed over with
             a word of it; what is no run, without.
 
@@ -68,7 +68,7 @@ def run_folders(patterns: Sequence[str]) -> list[Path]:
         runs = [run for path in expanded([pattern]) for run in _runs_in(path)]
         if not runs:
             raise ValueError(
-                "`runs` must be run folders of train.classify or folders of train.cross_validate, "
+                "`runs` must be run folders of train or folders of cross_validate, "
                 f"or patterns of such. Received: runs={pattern!r}, which holds none"
             )
         found |= dict.fromkeys(runs)
@@ -79,7 +79,7 @@ def evaluated_runs(patterns: Sequence[str]) -> list[Path]:
     """Return the folders of classifiers' runs that were evaluated once, finished or not.
 
     Args:
-        patterns: run folders of train.classify, or shell patterns of such; what else they meet is
+        patterns: run folders of train, or shell patterns of such; what else they meet is
             passed over with a word of it.
 
     Raises:
@@ -88,7 +88,7 @@ def evaluated_runs(patterns: Sequence[str]) -> list[Path]:
     runs = [path for path in expanded(patterns) if _is_usable(path, finished=False)]
     if not runs:
         raise ValueError(
-            "At least one run folder of train.classify that was evaluated is required. "
+            "At least one run folder of train that was evaluated is required. "
             f"Received: {', '.join(patterns) or 'none'}"
         )
     return runs
@@ -113,7 +113,7 @@ def trained_run(folder: Path) -> TrainedRun:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"`runs` must be run folders of train.classify. Received: {folder / run_folder.RESULT} "
+            f"`runs` must be run folders of train. Received: {folder / run_folder.RESULT} "
             f"without {error}"
         ) from error
 
@@ -143,7 +143,7 @@ def _runs_in(path: Path) -> list[Path]:
 def _is_usable(path: Path, finished: bool) -> bool:
     try:
         if not is_of_classifier(read_recipe(path)):
-            raise ValueError("not a run of train.classify")
+            raise ValueError("not a run of train")
         if not metrics(path):
             raise ValueError("not evaluated yet")
         if finished and not (path / run_folder.RESULT).is_file():

@@ -2,7 +2,7 @@ r"""Sets every table and figure of the SRM paper beside what this repository com
 
     srm-keras paper_tables --models='runs/*' --figures=docs/results --out=docs/results/paper
 
---models takes run folders of train, folders of train.cross_validate, and patterns of both;
+--models takes run folders of train, folders of cross_validate, and patterns of both;
 runs of another kind, unfinished and unreadable ones are passed over with a line each.
 --figures takes folders in which, at any depth, tools.gates, tools.top_activations and tools.prune
 left correlation.json, diversity.json and pruning.json with their pictures. Both may be left out:

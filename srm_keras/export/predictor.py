@@ -65,7 +65,7 @@ def load_predictor(
     """Return a network with its preprocessing and class names, whatever the format.
 
     Args:
-        path: a run folder of ``train.classify`` (its best weights), a preset (a folder, a ``.zip``
+        path: a run folder of ``train`` (its best weights), a preset (a folder, a ``.zip``
             file or ``hf://…``), a ``.keras`` file, the folder of a SavedModel, a ``.tflite`` or an
             ``.onnx`` file. The last three carry preprocessing and names if they were exported with
             them; else, as for ``.keras``, they are read from ``preprocessing.json`` and

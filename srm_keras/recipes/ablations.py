@@ -6,7 +6,7 @@ ResNet-50 on ImageNet by the ImageNet recipe, with the variants of SRM of tables
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations
 
 trains all of them on each of five folds of the training images, and evaluates on the held-out fold
-and on `val`. The paper trained on all training images; that is a `train.classify` for each variant:
+and on `val`. The paper trained on all training images; that is a `train` for each variant:
 
     srm-keras train --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations_avg \

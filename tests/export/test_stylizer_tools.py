@@ -1,4 +1,4 @@
-"""The command lines on a run of train.stylize, each in a process of its own."""
+"""The command lines on a run of train_stylizer, each in a process of its own."""
 
 import json
 

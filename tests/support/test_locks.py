@@ -10,7 +10,7 @@ import pytest
 from srm_keras.support import locks
 from srm_keras.support.locks import folder_lock
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 HOLDER = """
 import sys, types
@@ -18,7 +18,7 @@ package = types.ModuleType("srm_keras")  # without Keras, which takes seconds to
 package.__path__ = [sys.argv[1]]
 sys.modules["srm_keras"] = package
 from pathlib import Path
-from srm_keras.locks import folder_lock
+from srm_keras.support.locks import folder_lock
 with folder_lock("workdir", Path(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()
@@ -29,7 +29,7 @@ with folder_lock("workdir", Path(sys.argv[2])):
 def holder(tmp_path):
     """Another process that holds the lock."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(ROOT / "srm_keras" / "support"), str(tmp_path / "run")],
+        [sys.executable, "-c", HOLDER, str(ROOT / "srm_keras"), str(tmp_path / "run")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,7 +1,7 @@
 r"""Compares converted networks with the originals on the same images, for docs/weights.md.
 
-    srm-keras conversion_parity --out=docs/results
-    srm-keras conversion_parity --out=runs/parity --depths=18 --image_size=64
+    python -m tools.studies.conversion_parity --out=docs/results
+    python -m tools.studies.conversion_parity --out=runs/parity --depths=18 --image_size=64
 
 PyTorch networks of every layout and module, with random weights and batch norm statistics, are
 loaded, compared and written back; those of keras.applications are loaded and compared. Writes
@@ -28,7 +28,7 @@ loaded into: the largest difference over the largest logit, {images} images of {
 classes. Weights and batch norm statistics are random. "Back" says whether `to_torch_state_dict`
 gives every array back to the bit. Parameters include the moving averages. Bound: {bound:.0e}.
 
-Command: `srm-keras conversion_parity --out=docs/results`. {versions}, CPU.
+Command: `python -m tools.studies.conversion_parity --out=docs/results`. {versions}, CPU.
 
 {table}
 """

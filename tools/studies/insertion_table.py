@@ -1,7 +1,7 @@
 """Inserts modules into every classification network of keras.applications.
 
-    srm-keras insertion_table --out=docs/results
-    srm-keras insertion_table --out=runs/insertion --models=MobileNetV2,VGG16 --module=se
+    python -m tools.studies.insertion_table --out=docs/results
+    python -m tools.studies.insertion_table --out=runs/insertion --models=VGG16 --module=se
 
 Where the modules go, the parameters before and after, and the largest difference of the outputs
 before any training (neutral start). Writes insertion.json, insertion.csv and insertion.md to --out
@@ -160,7 +160,7 @@ def insertion_text(rows: Sequence[dict[str, Any]], spec: str) -> str:
         f"is the largest difference of a logit on {IMAGES} random images before any training, "
         "over the largest logit.\n\n"
         f"{markdown_table(header, lines)}\n\n"
-        f"Keras {keras.version()}, `srm-keras insertion_table`.\n"
+        f"Keras {keras.version()}, `python -m tools.studies.insertion_table`.\n"
     )
 
 

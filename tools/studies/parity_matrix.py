@@ -1,8 +1,8 @@
 """Compares every exported file in every runtime with its Keras model.
 
-    srm-keras parity_matrix --out=docs/results
-    srm-keras parity_matrix --out=runs/parity --quick
-    srm-keras parity_matrix --out=runs/parity --networks=resnet18 --modules=none,srm
+    python -m tools.studies.parity_matrix --out=docs/results
+    python -m tools.studies.parity_matrix --out=runs/parity --quick
+    python -m tools.studies.parity_matrix --out=runs/parity --networks=resnet18 --modules=none,srm
 
 Modules by networks by formats by runtimes: SavedModel in a process without Keras, LiteRT, ONNX
 Runtime, OpenVINO, and LiteRT.js in headless Chromium. Writes parity.json, parity.csv and parity.md

@@ -1,6 +1,6 @@
 """Measures what TFLite's formats cost trained networks, above all int8.
 
-    srm-keras quantization_study --models=runs/none,runs/se,runs/srm --out=docs/results
+    python -m tools.studies.quantization --models=runs/none,runs/se,runs/srm --out=docs/results
 
 Reads run folders of train. Compares a file of each format with the Keras model on images
 of the evaluation split, from the form that the exporters write and from the folded layers

@@ -1,6 +1,6 @@
 """Times a server of exported SavedModels; needs `pip install starlette uvicorn`.
 
-    srm-keras serving_benchmark --model=exports/texture_shapes_srm/saved_model
+    python -m tools.studies.serving_benchmark --model=exports/texture_shapes_srm/saved_model
 
 Starts tools.serve, asks it for one image at a time as float array, raw array and JPEG file, by one
 client and by four at once, and writes serving.json and serving.md to --out. SavedModels must have

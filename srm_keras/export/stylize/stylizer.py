@@ -209,7 +209,7 @@ class Stylizer:
 def load_stylizer(
     path: str | os.PathLike, style: np.ndarray | None = None, strength: float = 1.0
 ) -> Stylizer:
-    """Return the stylizer of a run folder of ``train.stylize`` or of a ``.keras`` file.
+    """Return the stylizer of a run folder of ``train_stylizer`` or of a ``.keras`` file.
 
     Files are read as presets are: none that names other classes than stock layers and those of
     this package.

@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_passed_over_with_a_line_each(folder, capsys):
     assert [line.split(":")[0].rpartition("/")[2] for line in told] == [
         *("begun", "cut", "headless", "latin", "list", "painting", "text", "torn")
     ]
-    assert told[5].endswith("painting: not a run of train.classify")
+    assert told[5].endswith("painting: not a run of train")
     assert "recipe.json' must hold a recipe, which is an object. Received: []" in told[4]
     assert evaluated_runs([f"{folder}/*"]) == [folder / "begun", folder / "one"]
     with pytest.raises(ValueError, match="At least one run folder of"):

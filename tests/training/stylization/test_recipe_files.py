@@ -1,4 +1,4 @@
-"""The recipes of train.stylize."""
+"""The recipes of train_stylizer."""
 
 import math
 import re
