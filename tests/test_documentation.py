@@ -133,16 +133,27 @@ def test_python_blocks_import_what_there_is():
 def test_paths_names_and_links_lead_somewhere(page):
     """Files of the repository, names of the package, other pages and their sections."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    paths = set(re.findall(r"(?<![\w/.=])((?:srm_keras|tools|tests|docs)/[\w./-]*\w)", text))
-    paths |= set(re.findall(r"(?<![\w/.])train/\w+\.py", text))
-    assert sorted(path for path in paths - MADE if not (ROOT / path).exists()) == []
-    names = set(re.findall(r"(?<![\w/.])srm_keras(?:\.[a-zA-Z]\w*)+(?!/)", text))
-    assert sorted(name for name in names if not leads_somewhere(name)) == []
+    assert lost(text) == []
     links = set(re.findall(r"\]\((?!https?:)([^)=\s#]*)(?:#([^)\s]*))?\)", text))
     for path, section in links:
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), f"{page}: {path}"
         assert not section or section in sections(target), f"{page}: {path}#{section}"
+
+
+def test_docstrings_name_what_there_is():
+    for folder in ("srm_keras", "train", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert lost(path.read_text(encoding="utf-8")) == [], path
+
+
+def lost(text):
+    """The files of the repository and the names of the package in a text that there are not."""
+    paths = set(re.findall(r"(?<![\w/.=])((?:srm_keras|tools|tests|docs)/[\w./-]*\w)", text))
+    paths |= set(re.findall(r"(?<![\w/.])train/[\w/]+\.py", text))
+    names = set(re.findall(r"(?<![\w/.])srm_keras(?:\.[a-zA-Z]\w*)+(?!/)", text))
+    missing = [path for path in paths - MADE if not (ROOT / path).exists()]
+    return sorted([*missing, *(name for name in names if not leads_somewhere(name))])
 
 
 def leads_somewhere(name):

@@ -26,8 +26,8 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
     SE and CBAM are 1×1 convolutions. Such a graph runs in LiteRT as one piece, and is quantized
     with a scale for each channel. Likewise reflection padding, instance normalization and
     nearest-neighbour enlargement to double size are written with operators that do not split the
-    graph (``export.layer_forms``). A classifier of this package needs no ``srm_keras`` afterwards,
-    unless its shortcuts are ``"identity"``.
+    graph (``LAYER_FORMS`` in ``export.deploy_forms``). A classifier of this package needs no
+    ``srm_keras`` afterwards, unless its shortcuts are ``"identity"``.
 
     Such a layer stays as ``fold`` left it where it is ``channels_first``, called more than
     once, of a class without deploy form, or needs a height and width that are unknown.

@@ -2,13 +2,10 @@
 
 Every form keeps its tensors four-dimensional, so that no reshape splits the graph, and does
 products with weights by convolutions, which are quantized with a scale for each channel. Each is a
-function ``form(layer, x)`` from a folded, built ``channels_last`` layer and its symbolic input to
-``(x · gates, gates)``, gates of shape (N, 1, 1, C) or (N, H, W, C). docs/export.md says what was
-measured to choose them.
-
-Each form is a function ``form(layer, x)`` from a built ``channels_last`` layer and its symbolic
-input to what the layer computes. Heights and widths may be unknown. docs/export.md says what was
-measured to choose them.
+function ``form(layer, x)`` of a built ``channels_last`` layer and its symbolic input, whose height
+and width may be unknown. The form of a folded module returns ``(x · gates, gates)``, gates of shape
+(N, 1, 1, C) or (N, H, W, C), that of another layer what the layer computes. docs/export.md says
+what was measured to choose them.
 """
 
 from collections.abc import Callable

@@ -166,7 +166,7 @@ def benchmark_layers(
 ) -> dict[str, Any]:
     """Time every module, and the bare product with given gates, in float32 and training mode.
 
-    ``srm_keras.analysis.benchmarks.layer_steps`` says what a step is; those of a case take turns.
+    ``layer_steps`` says what a step is; those of a case take turns.
 
     Args:
         shapes: (N, H, W, C) of the feature maps.

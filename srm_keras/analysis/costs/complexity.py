@@ -38,7 +38,7 @@ class Cost:
         trainable: parameters that the optimizer changes.
         non_trainable: the others: moving averages of batch norms, and frozen layers.
         multiply_adds: in the convolutions and dense layers of the network outside the modules.
-        module_operations: in the recalibration modules, see ``analysis.costs.operations``.
+        module_operations: in the recalibration modules, see ``analysis.costs.module_work``.
         bytes_read: feature maps and weights that the layers read from memory.
         bytes_written: feature maps that they write. Both are counted as if every layer read its
             inputs once and wrote its output once, with batch norms and activations folded away.

@@ -117,7 +117,7 @@ def load_examples(
     All files are decoded once before this returns (and not again for the same files later in the
     process), so that a bad one is found now and not in the middle of an epoch.
 
-    Images keep their size and come as RGB: see `srm_keras.data.image_folder.decode.decode` for
+    Images keep their size and come as RGB: see `srm_keras.data.decode.decode` for
     grey, palette, alpha, CMYK and 16-bit files and for EXIF. The order is a fixed random one.
 
     Args:
