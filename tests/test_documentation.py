@@ -158,6 +158,9 @@ def lost(text):
 
 def leads_somewhere(name):
     """Whether the dotted name is of a module, or of something in one."""
+    path = ROOT / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
     try:
         return pkgutil.resolve_name(name) is not None
     except AttributeError:
