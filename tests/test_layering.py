@@ -69,6 +69,13 @@ def test_the_picture_of_the_packages_shows_their_imports():
     assert set(drawn) == house.arrows(house.packages())
 
 
+def test_the_files_that_a_command_goes_through_are_those_whose_functions_it_enters(capsys):
+    files = house.entered("srm_keras", ["models", "srm_*"])
+    assert "srm_resnet50" in capsys.readouterr().out
+    assert {"srm_keras/cli/main.py", "srm_keras/cli/models.py"} <= set(files)
+    assert "srm_keras/layers/srm.py" not in files  # imported, and not entered
+
+
 def test_no_private_keras_or_tensorflow():
     for folder in ("srm_keras", "train", "tools", "tests"):
         for path in (ROOT / folder).rglob("*.py"):

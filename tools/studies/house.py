@@ -242,12 +242,8 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     with matplotlib.rc_context(fixed):
         write_atomically(path, lambda file: figure.savefig(file, metadata={"Date": None}))
     lines = [len(file.read_text(encoding="utf-8").splitlines()) for file in source_files()]
-    print(f"{len(lines)} files, {sum(lines):,} lines, half of the files have {_middle(lines)}")
+    print(f"{len(lines)} files, {sum(lines):,} lines, median {statistics.median(lines):g}")
     print(f"Wrote {path}")
-
-
-def _middle(lines: Sequence[int]) -> float:
-    return statistics.median_low(lines)
 
 
 if __name__ == "__main__":
