@@ -83,6 +83,37 @@ def test_no_private_keras_or_tensorflow():
                 assert not module.startswith(("keras.src", "tensorflow.python")), path
 
 
+def registered_classes(path: pathlib.Path) -> list[str]:
+    """The classes of a file that Keras finds by name in saved files."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any("register_keras_serializable" in ast.unparse(d) for d in node.decorator_list)
+    ]
+
+
+def public_names(package: pathlib.Path) -> set[str]:
+    """What ``__all__`` of a package lists."""
+    for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_every_registered_class_is_public_in_a_package_above_it():
+    """What a saved file may name can be imported from where users look."""
+    hidden, found = [], set()
+    for path in PACKAGE.rglob("*.py"):
+        packages = [parent for parent in path.parents if parent.is_relative_to(PACKAGE)]
+        public = set().union(*map(public_names, packages))
+        names = registered_classes(path)
+        hidden += [f"{name} of {path}" for name in names if name not in public]
+        found.update(names)
+    assert not hidden
+    assert {"SRM", "ReflectionConv2D", "IdentityShortcut", "GateReader", "SGDWithL2"} <= found
+
+
 def test_layers_and_models_use_keras_alone():
     for package in ("layers", "models"):
         for path in (PACKAGE / package).rglob("*.py"):

@@ -22,7 +22,7 @@ from srm_keras.analysis.gates.correlation import (
     gate_correlation,
 )
 from srm_keras.analysis.gates.histograms import gate_histograms
-from srm_keras.analysis.gates.reading import channel_gates, gate_model
+from srm_keras.analysis.gates.reading import GateReader, channel_gates, gate_model
 from srm_keras.analysis.gates.statistics import GateStatistics, gate_statistics
 from srm_keras.analysis.pruning.curve import PruningCurve, pruning_curve, pruning_stages
 
@@ -32,6 +32,7 @@ __all__ = [
     "Complexity",
     "Cost",
     "GateCorrelation",
+    "GateReader",
     "GateStatistics",
     "LayerCost",
     "PruningCurve",

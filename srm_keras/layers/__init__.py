@@ -7,7 +7,7 @@ from srm_keras.layers.channelwise_dense import ChannelwiseDense
 from srm_keras.layers.eca import ECA
 from srm_keras.layers.gather_excite import GatherExcite
 from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
-from srm_keras.layers.reflection import ReflectionPadding2D
+from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
 from srm_keras.layers.registry import Spec, list_recalibrations, recalibration, spec_label
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
@@ -22,7 +22,9 @@ __all__ = [
     "ChannelwiseDense",
     "GatherExcite",
     "InstanceNormalization",
+    "PadToMultiple",
     "Recalibration",
+    "ReflectionConv2D",
     "ReflectionPadding2D",
     "Spec",
     "SqueezeExcite",
