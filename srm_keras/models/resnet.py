@@ -1,8 +1,9 @@
 """ResNets for ImageNet-sized images, with a recalibration module in every residual block."""
 
 import inspect
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Concatenate, ParamSpec
 
 import keras
 from keras import layers
@@ -99,22 +100,28 @@ def stem(unit: Unit, x):
     return layers.MaxPooling2D(3, 2, data_format=unit.data_format, name="pool1")(x)
 
 
-def _variant(depth: int) -> Callable[..., keras.Model]:
-    """``resnet`` of a fixed depth, with the call signature of ``keras.applications``."""
+_Arguments = ParamSpec("_Arguments")
 
-    def builder(*args: Any, **kwargs: Any) -> keras.Model:
-        return resnet(depth, *args, **kwargs)
+
+def _variant(
+    depth: int, network: Callable[Concatenate[int, _Arguments], keras.Model]
+) -> Callable[_Arguments, keras.Model]:
+    """``network`` of a fixed depth, whose other arguments editors and type checkers still see."""
+
+    def builder(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> keras.Model:
+        return network(depth, *args, **kwargs)
 
     builder.__name__ = builder.__qualname__ = f"ResNet{depth}"
-    builder.__doc__ = (resnet.__doc__ or "").replace("a ResNet", f"ResNet-{depth}", 1)
-    signature = inspect.signature(resnet)
-    parameters = [p for p in signature.parameters.values() if p.name != "depth"]
+    documented = re.sub(r"\n *depth: .*", "", network.__doc__ or "", count=1)
+    builder.__doc__ = documented.replace("a ResNet", f"ResNet-{depth}", 1)
+    signature = inspect.signature(network)
+    _, *parameters = signature.parameters.values()
     builder.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return builder
 
 
-ResNet18 = _variant(18)
-ResNet34 = _variant(34)
-ResNet50 = _variant(50)
-ResNet101 = _variant(101)
-ResNet152 = _variant(152)
+ResNet18 = _variant(18, resnet)
+ResNet34 = _variant(34, resnet)
+ResNet50 = _variant(50, resnet)
+ResNet101 = _variant(101, resnet)
+ResNet152 = _variant(152, resnet)

@@ -1,6 +1,7 @@
 """Names, placement, specs by stage and block, pyramid features, and the catalogue."""
 
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -12,7 +13,10 @@ from srm_keras.layers import SRM, Recalibration, SqueezeExcite
 from srm_keras.models import (
     CifarResNet,
     ResNet18,
+    ResNet34,
     ResNet50,
+    ResNet101,
+    ResNet152,
     build,
     insert_recalibration,
     list_models,
@@ -20,6 +24,7 @@ from srm_keras.models import (
 )
 from srm_keras.models.pyramid import as_backbone
 from srm_keras.models.residual import IdentityShortcut
+from srm_keras.models.resnet import resnet
 from tests.support.weights import feature_map, randomize
 
 SMALL = {"classes": 5, "input_shape": (32, 32, 3)}
@@ -47,6 +52,35 @@ def test_signature_follows_keras_applications():
         if name != "weights":  # there is no pretrained default here
             assert ours[name].default == theirs[name].default
     assert ResNet18(True, None, None, (64, 64, 3), None, 7).output_shape == (None, 7)
+
+
+@pytest.mark.parametrize(
+    ("network", "depth"),
+    [(ResNet18, 18), (ResNet34, 34), (ResNet50, 50), (ResNet101, 101), (ResNet152, 152)],
+)
+def test_every_depth_shows_its_arguments_and_no_others(network, depth):
+    shown = inspect.signature(network).parameters
+    _, *arguments = inspect.signature(resnet).parameters.values()
+    assert list(shown.values()) == arguments
+    assert network.__name__ == f"ResNet{depth}"
+    assert network.__doc__.startswith(f"Build ResNet-{depth} with a recalibration module")
+    documented = re.findall(r"^        (\w+): ", network.__doc__, re.MULTILINE)
+    assert documented[: len(shown)] == list(shown)
+
+
+def test_a_type_checker_sees_the_arguments(tmp_path):
+    mypy = pytest.importorskip("mypy.api")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from srm_keras.models import ResNet18, ResNet152\n"
+        "ResNet18(classes=10, recalibration=[None, 'se', 'srm', ['srm', None]], stride_in='1x1')\n"
+        "ResNet152(clases=10)\n"
+        "ResNet18(classes='ten')\n"
+    )
+    found, _, _ = mypy.run([str(script), "--hide-error-context", "--no-error-summary"])
+    unknown, wrong = found.splitlines()
+    assert 'script.py:3: error: Unexpected keyword argument "clases"' in unknown
+    assert 'script.py:4: error: Argument "classes" has incompatible type "str"' in wrong
 
 
 def test_every_block_has_a_module_with_the_papers_name():
