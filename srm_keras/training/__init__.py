@@ -4,7 +4,13 @@ from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.gates import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
-from srm_keras.training.optimizer import SGDWithL2, StepDecay, WarmUp, cosine_decay
+from srm_keras.training.optimizer import (
+    SGDWithL2,
+    StepDecay,
+    WarmUp,
+    cosine_decay,
+    paths_without_l2,
+)
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve, with_steps
 from srm_keras.training.reports import plot_run, plot_runs, read_metrics
 from srm_keras.training.run_folder import Run, load_run, save_run_as_preset
@@ -24,6 +30,7 @@ __all__ = [
     "default_recipe",
     "is_smoke",
     "load_run",
+    "paths_without_l2",
     "plot_run",
     "plot_runs",
     "read_metrics",

@@ -1,12 +1,15 @@
 """SGD as the paper's authors ran it, and learning-rate schedules."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
+from absl import logging
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from srm_keras.layers import SRM, ChannelwiseDense
+from srm_keras.support.validation import nearest
+from srm_keras.training.distribution.replicas import sublayers
 
 
 @keras.saving.register_keras_serializable("srm_keras")
@@ -35,14 +38,17 @@ class SGDWithL2(keras.optimizers.SGD):
         momentum: A float in [0, 1].
         nesterov: Whether to look one step ahead.
         l2: The L2 coefficient, torch's `weight_decay`; a float >= 0.
-        l2_exclude: Paths of variables (`variable.path`) that take no L2.
+        l2_exclude: Paths of variables (`variable.path`) that take no L2, as `paths_without_l2`
+            returns them.
         ema_decay: A float in [0, 1); 0 keeps no average.
         rate_factors: What the learning rate is multiplied by, for paths of variables; 1 for others.
         name: Name of the optimizer.
         **kwargs: As for `keras.optimizers.SGD`; `weight_decay` must stay `None`.
 
     Raises:
-        ValueError: If `weight_decay` is given, or `l2` or `ema_decay` is out of its range.
+        ValueError: If `weight_decay` is given, or `l2` or `ema_decay` is out of its range; when
+            the optimizer is built, if one of the paths is of no variable that is trained (an
+            optimizer that comes with a saved model warns, so that the model can be loaded).
 
     Reference: Lee et al. 2019, section 4.1 (SGD, momentum 0.9, weight decay 1e-4).
     """
@@ -70,22 +76,51 @@ class SGDWithL2(keras.optimizers.SGD):
             raise ValueError(
                 f"`ema_decay` must be a float in [0, 1). Received: ema_decay={ema_decay!r}"
             )
+        if isinstance(l2_exclude, str):
+            raise ValueError(f"`l2_exclude` must be a list of paths. Received: {l2_exclude!r}")
         super().__init__(learning_rate, momentum, nesterov, name=name, **kwargs)
         self.l2 = l2
         self.l2_exclude = tuple(l2_exclude)
         self.ema_decay = ema_decay
         self.rate_factors = dict(rate_factors or {})
         self.averages: list[keras.Variable] = []
+        self._restored = False
 
     def build(self, variables):
         """Makes the velocities and averages, and notes each variable's L2 and rate."""
         if self.built:
             return
         super().build(variables)
-        self.l2_rates = tuple(0.0 if v.path in self.l2_exclude else self.l2 for v in variables)
-        self.factors = tuple(self.rate_factors.get(v.path, 1.0) for v in variables)
+        paths = [v.path for v in variables]
+        excluded = self._named("l2_exclude", self.l2_exclude, paths)
+        scaled = self._named("rate_factors", self.rate_factors, paths)
+        self.l2_rates = tuple(0.0 if path in excluded else self.l2 for path in paths)
+        self.factors = tuple(self.rate_factors.get(scaled.get(path, ""), 1.0) for path in paths)
         if self.ema_decay:
             self.averages = [self.add_variable_from_reference(v, "average") for v in variables]
+
+    def _named(self, argument: str, names: Iterable[str], paths: Sequence[str]) -> dict[str, str]:
+        """The paths that are named, each with its name; a name of none of them is an error.
+
+        The outermost scope may be missing on either side: Keras saves `net/conv/kernel` of a
+        subclassed or a Sequential model, and the variable of the loaded one is `conv/kernel`.
+        """
+        named = {}
+        for name in names:
+            inner = name.partition("/")[2]
+            found = [path for path in paths if path == name] or [
+                path for path in paths if path == inner or path.partition("/")[2] == name
+            ]
+            if not found:
+                message = (
+                    f"`{argument}` must hold paths of variables that are trained. "
+                    f"Received: {name!r}{nearest(name, paths)}"
+                )
+                if not self._restored:
+                    raise ValueError(message)
+                logging.warning("%s. Compile the loaded model anew to train it.", message)
+            named.update(dict.fromkeys(found, name))
+        return named
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable; the formulas are in the class docstring."""
@@ -119,23 +154,38 @@ class SGDWithL2(keras.optimizers.SGD):
         }
         return {**super().get_config(), **own}
 
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None) -> "SGDWithL2":
+        """The inverse of `get_config`."""
+        optimizer = super().from_config(config, custom_objects=custom_objects)
+        optimizer._restored = True
+        return optimizer
+
 
 def paths_without_l2(model: keras.Model) -> list[str]:
     """Paths of the variables that the paper's authors do not decay: each SRM's CFC and batch norm.
 
     Everything else decays: convolutions, dense layers, biases and the network's batch norms.
+
+    Args:
+        model: A built model of any kind; modules inside of other layers count, frozen ones do not.
+
+    Returns:
+        For `SGDWithL2(l2_exclude=...)`; nothing where the model has no SRM.
+
+    Raises:
+        ValueError: If the model is not built, so that it has no variables yet.
     """
+    if not model.built:
+        raise ValueError(
+            "`model` must be built, by `model.build(input_shape)` or a first call. "
+            f"Received: {model.name!r}, which has no variables yet"
+        )
+    modules = [layer for layer in sublayers(model) if isinstance(layer, SRM) and layer.built]
     without = (ChannelwiseDense, keras.layers.BatchNormalization)
-    modules = [layer for layer in _layers(model) if isinstance(layer, SRM)]
     parts = [part for srm in modules for part in (srm.encoder, srm.bn) if isinstance(part, without)]
-    return [variable.path for part in parts for variable in part.trainable_variables]
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+    variables = {id(variable) for part in parts for variable in part.variables}
+    return [v.path for v in model.trainable_variables if id(v) in variables]
 
 
 @keras.saving.register_keras_serializable("srm_keras")

@@ -125,6 +125,7 @@ def test_survives_serialization():
     [
         ({"weight_decay": 1e-4}, "`weight_decay` must be None.*weight_decay=0.0001"),
         ({"l2": -1.0}, "`l2` must be .*l2=-1.0"),
+        ({"l2_exclude": "gate/bn/gamma"}, "`l2_exclude` must be a list of paths.*'gate/bn/gamma'"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -159,6 +160,54 @@ def test_cfc_and_srm_batch_norm_take_no_l2():
     for variable in model.trainable_variables:
         kept = 1.0 if variable.path in paths else 0.5
         np.testing.assert_allclose(variable.numpy(), kept * before[variable.path], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [{"l2_exclude": ["gate/cfc/kernel", "gate/bn/gama"]}, {"rate_factors": {"gate/bn/gama": 0.1}}],
+)
+def test_a_path_of_no_trained_variable_is_refused_and_the_nearest_named(paths):
+    model = keras.Sequential([keras.Input((4, 4, 2)), SRM(name="gate")], name="net")
+    model.compile(SGDWithL2(**paths), "mse")
+    images = np.zeros((2, 4, 4, 2), "float32")
+    named = r"Received: 'gate/bn/gama' \(did you mean 'net/gate/bn/gamma'\?\)"
+    with pytest.raises(ValueError, match=rf"`{next(iter(paths))}` must hold paths .*{named}"):
+        model.fit(images, images, verbose=0)
+
+
+class Net(keras.Model):
+    """A module inside of a layer of another kind; both are built at the first call."""
+
+    def __init__(self):
+        super().__init__(name="net")
+        self.gate = keras.layers.TimeDistributed(SRM(name="gate"), name="frames")
+
+    def call(self, inputs):
+        return self.gate(inputs)
+
+
+def test_modules_of_subclassed_models_and_inside_of_layers_are_found():
+    model = Net()
+    with pytest.raises(ValueError, match=r"`model` must be built, .*Received: 'net'"):
+        paths_without_l2(model)
+    model(np.zeros((1, 3, 4, 4, 2), "float32"))
+    paths = paths_without_l2(model)
+    parts = ("cfc/kernel", "bn/gamma", "bn/beta")
+    assert sorted(paths) == sorted(f"net/frames/gate/{part}" for part in parts)
+    assert paths == [variable.path for variable in model.trainable_variables]
+
+
+def test_a_model_compiled_fitted_saved_and_loaded_keeps_its_exclusions(tmp_path):
+    """Keras leaves the model's name out of the variables' paths of a Sequential that it loads."""
+    model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Conv2D(2, 1), SRM(name="gate")])
+    sgd = SGDWithL2(StepDecay(0.1), l2_exclude=paths_without_l2(model))
+    model.compile(sgd, "mse")
+    images = np.zeros((2, 4, 4, 2), "float32")
+    model.fit(images, images, verbose=0)
+    model.save(tmp_path / "net.keras")
+    restored = keras.saving.load_model(tmp_path / "net.keras")
+    assert restored.trainable_variables[0].path != model.trainable_variables[0].path
+    assert restored.optimizer.l2_rates == sgd.l2_rates == (1e-4, 1e-4, 0.0, 0.0, 0.0)
 
 
 @SETTINGS

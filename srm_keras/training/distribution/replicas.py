@@ -74,7 +74,7 @@ def _components(variable: keras.Variable) -> Sequence[Any]:
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """Every batch norm of `model`, also inside nested models and recalibration layers."""
     return [
-        layer for layer in _sublayers(model) if isinstance(layer, keras.layers.BatchNormalization)
+        layer for layer in sublayers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
 
 
@@ -125,7 +125,7 @@ def _differ(values: list[np.ndarray]) -> bool:
     return any(not np.array_equal(values[0], value) for value in values[1:])
 
 
-def _sublayers(layer: keras.Layer) -> Iterator[keras.Layer]:
+def sublayers(layer: keras.Layer) -> Iterator[keras.Layer]:
     """`layer` and every layer below it, each once."""
     seen: set[int] = set()
     waiting: list[object] = [layer]
