@@ -9,7 +9,7 @@ from srm_keras.layers.base import Recalibration
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.conventions import channel_axis, feature_shape, over_space
 from srm_keras.layers.statistics import gated, spatial_max, spatial_mean, widen
-from srm_keras.support.validation import boolean, positive_int
+from srm_keras.support.validation import boolean, odd_int, positive_int
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")
@@ -48,9 +48,7 @@ class CBAM(Recalibration):
     ):
         super().__init__(data_format=data_format, **kwargs)
         self.reduction = positive_int("reduction", reduction)
-        if positive_int("kernel_size", kernel_size) % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
-        self.kernel_size = kernel_size
+        self.kernel_size = odd_int("kernel_size", kernel_size)
         self.use_bias = boolean("use_bias", use_bias)
 
     def build_gates(self, input_shape, channels: int) -> None:

@@ -9,6 +9,16 @@ from keras import ops
 from srm_keras.support.validation import boolean
 
 
+def initializer(name: str, value: Any) -> Any:
+    """Return what ``keras.initializers.get`` makes of ``value``, else raise ``ValueError``."""
+    try:
+        return keras.initializers.get(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be a Keras initializer or the name of one. Received: {name}={value!r}"
+        ) from None
+
+
 @keras.saving.register_keras_serializable(package="srm_keras")
 class ChannelwiseDense(keras.layers.Layer):
     """A dense layer with one output a channel and no mixing of channels: ``z_nc = w_c · t_nc``.
@@ -36,7 +46,7 @@ class ChannelwiseDense(keras.layers.Layer):
     def __init__(self, use_bias: bool = False, kernel_initializer="zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.use_bias = boolean("use_bias", use_bias)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer = initializer("kernel_initializer", kernel_initializer)
 
     def build(self, input_shape) -> None:
         if len(input_shape) != 3 or None in input_shape[1:]:

@@ -55,10 +55,12 @@ EPSILON = 1e-5
 MOMENTUM = 0.9
 
 
-def batch_norm(name: str, axis: int = -1, dtype=None) -> keras.layers.BatchNormalization:
+def batch_norm(
+    name: str, axis: int = -1, dtype=None, momentum: float = MOMENTUM
+) -> keras.layers.BatchNormalization:
     """Batch normalization with the ResNet constants (Keras' own are 1e-3 and 0.99)."""
     return keras.layers.BatchNormalization(
-        axis=axis, epsilon=EPSILON, momentum=MOMENTUM, name=name, dtype=dtype
+        axis=axis, epsilon=EPSILON, momentum=momentum, name=name, dtype=dtype
     )
 
 

@@ -9,7 +9,7 @@ from keras import ops
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.conventions import over_space
 from srm_keras.layers.statistics import spatial_mean
-from srm_keras.support.validation import positive_int, positive_number
+from srm_keras.support.validation import any_number, odd_int, positive_number
 
 
 @keras.saving.register_keras_serializable(package="srm_keras")
@@ -46,10 +46,8 @@ class ECA(Recalibration):
     ):
         super().__init__(data_format=data_format, **kwargs)
         self.gamma = positive_number("gamma", gamma)
-        self.beta = beta
-        if kernel_size is not None and positive_int("kernel_size", kernel_size) % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
-        self.kernel_size = kernel_size
+        self.beta = any_number("beta", beta)
+        self.kernel_size = None if kernel_size is None else odd_int("kernel_size", kernel_size)
 
     def build_gates(self, input_shape, channels: int) -> None:
         self.conv = keras.layers.Conv1D(

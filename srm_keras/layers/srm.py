@@ -8,10 +8,10 @@ from keras import ops
 
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.channel_mlp import ChannelMLP
-from srm_keras.layers.channelwise_dense import ChannelwiseDense
-from srm_keras.layers.conventions import batch_norm, inference_affine, over_space
+from srm_keras.layers.channelwise_dense import ChannelwiseDense, initializer
+from srm_keras.layers.conventions import MOMENTUM, batch_norm, inference_affine, over_space
 from srm_keras.layers.style_pooling import StylePooling, check_pooling
-from srm_keras.support.validation import boolean, one_of, positive_int, positive_number
+from srm_keras.support.validation import boolean, fraction, one_of, positive_int, positive_number
 
 INTEGRATIONS = ("cfc", "mlp")
 
@@ -34,6 +34,9 @@ class SRM(Recalibration):
         reduction: of the MLP; unused by ``"cfc"``.
         unbiased: standard deviation over H·W − 1, for weights trained with ``torch.std``.
         epsilon: added to the variance under the root of the standard deviation.
+        momentum: of the batch norm's moving averages, in [0, 1]; 0.9 is what torch calls 0.1.
+        cfc_initializer: of the CFC's kernel, whatever ``keras.initializers.get`` takes. Zeros by
+            default, so that every gate starts at 0.5; unused by ``"mlp"``.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:
@@ -63,6 +66,8 @@ class SRM(Recalibration):
         reduction: int = 16,
         unbiased: bool = False,
         epsilon: float = 1e-5,
+        momentum: float = MOMENTUM,
+        cfc_initializer="zeros",
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -73,6 +78,8 @@ class SRM(Recalibration):
         self.reduction = positive_int("reduction", reduction)
         self.unbiased = boolean("unbiased", unbiased)
         self.epsilon = positive_number("epsilon", epsilon)
+        self.momentum = fraction("momentum", momentum)
+        self.cfc_initializer = initializer("cfc_initializer", cfc_initializer)
 
     def build_gates(self, input_shape, channels: int) -> None:
         self.style_pooling = StylePooling(
@@ -88,12 +95,17 @@ class SRM(Recalibration):
         self.encoder.build(self._style_shape(channels))
         self.bn = None
         if self.batch_norm:
-            self.bn = batch_norm("bn", dtype=self.gate_dtype)
+            self.bn = batch_norm("bn", dtype=self.gate_dtype, momentum=self.momentum)
             self.bn.build((None, channels))
 
     def _encoder(self, channels: int) -> ChannelwiseDense | ChannelMLP:
         if self.integration == "cfc":
-            return ChannelwiseDense(use_bias=not self.batch_norm, dtype=self.gate_dtype, name="cfc")
+            return ChannelwiseDense(
+                use_bias=not self.batch_norm,
+                kernel_initializer=self.cfc_initializer,
+                dtype=self.gate_dtype,
+                name="cfc",
+            )
         return ChannelMLP(channels, self.reduction, dtype=self.gate_dtype, name="mlp")
 
     def gates(self, inputs, training: bool | None = None):
@@ -133,4 +145,6 @@ class SRM(Recalibration):
             "reduction": self.reduction,
             "unbiased": self.unbiased,
             "epsilon": self.epsilon,
+            "momentum": self.momentum,
+            "cfc_initializer": keras.initializers.serialize(self.cfc_initializer),
         }

@@ -1,5 +1,7 @@
 """What every module must do, with every option, on every backend."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -85,6 +87,23 @@ def test_every_weight_and_the_input_get_a_finite_nonzero_gradient(spec, data_for
             assert np.all(np.isfinite(gradient)), name
             largest[name] = max(largest[name], float(np.abs(gradient).max()))
     assert min(largest.values()) > 1e-5, largest
+
+
+def in_numpy(name: str, value):
+    """A number as arrays hold it, float32 where that has the same; others as they are."""
+    if name == "trainable" or type(value) not in (bool, int, float):
+        return value
+    single = isinstance(value, float) and float(np.float32(value)) == value
+    return (np.float32 if single else np.array(value).dtype.type)(value)
+
+
+@every_spec
+def test_numbers_of_numpy_make_the_same_layer_and_configurations_that_json_holds(spec):
+    plain = recalibration(spec, name="module").get_config()
+    options = {"name": spec} if isinstance(spec, str) else spec
+    numpy = {name: in_numpy(name, value) for name, value in {**plain, **options}.items()}
+    config = recalibration(numpy, name="module").get_config()
+    assert json.dumps(config) == json.dumps(plain)
 
 
 @every_spec
@@ -224,6 +243,6 @@ def test_folded_copy_computes_the_same_without_batch_norm(spec):
 
 def test_layer_count_is_that_of_the_tables():
     """The list of specs above must not shrink by accident."""
-    assert len(EVERY_SPEC) == 29
+    assert len(EVERY_SPEC) == 30
     for specs in (EVERY_SPEC, SPECS):
         assert {spec if isinstance(spec, str) else spec["name"] for spec in specs} == set(NAMES)

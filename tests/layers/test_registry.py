@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import numpy as np
 import pytest
 
 from srm_keras.layers import (
@@ -62,6 +63,28 @@ def test_eca_kernel_size_follows_the_papers_rule(channels, kernel_size):
     assert eca_kernel_size(channels) == kernel_size
 
 
+def test_srm_begins_and_averages_as_it_is_told():
+    """``m ← momentum·m + (1 − momentum)·mean`` of what the CFC gives, in Keras' meaning."""
+    x = np.random.default_rng(0).normal(size=(4, 3, 3, 2)).astype("float32")
+    layer = SRM(momentum=0.75, cfc_initializer=keras.initializers.Constant(0.5))
+    layer(x, training=True)
+    style = np.stack([x.mean((1, 2)), np.sqrt(x.var((1, 2)) + 1e-5)], axis=-1)
+    expected = 0.25 * (0.5 * style).sum(-1).mean(0)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer.bn.moving_mean), expected, 1e-5)
+    remade = SRM.from_config(layer.get_config())
+    assert (remade.momentum, remade.cfc_initializer.value) == (0.75, 0.5)
+    assert layer.folded().momentum == 0.75
+
+
+def test_srm_of_an_older_configuration_begins_with_zeros_and_averages_by_0_9():
+    config = SRM().get_config()
+    del config["momentum"], config["cfc_initializer"]
+    layer = SRM.from_config(config)
+    layer.build((None, 4, 4, 2))
+    assert layer.bn.momentum == 0.9
+    assert not np.any(keras.ops.convert_to_numpy(layer.encoder.kernel))
+
+
 MAP = (2, 8, 8, 32)
 WRONG = [
     (lambda: recalibration("srn"), r"`recalibration` must be one of .*did you mean 'srm'\?"),
@@ -78,6 +101,11 @@ WRONG = [
     (lambda: SRM(batch_norm="yes"), r"`batch_norm` must be True or False.*'yes'"),
     (lambda: SRM(unbiased=1), r"`unbiased` must be True or False.*unbiased=1"),
     (lambda: SRM(epsilon=0), r"`epsilon` must be a positive number.*epsilon=0"),
+    (lambda: SRM(epsilon=np.bool_(True)), r"`epsilon` must be a positive number.*True"),
+    (lambda: SRM(momentum=1.5), r"`momentum` must be a number in \[0, 1\].*momentum=1.5"),
+    (lambda: SRM(momentum=True), r"`momentum` must be a number in \[0, 1\].*momentum=True"),
+    (lambda: SRM(cfc_initializer="zerox"), r"`cfc_initializer` must be a Keras init.*zerox"),
+    (lambda: ChannelwiseDense(kernel_initializer=3), r"`kernel_initializer` must be a Keras.*=3"),
     (lambda: SRM(reduction=-3), r"`reduction` must be a positive integer.*reduction=-3"),
     (lambda: SRM(data_format="NHWC"), r"`data_format` must be one of.*'NHWC'"),
     (lambda: SRM().build((2, 8, 32)), r"SRM expects a 4-D feature map.*\(2, 8, 32\)"),
@@ -86,10 +114,15 @@ WRONG = [
     (lambda: ChannelwiseDense(use_bias=None), r"`use_bias` must be True or False.*None"),
     (lambda: ChannelwiseDense().build((2, None, 2)), r"static channels and features.*None"),
     (lambda: SqueezeExcite(reduction=0), r"`reduction` must be a positive integer.*=0"),
+    (lambda: SqueezeExcite(reduction=True), r"`reduction` must be a positive integer.*=True"),
+    (lambda: SqueezeExcite(reduction=np.int64(-1)), r"`reduction` must be a positive integer.*-1"),
+    (lambda: SqueezeExcite(reduction=np.float64(8)), r"`reduction` must be a positive .*8"),
     (lambda: SqueezeExcite(reduction=2.5), r"`reduction` must be a positive integer.*=2\.5"),
     (lambda: ECA(kernel_size=4), r"`kernel_size` must be odd.*kernel_size=4"),
+    (lambda: ECA(beta="1"), r"`beta` must be a number.*beta=.1."),
     (lambda: ECA(gamma=0), r"`gamma` must be a positive number.*gamma=0"),
     (lambda: CBAM(kernel_size=2), r"`kernel_size` must be odd.*kernel_size=2"),
+    (lambda: GatherExcite(extent=False), r"`extent` must be one of \[0, 2, 4, 8\].*extent=False"),
     (lambda: GatherExcite(extent=3), r"`extent` must be one of \[0, 2, 4, 8\].*extent=3"),
     (lambda: GatherExcite(params="theta-plus"), r"`params` must be one of.*mean 'theta_plus'"),
     (lambda: GatherExcite(use_bias=False, batch_norm=False), r"`use_bias` must be True where"),

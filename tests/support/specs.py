@@ -8,6 +8,7 @@ import pytest
 SRM_SPECS = [
     "srm",
     {"name": "srm", "unbiased": True},
+    {"name": "srm", "momentum": 0.5, "cfc_initializer": "he_normal"},
     {"name": "srm", "pooling": ["avg"]},
     {"name": "srm", "pooling": ["std"]},
     {"name": "srm", "pooling": ["max"]},
