@@ -4,22 +4,18 @@
 (TensorFlow, Matplotlib, ...), so they are imported on first use.
 """
 
-import contextlib
 import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import srm_keras.support.mplbackend  # noqa: F401 - before Keras is imported
-from srm_keras.support.foreign import quiet
 from srm_keras.version import __version__
 
-_IS_COMMAND = Path(sys.argv[0]).name in ("srm-keras", "-m")
-# TensorFlow tells of processors when it is imported, which no setting of its own stops.
-with quiet() if _IS_COMMAND else contextlib.nullcontext():
-    from srm_keras import layers, models
+if Path(sys.argv[0] if sys.argv else "").stem not in ("srm-keras", "-m"):
+    from srm_keras import layers, models  # `srm-keras help` does not wait for Keras
 
-_LAZY_PACKAGES = ("analysis", "data", "export", "interop", "training")
+_LAZY_PACKAGES = ("analysis", "data", "export", "interop", "layers", "models", "training")
 
 __all__ = ["__version__", "analysis", "data", "export", "interop", "layers", "models", "training"]
 

@@ -26,38 +26,25 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 
+TAKES = ("run", "stylizer")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "model", None, "Run folder of train or train_stylizer.", flag_values=flags
+    shared.model(flags, TAKES)
+    shared.out(
+        flags,
+        holds="Folder to copy to. By default docs/web_demo/model, or stylizer of train_stylizer.",
     )
-    absl_flags.DEFINE_string(
-        "out",
-        None,
-        "Folder to copy to. By default docs/web_demo/model, or stylizer of train_stylizer.",
-        flag_values=flags,
-    )
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to export.", flag_values=flags
-    )
-    absl_flags.DEFINE_integer(
-        "samples",
-        None,
-        "Number of evaluation images on which outputs are compared. By default 64; of "
-        "train_stylizer 8.",
-        lower_bound=1,
-        flag_values=flags,
+    shared.checkpoint(flags)
+    shared.samples(
+        flags, None, "on which outputs are compared. By default 64; of train_stylizer 8."
     )
     absl_flags.DEFINE_string(
         "compare", None, "train: folder of JPEG or PNG files, any depth.", flag_values=flags
     )
-    absl_flags.DEFINE_string(
-        "images",
-        None,
-        "train_stylizer: folder of JPEG or PNG files on which outputs are compared. By default the "
-        "held-out photos of the run.",
-        flag_values=flags,
+    shared.images(
+        flags, "train_stylizer: outputs are compared on them, not on held-out photos of the run."
     )
     absl_flags.DEFINE_integer(
         "image_size",
@@ -82,9 +69,9 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 def _export(flags: FlagValues, arguments: Sequence[str]) -> None:
     shared.check(flags, arguments, "model")
-    from srm_keras.cli.networks import is_stylizer_run
+    from srm_keras.cli.networks import kind_of
 
-    if is_stylizer_run(flags.model):
+    if kind_of(flags.model, TAKES) == "stylizer":
         _export_stylizer(flags)
     else:
         _export_classifier(flags)
@@ -117,7 +104,7 @@ def _export_stylizer(flags: FlagValues) -> None:
     if flags.compare:
         raise ValueError("`--compare` is for runs of train.")
     page = _page(flags, "stylizer")
-    files = image_files([flags.images]) if flags.images else ()
+    files = image_files(flags.images) if flags.images else ()
     run = load_stylizer_run(flags.model)
     side = flags.image_size or run.recipe.content.image_size
     samples = photo_samples(run, flags.samples or 8, side, files)

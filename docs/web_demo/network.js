@@ -3,7 +3,7 @@
 import { Problem } from "./problem.js";
 import { compile, reason, run } from "./runtime.js";
 
-const COMMAND = "python -m tools.web_demo --run=RUN";
+const COMMAND = "python -m tools.web_demo --model=RUN";
 
 /**
  * Fetch and compile the classifier in model/.

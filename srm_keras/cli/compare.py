@@ -1,6 +1,7 @@
 """Sets training runs side by side: one picture, one table.
 
     srm-keras compare RUN [RUN ...] --out=FOLDER
+    srm-keras compare --models=RUN,RUN --out=FOLDER
 
 The runs differ in recalibration and seed.
 """
@@ -8,15 +9,15 @@ The runs differ in recalibration and seed.
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags as absl_flags
 from absl.flags import FlagValues
+
+from srm_keras.cli import flags as shared
 
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "out", "runs/compare", "Folder for compare.png, compare.csv and more.", flag_values=flags
-    )
+    shared.models(flags, ("run",))
+    shared.out(flags, "runs/compare")
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
@@ -26,5 +27,5 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     from srm_keras.training.compare import compare_runs, comparison_text
 
     writable_file("out", Path(flags.out) / "compare.png")
-    print(comparison_text(compare_runs(evaluated_runs(arguments), flags.out)))
+    print(comparison_text(compare_runs(evaluated_runs([*flags.models, *arguments]), flags.out)))
     print(f"Wrote compare.png, runs.csv, compare.csv and compare.json to {flags.out}")

@@ -2,7 +2,7 @@ r"""Counts the parameters and multiply-adds of a network.
 
     srm-keras complexity --model=srm_resnet50
     srm-keras complexity --model=srm_resnet50 --per=block --csv=blocks.csv --json=all.json
-    srm-keras complexity --model=runs/my_run/best.keras --per=layer
+    srm-keras complexity --model=runs/my_run --per=layer
     srm-keras complexity --paper
     srm-keras complexity --formulas --model=resnet50
 
@@ -14,6 +14,7 @@ A layer of unknown cost counts 0 and is listed below the table.
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags as absl_flags
 from absl.flags import FlagValues
@@ -23,12 +24,7 @@ from srm_keras.cli import flags as shared
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "model",
-        None,
-        "A name that srm_keras.models.build knows, a .keras file or a preset.",
-        flag_values=flags,
-    )
+    shared.model(flags, shared.CLASSIFIERS, "a name that srm_keras.models.build knows, ")
     absl_flags.DEFINE_bool(
         "paper", False, "Print the paper's tables 1 and 2 beside ours.", flag_values=flags
     )
@@ -102,18 +98,27 @@ def _model(flags: FlagValues) -> None:
 
 
 def _network(flags: FlagValues):
-    from srm_keras.interop.presets import is_preset_name, load_preset
-    from srm_keras.models import build
+    from srm_keras.cli.networks import kind_of
+    from srm_keras.interop.presets import load_preset
+    from srm_keras.models import build, list_models
     from srm_keras.models.keras_files import read_keras_file
+    from srm_keras.training import load_run
 
     options = {"classes": flags.classes, "stride_in": flags.stride_in}
     options = {name: value for name, value in options.items() if value is not None}
-    preset = is_preset_name(flags.model)
-    if not preset and not flags.model.endswith(".keras"):
+    if flags.model in list_models("*") or _is_no_path(flags.model):
         return build(flags.model, **options)
     if options:
         raise ValueError(f"`--{next(iter(options))}` is for networks by name, not for files.")
-    return load_preset(flags.model).model if preset else read_keras_file(flags.model)
+    kind = kind_of(flags.model, shared.CLASSIFIERS)
+    if kind == "keras":
+        return read_keras_file(flags.model)
+    return (load_preset if kind == "preset" else load_run)(flags.model).model
+
+
+def _is_no_path(model: str) -> bool:
+    path = Path(model)
+    return len(path.parts) == 1 and not path.suffix and not path.exists()
 
 
 def _input_shape(flags: FlagValues) -> tuple[int, ...] | None:

@@ -29,9 +29,7 @@ def define(flags: FlagValues) -> None:
         'PyTorch file or "keras_applications"; with --to=torch a .keras file of this package.',
         flag_values=flags,
     )
-    absl_flags.DEFINE_string(
-        "out", None, ".keras file; .safetensors, .pth or .pt with --to=torch.", flag_values=flags
-    )
+    shared.out(flags, holds=".keras file; .safetensors, .pth or .pt with --to=torch.")
     absl_flags.DEFINE_enum("to", "keras", ["keras", "torch"], "What to write.", flag_values=flags)
     absl_flags.DEFINE_string(
         "model",

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags as absl_flags
 from absl import logging
 from absl.flags import FlagValues
 
@@ -24,9 +23,7 @@ PICTURES = 12
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "workdir", "runs/demo", "Folder that the demo is written to.", flag_values=flags
-    )
+    shared.workdir(flags, "runs/demo")
 
 
 def demo(recipe, workdir: Path) -> None:
@@ -79,7 +76,7 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gates(run, inputs, workdir: Path):
-    """What the gates do on the evaluation images; the files of tools.gates are in gates/."""
+    """What the gates do on the evaluation images; the files of `srm-keras gates` are in gates/."""
     from srm_keras.analysis.gates import report
     from srm_keras.analysis.gates.reading import last_blocks
     from srm_keras.export.html import Gates

@@ -12,8 +12,9 @@ in the report.
 
     srm-keras export --model=presets/shapes.zip --images=photos/ --out=exports/shapes
 
-A preset (folder, .zip file or hf://…) is exported like a run. Its outputs are compared on the
-images of --images or, without, on those of the data that its card names, where they can be had.
+A preset (folder, .zip file or hf://…) and a .keras file are exported like a run. Outputs are
+compared on the images of --images or, without, on those of the data that the preset's card names or
+the recipe beside the .keras file, where they can be had.
 
     srm-keras export --model=runs/painting_srm --images=photos/ --samples=8
 
@@ -30,25 +31,14 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("run", "stylizer", "preset", "keras")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "model",
-        None,
-        "Run folder of train or train_stylizer, or a preset of a classifier.",
-        flag_values=flags,
-    )
-    absl_flags.DEFINE_string(
-        "out", None, "Folder for the files. By default RUN/export of a run.", flag_values=flags
-    )
-    absl_flags.DEFINE_enum(
-        "checkpoint",
-        "best",
-        ["best", "last"],
-        "Which weights of a run to export.",
-        flag_values=flags,
-    )
+    shared.model(flags, TAKES)
+    shared.out(flags, holds="Folder for the files. By default RUN/export of a run folder.")
+    shared.checkpoint(flags)
     absl_flags.DEFINE_list(
         "formats",
         None,
@@ -57,21 +47,13 @@ def define(flags: FlagValues) -> None:
         "train_stylizer: saved_model, float32, float16, web.",
         flag_values=flags,
     )
-    absl_flags.DEFINE_integer(
-        "samples",
-        None,
-        "Number of evaluation images on which outputs are compared. By default 256, or 8 of "
-        "train_stylizer.",
-        lower_bound=1,
-        flag_values=flags,
+    shared.samples(
+        flags, None, "on which outputs are compared. By default 256, or 8 of train_stylizer."
     )
-    absl_flags.DEFINE_string(
-        "images",
-        None,
-        "Folder of image files on which outputs are compared, and from which integer formats "
-        "take the range of every tensor. By default those of the run: held-out ones, and training "
-        "images.",
-        flag_values=flags,
+    shared.images(
+        flags,
+        "outputs are compared on them, and integer formats take the range of every tensor from "
+        "them. By default those of the run: held-out ones, and training images.",
     )
     absl_flags.DEFINE_integer(
         "image_size",
@@ -114,15 +96,16 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 def _export(flags: FlagValues, arguments: Sequence[str]) -> dict[str, str]:
     shared.check(flags, arguments, "model")
-    from srm_keras.cli.networks import is_stylizer_run
+    from srm_keras.cli.networks import kind_of
     from srm_keras.export.formats import FORMATS as OF_CLASSIFIERS
     from srm_keras.export.formats import STYLIZER_FORMATS, check_formats, export_formats
     from srm_keras.support.files import writable_file
 
-    of_stylizer = is_stylizer_run(flags.model)
+    kind = kind_of(flags.model, TAKES)
+    of_stylizer = kind == "stylizer"
     table = STYLIZER_FORMATS if of_stylizer else OF_CLASSIFIERS
     check_formats(flags.formats or (), table)
-    out = _out(flags)
+    out = _out(flags, kind)
     if flags.out:
         writable_file("out", out / "report.json")
     source, formats = _stylizer(flags) if of_stylizer else _classifier(flags)
@@ -133,28 +116,29 @@ def _export(flags: FlagValues, arguments: Sequence[str]) -> dict[str, str]:
     return failures
 
 
-def _out(flags: FlagValues) -> Path:
+def _out(flags: FlagValues, kind: str) -> Path:
     """The folder for the files; a preset is not written into, as it holds its own files alone."""
-    from srm_keras.interop.presets import is_preset_name
-
-    if not is_preset_name(flags.model):
+    if kind in ("run", "stylizer"):
         return Path(flags.out or Path(flags.model) / "export")
     if flags["checkpoint"].present:
-        raise ValueError("`--checkpoint` is for run folders: a preset has one network.")
+        raise ValueError(
+            f"`--checkpoint` is for run folders: {shared.KINDS[kind]} has one network."
+        )
     if not flags.out:
-        raise ValueError("`--out` is required for a preset.")
+        raise ValueError(f"`--out` is required for {shared.KINDS[kind]}.")
     return Path(flags.out)
 
 
 def _classifier(flags: FlagValues) -> tuple:
     """What is exported of a classifier, and the formats by default."""
-    from srm_keras.cli.samples import export_inputs, load_trained
+    from srm_keras.cli.networks import load_trained
+    from srm_keras.cli.samples import export_inputs
     from srm_keras.export.formats import Source, available_formats
     from srm_keras.export.predictions import image_files
 
     if flags.image_size:
         raise ValueError("`--image_size` is for runs of train_stylizer.")
-    files = image_files([flags.images]) if flags.images else ()
+    files = image_files(flags.images) if flags.images else ()
     run = load_trained(flags.model, flags.checkpoint)
     samples, representative = export_inputs(run, flags.samples or 256, flags.representative, files)
     source = Source(
@@ -175,7 +159,7 @@ def _stylizer(flags: FlagValues) -> tuple:
     from srm_keras.export.formats import STYLIZER_FORMATS, StylizerSource
     from srm_keras.export.predictions import image_files
 
-    files = image_files([flags.images]) if flags.images else ()
+    files = image_files(flags.images) if flags.images else ()
     run = load_stylizer_run(flags.model)
     side = flags.image_size or run.recipe.content.image_size
     source = StylizerSource(

@@ -6,22 +6,46 @@ from typing import Any
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 
-MODELS = "a run folder, a preset (folder, .zip or hf://…), .keras, SavedModel, .tflite or .onnx"
+KINDS = {
+    "run": "a run folder of train",
+    "stylizer": "a run folder of train_stylizer",
+    "preset": "a preset (folder, .zip file or hf://…)",
+    "keras": "a .keras file",
+    "saved_model": "a SavedModel",
+    "tflite": "a .tflite file",
+    "onnx": "an .onnx file",
+}
+"""What `--model` and `--models` name: the kinds of trained networks."""
+CLASSIFIERS = ("run", "preset", "keras")
+"""Kinds that hold a classifier as a Keras model."""
 
 
-def model(flags: FlagValues, kinds: str = MODELS) -> None:
-    """`--model`: one trained network."""
-    absl_flags.DEFINE_string("model", None, f"The trained network: {kinds}.", flag_values=flags)
+def either(kinds: Sequence[str]) -> str:
+    """The kinds in words: "a run folder of train or a .keras file"."""
+    *others, last = [KINDS[kind] for kind in kinds]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
-def models(flags: FlagValues, kinds: str = MODELS) -> None:
-    """`--models`: several trained networks, with commas between them."""
-    absl_flags.DEFINE_list("models", [], f"Trained networks, each {kinds}.", flag_values=flags)
+def model(flags: FlagValues, kinds: Sequence[str], besides: str = "") -> None:
+    """`--model`: one trained network of these kinds, or what `besides` says."""
+    absl_flags.DEFINE_string(
+        "model", None, f"The network: {besides}{either(kinds)}.", flag_values=flags
+    )
 
 
-def out(flags: FlagValues, default: str | None = None, holds: str = "results") -> None:
+def models(flags: FlagValues, kinds: Sequence[str], besides: str = "") -> None:
+    """`--models`: trained networks of these kinds, or what `besides` says, with commas between."""
+    absl_flags.DEFINE_list(
+        "models",
+        [],
+        f"Networks, with commas between them, or shell patterns of such: {besides}{either(kinds)}.",
+        flag_values=flags,
+    )
+
+
+def out(flags: FlagValues, default: str | None = None, holds: str = "Folder for results.") -> None:
     """`--out`: the folder for results."""
-    absl_flags.DEFINE_string("out", default, f"Folder for the {holds}.", flag_values=flags)
+    absl_flags.DEFINE_string("out", default, holds, flag_values=flags)
 
 
 def workdir(flags: FlagValues, default: str | None = None) -> None:
@@ -30,9 +54,12 @@ def workdir(flags: FlagValues, default: str | None = None) -> None:
 
 
 def images(flags: FlagValues, used: str) -> None:
-    """`--images`: image files, or folders of them at any depth."""
+    """`--images`: image files, and folders of them."""
     absl_flags.DEFINE_list(
-        "images", [], f"Image files, or folders searched at any depth: {used}", flag_values=flags
+        "images",
+        [],
+        f"Image files, and folders that are searched at any depth, with commas between: {used}",
+        flag_values=flags,
     )
 
 
@@ -43,10 +70,17 @@ def samples(flags: FlagValues, default: int | None, used: str, lower_bound: int 
     )
 
 
+def batch_size(flags: FlagValues, default: int) -> None:
+    """`--batch_size`: how many images are computed at a time."""
+    absl_flags.DEFINE_integer(
+        "batch_size", default, "Images at a time.", lower_bound=1, flag_values=flags
+    )
+
+
 def checkpoint(flags: FlagValues) -> None:
     """`--checkpoint`: which weights of a run folder."""
     absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights of a run.", flag_values=flags
+        "checkpoint", "best", ["best", "last"], "Which weights of a run folder.", flag_values=flags
     )
 
 

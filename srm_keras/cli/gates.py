@@ -2,8 +2,8 @@ r"""Shows what the gates of trained networks do, and how much channels say the s
 
     srm-keras gates --models=runs/se,runs/srm --out=runs/gates
 
-Reads run folders of train, whose networks must have recalibration modules, and writes for
-images of the evaluation split, to --out:
+Takes networks with recalibration modules that were trained on the same data, and writes for images
+of the evaluation split, to --out:
 
 - statistics.csv, statistics.json: a row a run and block: mean, spread and saturation of the gates
 - channels.csv: a row a run, block and channel: mean and standard deviation over the images
@@ -30,24 +30,16 @@ BATCH = 128
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_list("models", [], "Run folders of train, or patterns.", flag_values=flags)
-    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
+    shared.models(flags, shared.CLASSIFIERS)
+    shared.out(flags)
     absl_flags.DEFINE_list(
         "blocks",
         [],
         "Blocks in correlation.png, such as conv2_6; by default the last of every stage.",
         flag_values=flags,
     )
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
-    )
-    absl_flags.DEFINE_integer(
-        "samples",
-        None,
-        "Number of evaluation images; by default all.",
-        lower_bound=2,
-        flag_values=flags,
-    )
+    shared.checkpoint(flags)
+    shared.samples(flags, None, "of the evaluation split; by default all.", lower_bound=2)
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:

@@ -2,9 +2,10 @@ r"""Shows where trained networks see the evidence for a class (Grad-CAM), runs s
 
     srm-keras grad_cam --models=runs/none,runs/se,runs/srm --out=analysis/grad_cam
     srm-keras grad_cam --models=runs/srm --out=analysis/grad_cam --method=grad_cam++ photos/
+    srm-keras grad_cam --models=presets/srm,presets/se --images=photos/ --out=analysis/grad_cam
 
-Reads run folders of train that were trained on the same data. The images come from all
-over their evaluation split, or are the files and folders that are named. Writes to --out:
+Takes networks that were trained on the same data. The images come from all over their evaluation
+split, or are the files and folders of --images or named without a flag. Writes to --out:
 
     grad_cam.png   a row an image, many of them in several columns; the class that a run predicts,
                    green if it is right, else red
@@ -24,11 +25,9 @@ from srm_keras.cli import flags as shared
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_list("models", [], "Run folders of train, or patterns.", flag_values=flags)
-    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
-    )
+    shared.models(flags, shared.CLASSIFIERS)
+    shared.out(flags)
+    shared.checkpoint(flags)
     absl_flags.DEFINE_enum(
         "method", "grad_cam", ["grad_cam", "grad_cam++"], "Which maps.", flag_values=flags
     )
@@ -39,13 +38,8 @@ def define(flags: FlagValues) -> None:
         "default the output of the last residual block.",
         flag_values=flags,
     )
-    absl_flags.DEFINE_integer(
-        "images",
-        12,
-        "Number of evaluation images, where no files are named.",
-        lower_bound=1,
-        flag_values=flags,
-    )
+    shared.images(flags, "looked at instead of the evaluation split.")
+    shared.samples(flags, 12, "of the evaluation split, where no files are named.")
     absl_flags.DEFINE_enum(
         "class",
         "predicted",
@@ -57,7 +51,7 @@ def define(flags: FlagValues) -> None:
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Explain the runs that the flags name."""
-    _explain(flags, arguments)
+    _explain(flags, [*flags.images, *arguments])
 
 
 def _explain(flags: FlagValues, paths: Sequence[str]) -> None:
@@ -69,7 +63,7 @@ def _explain(flags: FlagValues, paths: Sequence[str]) -> None:
 
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
     out = writable_file("out", Path(flags.out) / "grad_cam.png").parent
-    runs = analysed_runs(flags.models, flags.checkpoint)
+    runs = analysed_runs(flags.models, flags.checkpoint, files=bool(paths))
     _check_layer(flags, runs)
     first = next(iter(runs.values()))
     inputs, names, labels = _images(flags, first, paths)
@@ -101,7 +95,7 @@ def _images(flags: FlagValues, run, paths: Sequence[str]):
     if paths:
         files = image_files(paths)
         return file_inputs(run, files), [file.name for file in files], None
-    samples = evaluation_samples(run, flags.images)
+    samples = evaluation_samples(run, flags.samples)
     return samples.inputs, [run.classes[label] for label in samples.labels], samples.labels
 
 
@@ -151,7 +145,7 @@ def _record(flags: FlagValues, classes, names, labels, explained) -> dict:
             }
             for label, network in explained.items()
         }
-        images.append({**known, "models": predictions})
+        images.append({**known, "runs": predictions})
     return {"method": flags.method, "layer": flags.layer or "last feature map", "images": images}
 
 

@@ -24,6 +24,7 @@ from absl import flags as absl_flags
 from absl import logging
 
 from srm_keras.cli import recipe
+from srm_keras.support.foreign import quiet
 
 COMMANDS = {
     "train": "Trains an image classifier from a recipe.",
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error, 130 after Ctrl+C, 128 + n after the signal n.
     """
-    name, *arguments = sys.argv[1:] if argv is None else argv or ["help"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["help"]
     if name in HELP and not arguments:
         print(overview())
         return 0
@@ -75,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"There is no command {name!r}{_nearest(name, COMMANDS, '')}; `srm-keras help` lists "
             "all."
         )
-    return run(importlib.import_module(f"srm_keras.cli.{name}"), arguments, f"srm-keras {name}")
+    return run(_imported(f"srm_keras.cli.{name}"), arguments, f"srm-keras {name}")
 
 
 def overview() -> str:
@@ -101,14 +103,14 @@ def script(name: str) -> None:
 
 def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
     """Run the command in ``command`` with ``arguments``, and return the exit status."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel
     flags = absl_flags.FlagValues()
     absl_flags.DEFINE_bool("debug", False, "Show the traceback of an error.", flag_values=flags)
     command.define(flags)
-    fields = recipe.fields_of(command)
+    fields = _imported(command.RECIPES).FIELDS if hasattr(command, "RECIPES") else {}
+    fields = {f"config.{field}": value for field, value in fields.items()}
     if _asks_for_help(arguments):
         print(f"{command.__doc__}\n{_flags_help(flags)}")
         print(f"\n{recipe.fields_help(fields)}" if fields else "")
@@ -125,6 +127,12 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
         return fail(error)
 
 
+def _imported(name: str) -> ModuleType:
+    """A module; TensorFlow tells of processors on import, which no setting of its own stops."""
+    with contextlib.nullcontext() if "keras" in sys.modules else quiet():
+        return importlib.import_module(name)
+
+
 def fail(error: BaseException | str, log: Path | None = None) -> int:
     """Print one line on stderr and return the exit status 1."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -137,6 +145,7 @@ def fail(error: BaseException | str, log: Path | None = None) -> int:
 def _run(command: ModuleType, flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     begun = time.monotonic()
     try:
+        _imported("srm_keras.models")  # registers the layers that files of networks name
         return command.main(flags, arguments) or 0
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

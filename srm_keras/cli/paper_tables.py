@@ -4,8 +4,8 @@ r"""Sets every table and figure of the SRM paper beside what this repository com
 
 --models takes run folders of train, folders of cross_validate, and patterns of both;
 runs of another kind, unfinished and unreadable ones are passed over with a line each.
---figures takes folders in which, at any depth, tools.gates, tools.top_activations and tools.prune
-left correlation.json, diversity.json and pruning.json with their pictures. Both may be left out:
+--figures takes folders in which, at any depth, gates, top_activations and prune left
+correlation.json, diversity.json and pruning.json with their pictures. Both may be left out:
 what was not run is reported as that. docs/paper.md says how runs are matched to the paper's rows.
 
 Writes to --out: paper_tables.md, paper_tables.html (one file with all pictures), paper_tables.json
@@ -29,13 +29,11 @@ PICTURES = "pictures"
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_list(
-        "models", [], "Folders of runs and of cross-validations, or patterns.", flag_values=flags
-    )
+    shared.models(flags, ("run",), "folders of cross_validate, ")
     absl_flags.DEFINE_list(
         "figures", [], "Folders with results of the analysis tools.", flag_values=flags
     )
-    absl_flags.DEFINE_string("out", None, "Folder for the report.", flag_values=flags)
+    shared.out(flags)
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:

@@ -1,33 +1,38 @@
 r"""Says what a trained network sees in image files.
 
     srm-keras predict --model=runs/my_run photo.jpg more_photos/
-    srm-keras predict --model=exports/model.tflite --top=3 --out=predictions.csv photos/
+    srm-keras predict --model=exports/model.tflite --top=3 --images=photos/ --out=predictions
 
---model is a run folder of train, a preset (folder, .zip file or hf://…), a .keras file, a
-SavedModel, a .tflite or an .onnx file. Preprocessing and class names come from there, or from
-preprocessing.json and classes.json beside it. Folders are searched for JPEG, PNG, BMP and WebP
-files at any depth, links followed, and how many other files were passed over is told. A file that
-cannot be decoded is told in one line, the others are classified, and the exit status is 1.
+--model is any trained classifier. Preprocessing and class names come from there, or from
+preprocessing.json and classes.json beside it. With --out the predictions are written too, to
+predictions.csv and predictions.json in that folder, or to the one file *.csv or *.json that it
+names. Folders are searched for JPEG, PNG, BMP and WebP files at any depth, links followed, and how
+many other files were passed over is told. A file that cannot be decoded is told in one line, the
+others are classified, and the exit status is 1.
 """
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("run", "preset", "keras", "saved_model", "tflite", "onnx")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string("model", None, "The network; see above.", flag_values=flags)
+    shared.model(flags, TAKES)
     absl_flags.DEFINE_integer(
         "top", 5, "How many classes to tell for each image.", lower_bound=1, flag_values=flags
     )
-    absl_flags.DEFINE_string(
-        "out", None, "File for all predictions, *.csv or *.json.", flag_values=flags
+    shared.out(
+        flags, holds="Folder for predictions.csv and predictions.json, or a file *.csv or *.json."
     )
+    shared.images(flags, "classified, as those named without a flag.")
     absl_flags.DEFINE_string(
         "preprocessing",
         None,
@@ -35,19 +40,17 @@ def define(flags: FlagValues) -> None:
         flag_values=flags,
     )
     absl_flags.DEFINE_string(
-        "classes",
+        "class_names",
         None,
-        "Class names, a JSON list or text with one name a line, likewise.",
+        "File of class names, a JSON list or text with one name a line, likewise.",
         flag_values=flags,
     )
-    absl_flags.DEFINE_integer(
-        "batch_size", 32, "Images at a time.", lower_bound=1, flag_values=flags
-    )
+    shared.batch_size(flags, 32)
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Classify the images that the arguments name."""
-    broken = _predict(flags, arguments)
+    broken = _predict(flags, [*flags.images, *arguments])
     if broken:
         sys.exit(f"error: {broken} {'image' if broken == 1 else 'images'} could not be read")
 
@@ -55,16 +58,18 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 def _predict(flags: FlagValues, paths: Sequence[str]) -> int:
     """Classify the images and return how many were broken."""
     shared.require(flags, "model")
-    out = _out_file(flags)
+    outs = _out_files(flags)
+    from srm_keras.cli.networks import kind_of
     from srm_keras.export.predictions import image_files, predict_files, write_predictions
     from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
     from srm_keras.support.progress import with_progress
 
+    kind_of(flags.model, TAKES)
     files = image_files(paths)
     predictor = load_predictor(
         flags.model,
         read_preprocessing(flags.preprocessing) if flags.preprocessing else None,
-        read_classes(flags.classes) if flags.classes else None,
+        read_classes(flags.class_names) if flags.class_names else None,
     )
     if predictor.classes is None:
         print("The network has no class names; classes are numbers.", file=sys.stderr)
@@ -75,21 +80,25 @@ def _predict(flags: FlagValues, paths: Sequence[str]) -> int:
             done.append(prediction)
             _tell(prediction)
     finally:
-        if out and done:
+        for out in outs if done else ():
             write_predictions(out, done)
     return sum(bool(prediction.error) for prediction in done)
 
 
-def _out_file(flags: FlagValues):
-    """The file to write, checked before any work is done."""
+def _out_files(flags: FlagValues) -> list[Path]:
+    """The files to write, checked before any work is done."""
     if not flags.out:
-        return None
+        return []
     from srm_keras.support.files import writable_file
 
-    out = writable_file("out", flags.out)
-    if out.suffix not in (".csv", ".json"):
-        raise ValueError(f"`--out` must be a file *.csv or *.json. Received: --out={flags.out}")
-    return out
+    out = Path(flags.out)
+    if out.suffix in (".csv", ".json") and not out.is_dir():
+        return [writable_file("out", out)]
+    if out.suffix and not out.is_dir():
+        raise ValueError(
+            f"`--out` must be a folder, or a file *.csv or *.json. Received: --out={flags.out}"
+        )
+    return [writable_file("out", out / f"predictions{suffix}") for suffix in (".csv", ".json")]
 
 
 def _tell(prediction) -> None:

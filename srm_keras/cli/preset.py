@@ -18,16 +18,14 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("run",)
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string("model", None, "Run folder of train.", flag_values=flags)
-    absl_flags.DEFINE_string(
-        "out", None, "The preset: a folder, or a .zip file.", flag_values=flags
-    )
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to save.", flag_values=flags
-    )
+    shared.model(flags, TAKES)
+    shared.out(flags, holds="The preset: a folder, or a .zip file.")
+    shared.checkpoint(flags)
     absl_flags.DEFINE_string(
         "name", None, "Name on the card. By default the network's.", flag_values=flags
     )
@@ -35,9 +33,7 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_string(
         "license", None, "License on the card, such as cc-by-4.0.", flag_values=flags
     )
-    absl_flags.DEFINE_bool(
-        "overwrite", False, "Replace the preset that --out holds.", flag_values=flags
-    )
+    shared.overwrite(flags, "the preset that --out holds")
     absl_flags.DEFINE_string(
         "check", None, "Preset to check: folder, .zip file or hf://…", flag_values=flags
     )
@@ -69,8 +65,10 @@ def _checked(flags: FlagValues):
 
 
 def _saved(flags: FlagValues):
+    from srm_keras.cli.networks import kind_of
     from srm_keras.training import save_run_as_preset
 
+    kind_of(flags.model, TAKES)
     given = {"name": flags.name, "description": flags.description, "license": flags.license}
     card = {name: value for name, value in given.items() if value}
     return save_run_as_preset(flags.model, flags.out, flags.checkpoint, card, flags.overwrite)

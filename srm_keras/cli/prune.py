@@ -2,7 +2,7 @@
 
     srm-keras prune --models=runs/se,runs/srm --out=runs/pruning
 
-Reads run folders of train on the same data. In every residual block of a stage the
+Takes networks with gates that were trained on the same data. In every residual block of a stage the
 channels with the lowest gates are set to zero, a share at a time (figure 6 of the SRM paper); as a
 control the same number of channels drawn at random. Writes to --out
 
@@ -37,20 +37,10 @@ FILES = ("pruning.json", "pruning.csv", "pruning.png")
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_list(
-        "models", [], "Run folders of networks with gates, or patterns.", flag_values=flags
-    )
-    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
-    )
-    absl_flags.DEFINE_integer(
-        "samples",
-        None,
-        "Number of evaluation images. Default: all of them.",
-        lower_bound=1,
-        flag_values=flags,
-    )
+    shared.models(flags, shared.CLASSIFIERS)
+    shared.out(flags)
+    shared.checkpoint(flags)
+    shared.samples(flags, None, "of the evaluation split; by default all.")
     absl_flags.DEFINE_list(
         "ratios",
         [f"{tenths / 10:g}" for tenths in range(11)],
@@ -66,9 +56,7 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_bool(
         "control", True, "Whether to prune at random too; doubles the time.", flag_values=flags
     )
-    absl_flags.DEFINE_integer(
-        "batch_size", 100, "Images at a time.", lower_bound=1, flag_values=flags
-    )
+    shared.batch_size(flags, 100)
 
 
 @dataclass(frozen=True)
@@ -121,7 +109,7 @@ class PruningStudy:
         """Write the files: the picture and the table of ``curves``, and all that is known."""
         json, table, picture = self.paths
         runs = {run: _summary(of_run) for run, of_run in curves.items() if of_run}
-        write_json(json, {"settings": self.settings, "models": runs, "curves": self.rows})
+        write_json(json, {"settings": self.settings, "runs": runs, "curves": self.rows})
         rows = [{"run": run, **row} for run in curves for c in curves[run] for row in c.to_rows()]
         write_csv(table, rows)
         title = f"Accuracy on {self.settings['samples']:,} images ({self.settings['split']})"

@@ -31,15 +31,6 @@ def define(flags: FlagValues) -> None:
     )
 
 
-def fields_of(command: ModuleType) -> Mapping:
-    """The fields of the recipes that a command takes, by `--config.NAME`; empty without recipes."""
-    module = getattr(command, "RECIPES", None)
-    if module is None:
-        return {}
-    fields = importlib.import_module(module).FIELDS
-    return {f"config.{name}": field for name, field in fields.items()}
-
-
 def fields_help(fields: Mapping) -> str:
     """The fields as `--help` tells them."""
     lines = [

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from srm_keras.data import Examples, Preprocessing
 from srm_keras.data.decode import file_pixels
 from srm_keras.data.sources.prepared import Records
-from srm_keras.interop.presets import is_preset_name, load_preset
 from srm_keras.support.foreign import first_line
-from srm_keras.training import Run, load_run, training_examples, validation_examples
+from srm_keras.training import Run, training_examples, validation_examples
 
 
 def pixels(preprocessing: Preprocessing, inputs: np.ndarray) -> np.ndarray:
@@ -56,22 +54,6 @@ class Samples:
     labels: np.ndarray
 
 
-def load_trained(source: str, checkpoint: str = "best") -> Run:
-    """Return what a run folder or a preset holds.
-
-    A preset's recipe is no more than what its card says of its data.
-
-    Raises:
-        ValueError: it is neither, damaged, or names foreign classes.
-        ImportError: ``hf://`` without huggingface_hub.
-    """
-    if not is_preset_name(source):
-        return load_run(source, checkpoint)
-    preset = load_preset(source)
-    recipe = ConfigDict({"data": preset.card.get("data")})
-    return Run(preset.model, recipe, preset.preprocessing, preset.classes)
-
-
 def export_inputs(
     run: Run, samples: int, representative: int, files: Sequence[Path] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +82,13 @@ def export_inputs(
 
 
 def evaluation_samples(run: Run, count: int) -> Samples:
-    """Return ``count`` examples from all over the split, or all if there are fewer."""
+    """Return ``count`` examples from all over the split, or all if there are fewer.
+
+    Raises:
+        ValueError: the network does not say what data it was trained on, or it cannot be had.
+    """
+    if not run.recipe.data:
+        raise ValueError(f"{run.model.name!r} does not say what data it was trained on")
     split, examples = validation_examples(run.recipe)
     return _samples(run, split, examples, count)
 

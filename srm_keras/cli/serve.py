@@ -1,12 +1,12 @@
-r"""Serves an exported SavedModel or a preset over HTTP; needs `pip install starlette uvicorn`.
+r"""Serves a trained network over HTTP; needs `pip install starlette uvicorn`.
 
     srm-keras serve --model=exports/texture_shapes_srm/saved_model --port=8501
     srm-keras serve --model=presets/texture_shapes_srm
 
 Takes the requests of TensorFlow Serving's REST interface at /v1/models/NAME:predict, and answers
 GET /v1/models/NAME with 200 as soon as it is ready. Ctrl+C stops it. docs/serving.md shows the
-requests. A preset (folder, .zip file or hf://…) is exported to a SavedModel in a temporary folder
-first, and compared with its network on noise.
+requests. What is no SavedModel is exported to one in a temporary folder first, and compared with
+its network on noise.
 """
 
 import tempfile
@@ -18,12 +18,12 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("saved_model", "run", "preset", "keras")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "model", None, "Folder of the SavedModel, or a preset.", flag_values=flags
-    )
+    shared.model(flags, TAKES)
     absl_flags.DEFINE_string(
         "name", "model", "Name of the model in the address.", flag_values=flags
     )
@@ -37,33 +37,31 @@ def define(flags: FlagValues) -> None:
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Serve what the flags name."""
+    shared.check(flags, arguments, "model")
     try:
-        shared.check(flags, arguments, "model")
         from srm_keras.export.serving.server import check_address, serve
-        from srm_keras.interop.presets import is_preset_name
-
-        check_address(flags.host, flags.port)
-        with tempfile.TemporaryDirectory() as folder:
-            path = flags.model
-            if is_preset_name(path):
-                path = _exported(path, Path(folder) / "model")
-            serve(path, flags.name, flags.host, flags.port)
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install starlette uvicorn") from error
+    from srm_keras.cli.networks import kind_of
+
+    check_address(flags.host, flags.port)
+    with tempfile.TemporaryDirectory() as folder:
+        path = flags.model
+        if kind_of(path, TAKES) != "saved_model":
+            path = _exported(path, Path(folder) / "model")
+        serve(path, flags.name, flags.host, flags.port)
 
 
 def _exported(source: str, path: Path) -> Path:
-    """The SavedModel that a preset becomes."""
+    """The SavedModel that another kind of network becomes."""
     import numpy as np
-    from absl import logging
 
+    from srm_keras.cli.networks import load_trained
     from srm_keras.export import to_saved_model
-    from srm_keras.interop.presets import load_preset
 
-    logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    preset = load_preset(source)
-    preprocessing, size = preset.preprocessing, preset.preprocessing.image_size
+    run = load_trained(source)
+    preprocessing, size = run.preprocessing, run.preprocessing.image_size
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, preprocessing.channels))
     samples = preprocessing.evaluation(noise.astype("uint8")).numpy()
-    to_saved_model(preset.model, path, samples, preprocessing=preprocessing, classes=preset.classes)
+    to_saved_model(run.model, path, samples, preprocessing=preprocessing, classes=run.classes)
     return path

@@ -23,12 +23,14 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("stylizer", "keras")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string("model", None, "The network; see above.", flag_values=flags)
-    absl_flags.DEFINE_string("images", None, "An image or a folder of images.", flag_values=flags)
-    absl_flags.DEFINE_string("out", None, "File or folder for the result.", flag_values=flags)
+    shared.model(flags, TAKES)
+    shared.images(flags, "painted, of a folder to the same names below --out.")
+    shared.out(flags, holds="Folder for the results, or of one image their file.")
     absl_flags.DEFINE_integer(
         "size",
         None,
@@ -40,9 +42,7 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_float(
         "strength", 1.0, "Of the style, 0 to 1, for AdaIN networks.", flag_values=flags
     )
-    absl_flags.DEFINE_bool(
-        "overwrite", False, "Delete earlier results and begin anew.", flag_values=flags
-    )
+    shared.overwrite(flags, "earlier results")
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
@@ -55,9 +55,11 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 def _stylize(flags: FlagValues) -> Counter[str]:
     """Paint, and return how many images came to which end."""
+    from srm_keras.cli.networks import kind_of
     from srm_keras.export.stylize import Options, load_stylizer, plan_work
     from srm_keras.support.progress import with_progress
 
+    kind_of(flags.model, TAKES)
     work = plan_work(flags.images, flags.out, Options(flags.size))
     stylizer = load_stylizer(flags.model, _style(flags), flags.strength)
     work.begin(_settings(flags), flags.overwrite)

@@ -4,7 +4,8 @@ r"""Makes a stylized copy of a data set: each image in the style of a random pai
         --options=data_dir=textures --splits=train,test:val --paintings=paintings \
         --out=stylized_textures
 
-Takes an AdaIN stylizer that train_stylizer made and any data set of docs/data.md. Writes to --out
+Takes a stylizer that train_stylizer made with method adain, and any data set of docs/data.md.
+Writes to --out
 
     <split>/<class>/<name>.jpg    the images, in their own sizes
     manifest.csv                  split, image, painting and file of each
@@ -25,15 +26,12 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+TAKES = ("stylizer", "keras")
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_string(
-        "model",
-        None,
-        "Run folder of train_stylizer with method adain, or a .keras file.",
-        flag_values=flags,
-    )
+    shared.model(flags, TAKES)
     absl_flags.DEFINE_string(
         "data", None, "Data source, as image_folder, imagenet, texture_shapes.", flag_values=flags
     )
@@ -52,12 +50,12 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_string(
         "paintings", None, "Folder of JPEG, PNG, BMP and WebP files.", flag_values=flags
     )
-    absl_flags.DEFINE_string("out", None, "Folder of the copy.", flag_values=flags)
+    shared.out(flags, holds="Folder of the copy.")
     absl_flags.DEFINE_integer(
         "seed", 0, "Which image gets which painting.", lower_bound=0, flag_values=flags
     )
     absl_flags.DEFINE_float(
-        "alpha", 1.0, "Strength of the style, from 0 (none) to 1.", flag_values=flags
+        "strength", 1.0, "Strength of the style, from 0 (none) to 1.", flag_values=flags
     )
     absl_flags.DEFINE_integer(
         "painting_size",
@@ -70,9 +68,7 @@ def define(flags: FlagValues) -> None:
         "shard", 0, "Number of this worker, from 0.", lower_bound=0, flag_values=flags
     )
     absl_flags.DEFINE_integer("shards", 1, "Number of workers.", lower_bound=1, flag_values=flags)
-    absl_flags.DEFINE_integer(
-        "batch_size", 32, "Images at a time.", lower_bound=1, flag_values=flags
-    )
+    shared.batch_size(flags, 32)
     absl_flags.DEFINE_enum(
         "format", "jpg", ["jpg", "png"], "Of the copies; jpg is quality 95.", flag_values=flags
     )
@@ -91,6 +87,7 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 def _stylize(flags: FlagValues, arguments: Sequence[str]):
     shared.check(flags, arguments, "model", "data", "paintings", "out")
+    from srm_keras.cli.networks import kind_of
     from srm_keras.data import check_source, load_examples
     from srm_keras.data.stylized import stylize_dataset
     from srm_keras.export.stylize.stylizer import load_network
@@ -98,6 +95,7 @@ def _stylize(flags: FlagValues, arguments: Sequence[str]):
     names = _split_names(flags.splits)
     options = _options(flags.data, flags.options)
     check_source(flags.data, names.values(), options)
+    kind_of(flags.model, TAKES)
     network = load_network(flags.model)
     splits = {name: load_examples(flags.data, split, **options) for name, split in names.items()}
     return stylize_dataset(
@@ -105,7 +103,7 @@ def _stylize(flags: FlagValues, arguments: Sequence[str]):
         splits,
         flags.paintings,
         flags.out,
-        alpha=flags.alpha,
+        alpha=flags.strength,
         seed=flags.seed,
         painting_size=flags.painting_size,
         shard=flags.shard,

@@ -2,8 +2,8 @@ r"""Shows the images that lead to the highest weight of each channel (figs. 7 an
 
     srm-keras top_activations --models=runs/se,runs/srm --out=analysis/top
 
-Reads run folders of train that were trained on the same data, and looks at the images of
-their evaluation split. Writes to --out:
+Takes networks with recalibration modules that were trained on the same data, and looks at the
+images of their evaluation split. Writes to --out:
 
     top_<block>.png     for each of --blocks the top image of each channel, runs side by side
     ranked_<block>.png  the --top images of the first 16 channels, with the channel's weight
@@ -27,33 +27,23 @@ from srm_keras.cli import flags as shared
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    absl_flags.DEFINE_list("models", [], "Run folders of train, or patterns.", flag_values=flags)
-    absl_flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flags)
-    absl_flags.DEFINE_enum(
-        "checkpoint", "best", ["best", "last"], "Which weights to take.", flag_values=flags
-    )
+    shared.models(flags, shared.CLASSIFIERS)
+    shared.out(flags)
+    shared.checkpoint(flags)
     absl_flags.DEFINE_list(
         "blocks",
         [],
         "Blocks to draw, such as conv2_6; by default the last one of every stage.",
         flag_values=flags,
     )
-    absl_flags.DEFINE_integer(
-        "samples",
-        None,
-        "Number of evaluation images; by default all.",
-        lower_bound=1,
-        flag_values=flags,
-    )
+    shared.samples(flags, None, "of the evaluation split; by default all.")
     absl_flags.DEFINE_integer(
         "top", 5, "Number of images for each channel.", lower_bound=1, flag_values=flags
     )
     absl_flags.DEFINE_integer(
         "channels", 64, "Channels to draw, at most.", lower_bound=1, flag_values=flags
     )
-    absl_flags.DEFINE_integer(
-        "batch_size", 128, "Images at a time.", lower_bound=1, flag_values=flags
-    )
+    shared.batch_size(flags, 128)
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ def _opened_file(path: Path) -> tuple[Callable[[], Runner], Companions, Companio
     if file.is_file():
         check_no_lfs_pointer("path", file)
     own = _told(read, file)
-    return partial(_told, load, file), own, _first_of(own, _beside(file))
+    return partial(_told, load, file), own, _first_of(own, companions_beside(file))
 
 
 def _format(path: Path) -> tuple[Path, Callable[[Path], Runner], Callable[[Path], Companions]]:
@@ -154,7 +154,8 @@ def _nothing(path: Path) -> Companions:
     return None, None
 
 
-def _beside(path: Path) -> Companions:
+def companions_beside(path: Path) -> Companions:
+    """Preprocessing and class names in the folder of a file, None for what is not there."""
     return _in_folder(path.parent)
 
 

@@ -1,6 +1,7 @@
 """`srm-keras`: finding a command, its flags, its help, and errors in one line."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +19,27 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_process_of_its_own_lists_every_command_and_no_chatter():
-    line = [sys.executable, "-m", "srm_keras", "help"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = process("help")
     for name, summary in COMMANDS.items():
-        assert f"  {name} " in done.stdout
-        assert summary in done.stdout
-    assert done.stderr == ""
+        assert f"  {name} " in listed.stdout
+        assert summary in listed.stdout
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert process().stdout == listed.stdout
+
+
+def test_an_error_of_a_process_that_loads_tensorflow_is_its_only_line():
+    done = process("gates", "--models=nowhere", "--out=x")
+    assert (done.returncode, done.stdout) == (1, "")
+    line = "error: `--models` must be run folders or patterns of such. Received: 'nowhere', which"
+    assert done.stderr == f"{line} holds none\n"
+
+
+def process(*arguments):
+    """A process that a user starts, who says nothing of TensorFlow's messages."""
+    environment = {**os.environ}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    line = [sys.executable, "-m", "srm_keras", *arguments]
+    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -145,6 +161,39 @@ def test_all_that_is_required_is_named(given):
         shared.check(given, [], "model", "data")
     with pytest.raises(ValueError, match=r"^`--model`, `--out` and `--data` are required.$"):
         shared.require(given, "model", "out", "data")
+
+
+SHARED = {
+    "model": str,
+    "models": list,
+    "out": str,
+    "workdir": str,
+    "images": list,
+    "samples": int,
+    "checkpoint": str,
+    "overwrite": bool,
+    "seeds": list,
+    "batch_size": int,
+    "steps": int,
+    "classes": int,
+    "recalibrations": list,
+}
+"""Flags that mean the same in every command, and what their values are."""
+VALUES = {str: "best", list: "1,2", int: "3", bool: "true"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_same_flag_takes_the_same_in_every_command(name):
+    flags = absl_flags.FlagValues()
+    _module(name).define(flags)
+    for flag, kind in SHARED.items():
+        if flag in flags:
+            flags([name, f"--{flag}={VALUES[kind]}"])
+            assert isinstance(flags[flag].value, kind), flag
+    known = [" ".join(text.split()) for text in shared.KINDS.values()]
+    for flag in ("model", "models"):
+        if flag in flags and name != "convert":  # of which --model is the name of a network
+            assert any(text in flags[flag].help for text in known), flag
 
 
 def test_recipes_are_listed_and_shown():

@@ -1,4 +1,4 @@
-"""tools.predict as one calls it."""
+"""`srm-keras predict` as one calls it."""
 
 import csv
 import json
@@ -59,6 +59,18 @@ def test_images_are_told_and_written_and_the_broken_one_named(run, tmp_path):
     assert [float(row["score"]) for row in rows[::2]] == pytest.approx(scores.max(1), abs=1e-6)
 
 
+def test_a_folder_gets_both_files_of_what_images_names(run, tmp_path):
+    folder, scores = run
+    images = [folder / "images" / f"{name}.png" for name in "ab"]
+    by_flag = predict(f"--model={folder}", f"--images={images[0]},{images[1]}", f"--out={tmp_path}")
+    assert (by_flag.returncode, by_flag.stderr) == (0, "")
+    assert by_flag.stdout == predict(f"--model={folder / 'best.keras'}", *images).stdout
+    told = read_json(tmp_path / "predictions.json")
+    assert [row["image"] for row in told] == list(map(str, images))
+    best = [float(row["score"]) for row in read_csv(tmp_path / "predictions.csv")[::3]]
+    assert best == pytest.approx(scores.max(1), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,7 +78,10 @@ def test_images_are_told_and_written_and_the_broken_one_named(run, tmp_path):
         (["--model=nowhere", "{run}/images"], "'nowhere', which does not exist"),
         (["--model={run}"], "error: At least one image file or folder is required."),
         (["--model={run}", "gone.png"], "error: Images must exist. Received: 'gone.png'"),
-        (["--model={run}", "--out=x.txt", "{run}/images"], "must be a file *.csv or *.json"),
+        (
+            ["--model={run}", "--out=x.txt", "{run}/images"],
+            "must be a folder, or a file *.csv or *.json",
+        ),
         (["--model={run}", "--preprocessing=gone.json", "{run}/images"], "'gone.json' cannot be"),
     ],
 )

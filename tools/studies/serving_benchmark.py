@@ -2,9 +2,9 @@
 
     python -m tools.studies.serving_benchmark --model=exports/texture_shapes_srm/saved_model
 
-Starts tools.serve, asks it for one image at a time as float array, raw array and JPEG file, by one
-client and by four at once, and writes serving.json and serving.md to --out. SavedModels must have
-been exported with their preprocessing. docs/serving.md says what the columns are.
+Starts `srm-keras serve`, asks it for one image at a time as float array, raw array and JPEG file,
+by one client and by four at once, and writes serving.json and serving.md to --out. SavedModels must
+have been exported with their preprocessing. docs/serving.md says what the columns are.
 """
 
 import base64
@@ -262,11 +262,11 @@ def _benchmark(flags: FlagValues) -> None:
 
 @contextlib.contextmanager
 def _server(path: str) -> Iterator[int]:
-    """Run ``tools.serve`` on a free port."""
+    """Run ``srm-keras serve`` on a free port."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tools.serve", f"--model={path}", f"--port={port}"]
+    command = [sys.executable, "-m", "srm_keras", "serve", f"--model={path}", f"--port={port}"]
     process = subprocess.Popen(command)
     try:
         _wait_until_ready(process, port)

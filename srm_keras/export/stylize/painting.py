@@ -1,6 +1,7 @@
 """What there is to paint, and what came of it."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,11 +207,24 @@ class Work:
         return stylize_files(stylizer, self.jobs, self.options)
 
 
-def plan_work(images: str | os.PathLike, out: str | os.PathLike, options: Options) -> Work:
-    """Return the work for a picture file, or for a folder of pictures at any depth.
+def plan_work(
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    options: Options,
+) -> Work:
+    """Return the work for picture files and for folders of pictures at any depth.
 
     Raises:
-        ValueError: ``images`` or ``out`` is not of that kind; see ``plan_jobs``.
+        ValueError: ``images`` or ``out`` is not of that kind (see ``plan_jobs``), or two pictures
+            would have the same result.
     """
-    folder = Path(out) if Path(images).is_dir() else None
-    return Work(plan_jobs(images, out), options, folder)
+    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+    if len(given) == 1 and not Path(given[0]).is_dir():
+        return Work(plan_jobs(given[0], out), options, None)
+    if Path(out).suffix.lower() in SUFFIXES:
+        raise ValueError(f"`out` must be a folder for several images. Received: out={str(out)!r}")
+    jobs = [job for each in given for job in plan_jobs(each, out)]
+    targets = Counter(job.target for job in jobs)
+    if twice := [target for target, count in targets.items() if count > 1]:
+        raise ValueError(f"`images` must differ in name. Received: two for {str(twice[0])!r}")
+    return Work(jobs, options, Path(out))

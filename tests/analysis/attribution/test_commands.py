@@ -1,4 +1,4 @@
-"""``tools.top_activations`` and ``tools.grad_cam`` on short trainings; a process for each call."""
+"""`top_activations` and `grad_cam` on short trainings."""
 
 import csv
 import json
@@ -65,7 +65,7 @@ def test_top_activations(runs, tmp_path):
 def test_grad_cam(runs, tmp_path):
     folders = ",".join(str(folder) for folder in runs.values())
     result = run(
-        "grad_cam", f"--models={folders}", f"--out={tmp_path}", "--images=7", "--class=true"
+        "grad_cam", f"--models={folders}", f"--out={tmp_path}", "--samples=7", "--class=true"
     )
     assert result.returncode == 0, result.stderr
     assert [line.partition(":")[0] for line in result.stdout.splitlines()[:3]] == list(runs)
@@ -90,7 +90,7 @@ def test_grad_cam_of_files(runs, tmp_path):
     options = [f"--models={runs['srm']}", "--method=grad_cam++", "--layer=conv3_1_recalibration"]
     given = run("grad_cam", *options, f"--out={tmp_path / 'given'}", tmp_path / "photos")
     assert given.returncode == 0, given.stderr
-    own = run("grad_cam", *options, f"--out={tmp_path / 'own'}", "--images=4")
+    own = run("grad_cam", *options, f"--out={tmp_path / 'own'}", "--samples=4")
     assert own.returncode == 0, own.stderr
     maps = [np.load(tmp_path / name / "grad_cam.npz")["srm"] for name in ("given", "own")]
     np.testing.assert_array_equal(*maps)

@@ -112,14 +112,14 @@ def test_a_variant_of_a_module_is_read(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["nowhere", "none*", "notes.log"])
 def test_a_pattern_without_runs_is_refused(folder, pattern):
-    with pytest.raises(ValueError, match=r"`runs` must be .* which holds none"):
+    with pytest.raises(ValueError, match=r"`--models` must be .* which holds none"):
         run_folders([str(folder / pattern)])
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"last": 3}'])
 def test_a_damaged_result_is_named(folder, content):
     (folder / "one" / "result.json").write_text(content)
-    with pytest.raises(ValueError, match=r"`runs` must be .* Received: .*result\.json"):
+    with pytest.raises(ValueError, match=r"`--models` must be .* Received: .*result\.json"):
         read_run(folder / "one")
 
 

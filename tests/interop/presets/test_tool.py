@@ -1,4 +1,4 @@
-"""The command, in processes of its own."""
+"""`srm-keras preset`."""
 
 import pytest
 
@@ -35,7 +35,10 @@ def test_checking_tells_what_it_is_or_what_is_wrong(tmp_path):
     [
         ([], "error: Either `--model` and `--out` are required, or `--check` alone."),
         (["--model=none"], "error: Either `--model` and `--out` are required, or `--check` alone."),
-        (["--model=none", "--out=x"], "error: `workdir` must be a run folder"),
+        (
+            ["--model=none", "--out=x"],
+            "error: `--model` must be a run folder of train. Received: 'none', which does not",
+        ),
     ],
 )
 def test_errors_are_one_line(arguments, message):
