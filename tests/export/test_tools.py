@@ -1,39 +1,26 @@
-"""The command lines, each in a process of its own: they define absl flags."""
+"""`srm-keras demo` and `export` as one calls them."""
 
 import json
-import pathlib
-import subprocess
-import sys
 import zipfile
+from functools import partial
+from unittest import mock
 
 import pytest
 
+from srm_keras.recipes import texture_shapes
+from tests.support.command_lines import command
+
 pytestmark = pytest.mark.slow
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-DEMO = """
-import pathlib, sys
-from tools.demo import demo
-from srm_keras.recipes.texture_shapes import get_config
-recipe = get_config("smoke")
-recipe.recalibration = "srm"
-demo(recipe, pathlib.Path(sys.argv[1]))
-"""
-
-
-def python(*arguments):
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "demo"
-    for _ in range(2):  # The second demo replaces the first.
-        done = python("-c", DEMO, str(folder))
-        assert done.returncode == 0, done.stderr
+    smoke = partial(texture_shapes.get_config, "smoke")
+    with mock.patch.object(texture_shapes, "get_config", smoke):
+        for _ in range(2):  # The second demo replaces the first.
+            done = command("demo", f"--workdir={folder}")
+            assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"Open {folder / 'report.html'}"
     return folder
 
@@ -65,8 +52,7 @@ def test_a_run_is_exported_to_every_format(demo_folder, tmp_path):
     for package in ("tf2onnx", "onnxruntime"):
         pytest.importorskip(package)
     out = tmp_path / "out"
-    done = python(
-        "-m",
+    done = command(
         "export",
         f"--model={demo_folder}",
         f"--out={out}",
@@ -95,8 +81,7 @@ def test_a_run_is_exported_to_every_format(demo_folder, tmp_path):
 
 def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_folder, tmp_path):
     out = tmp_path / "out"
-    done = python(
-        "-m",
+    done = command(
         "export",
         f"--model={demo_folder}",
         f"--out={out}",
@@ -114,7 +99,7 @@ def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_fo
     ("arguments", "message"),
     [
         ([], "error: `--model` is required."),
-        (["--model=nowhere"], "Received: workdir='nowhere', which lacks best.keras"),
+        (["--model=nowhere"], "Received: 'nowhere', which does not exist"),
         (["--model={demo}", "extra"], "error: Arguments must be flags. Received: extra"),
         (
             ["--model={demo}", "--out={out}", "--tolerance=0", "--formats=saved_model"],
@@ -126,7 +111,7 @@ def test_a_format_that_fails_does_not_keep_the_others_from_being_written(demo_fo
 def test_errors_are_one_line(arguments, message, demo_folder, tmp_path):
     out = tmp_path / "out"
     arguments = [argument.format(demo=demo_folder, out=out) for argument in arguments]
-    done = python("-m", "srm_keras", "export", *arguments)
+    done = command("export", *arguments)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

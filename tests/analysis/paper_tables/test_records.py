@@ -169,7 +169,7 @@ def test_pictures_of_several_analyses_have_names_of_their_own(tmp_path):
 
 
 def test_bad_figure_folders(tmp_path):
-    with pytest.raises(ValueError, match="`figures` must be folders"):
+    with pytest.raises(ValueError, match="`--figures` must be folders"):
         figure_analyses([str(tmp_path / "nowhere")])
     (tmp_path / "pruning.json").write_text(json.dumps({})[:1])
     with pytest.raises(ValueError, match=r"`figures` must hold .*pruning\.json"):

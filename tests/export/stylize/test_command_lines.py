@@ -1,4 +1,4 @@
-"""tools.stylize as one calls it."""
+"""`srm-keras stylize` as one calls it."""
 
 import numpy as np
 import pytest
@@ -41,11 +41,31 @@ def test_photographs_are_painted_and_the_broken_one_named(run, tmp_path):
     assert "kept 1 that were there" in done.stderr
 
 
+def test_several_images_and_folders_go_to_one_folder(run, tmp_path):
+    folder, _ = run
+    photo = folder / "photos" / "a.png"
+    other = tmp_path / "b.png"
+    other.write_bytes(photo.read_bytes())
+    options = [f"--model={folder / 'last.keras'}", f"--out={tmp_path / 'out'}"]
+    done = command("stylize", *options, f"--images={folder / 'photos'},{other}")
+    assert done.returncode == 0, done.stderr
+    painted = [(tmp_path / "out" / f"{name}.png").read_bytes() for name in "ab"]
+    assert painted[0] == painted[1]
+    done = command("stylize", *options, f"--images={folder / 'photos'},{photo}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: `images` must differ in name. Received: two for ")
+    done = command("stylize", *options[:1], f"--out={tmp_path}/c.png", f"--images={other},{photo}")
+    assert "`out` must be a folder for several images" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "`--model`, `--images` and `--out` are required."),
-        (["--model=gone"], "must be a run folder with last.keras"),
+        (
+            ["--model=gone"],
+            "must be a run folder of train_stylizer or a .keras file. Received: 'gone'",
+        ),
         (["--images=gone"], "`images` must exist. Received: images='gone'"),
         (["--images={large}"], "(--size=2048) it fits. Received: 2049×2048, 4,196,352 pixels"),
         (["--style=gone.jpg"], "`--style` cannot be read (No such file"),
