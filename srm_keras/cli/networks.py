@@ -12,59 +12,133 @@ from ml_collections import ConfigDict
 
 from srm_keras import data
 from srm_keras.analysis.gates.reading import last_blocks, select_blocks
+from srm_keras.cli import flags as shared
 from srm_keras.cli.paper_records import expanded, pass_over
 from srm_keras.data.decode import file_pixels
+from srm_keras.export.predictor import companions_beside
 from srm_keras.export.stylize import load_stylizer
 from srm_keras.export.web.exporter import square_photos
+from srm_keras.interop.presets import is_preset_name, load_preset
 from srm_keras.layers import spec_label
+from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.foreign import first_line
-from srm_keras.training import Run, load_run
+from srm_keras.training import Run, load_run, run_folder
 from srm_keras.training.run_folder import is_of_stylizer, read_recipe
 
 
-def analysed_runs(
-    patterns: Sequence[str], checkpoint: str = "best", gates: bool = False
-) -> dict[str, Run]:
-    """Return runs on the same data by the name of their module, in the order of ``patterns``.
+def kind_of(model: str, kinds: Sequence[str]) -> str:
+    """Return of which of the kinds in `cli.flags.KINDS` a trained network is.
 
-    Where several have the same module, the name of the folder is added: ``"srm (seed_1)"``.
-    Folders of another kind, runs without weights and damaged ones are passed over with a word.
+    What tells it is the name, and what lies there; nothing is loaded.
 
     Args:
-        patterns: run folders of ``train``, or shell patterns of such.
-        checkpoint: ``"best"`` or ``"last"``.
-        gates: whether networks without recalibration modules are passed over too.
+        model: a path, or ``hf://…``.
+        kinds: those that the command takes.
 
     Raises:
-        ValueError: there is no such run, two cannot be told apart, or the runs do not read the
+        ValueError: it is of no such kind; the message says which the command takes.
+    """
+    kind = _kind_of(model)
+    if kind is not None and kind in kinds:
+        return kind
+    there = "of another kind" if Path(model).exists() else "which does not exist"
+    raise ValueError(
+        f"`--model` must be {shared.either(kinds)}. "
+        f"Received: {str(model)!r}, {there if kind is None else shared.KINDS[kind]}"
+    )
+
+
+def _kind_of(model: str) -> str | None:
+    path = Path(model)
+    if is_preset_name(model):
+        return "preset"
+    if (path / "saved_model.pb").is_file():
+        return "saved_model"
+    if (path / run_folder.RECIPE).is_file():
+        return "stylizer" if is_of_stylizer(read_recipe(path)) else "run"
+    for file, kind in ((run_folder.BEST, "run"), (run_folder.LAST, "stylizer")):
+        if (path / file).is_file():
+            return kind
+    return path.suffix[1:] if path.suffix in (".keras", ".tflite", ".onnx") else None
+
+
+def load_trained(model: str, checkpoint: str = "best") -> Run:
+    """Return the classifier in a run folder, a preset or a .keras file.
+
+    The recipe of a preset is no more than what its card says of its data, that of a .keras file
+    what lies beside it, as preprocessing and classes do.
+
+    Raises:
+        ValueError: it is of another kind, damaged, or names foreign classes.
+        ImportError: ``hf://`` without huggingface_hub.
+    """
+    kind = kind_of(model, shared.CLASSIFIERS)
+    if kind == "run":
+        return load_run(model, checkpoint)
+    if kind == "keras":
+        return _load_keras(Path(model))
+    preset = load_preset(model)
+    recipe = ConfigDict({"data": preset.card.get("data")})
+    return Run(preset.model, recipe, preset.preprocessing, preset.classes)
+
+
+def _load_keras(file: Path) -> Run:
+    preprocessing, classes = companions_beside(file)
+    if preprocessing is None or classes is None:
+        raise ValueError(
+            f"A .keras file needs {run_folder.PREPROCESSING} and {run_folder.CLASSES} beside it, "
+            f"as a run folder has them. Received: {str(file)!r}"
+        )
+    there = (file.parent / run_folder.RECIPE).is_file()
+    recipe = read_recipe(file.parent) if there else {"data": None}
+    return Run(read_keras_file(file), ConfigDict(recipe), preprocessing, classes)
+
+
+def analysed_runs(
+    patterns: Sequence[str], checkpoint: str = "best", gates: bool = False, files: bool = False
+) -> dict[str, Run]:
+    """Return networks on the same data by the name of their module, in the order of ``patterns``.
+
+    Where several have the same module, the name of the folder is added: ``"srm (seed_1)"``; what
+    says nothing of its module goes by the name of its file. Networks of another kind, runs without
+    weights and damaged ones are passed over with a word.
+
+    Args:
+        patterns: run folders of ``train``, presets and .keras files, or shell patterns of such.
+        checkpoint: ``"best"`` or ``"last"``, of a run folder.
+        gates: whether networks without recalibration modules are passed over too.
+        files: whether they are to look at image files instead of the data of their recipe.
+
+    Raises:
+        ValueError: there is no such network, two cannot be told apart, or they do not read the
             same images in the same way.
     """
     found = {}
-    for path in expanded(patterns):
+    for name in _named(patterns):
         try:
-            run = load_run(path, checkpoint)
+            run = load_trained(name, checkpoint)
             if gates:
                 select_blocks(run.model)
-            found[str(path)] = run
+            found[name] = run
         except ValueError as error:
-            pass_over(path, error)
+            pass_over(name, error)
     if not found:
         raise ValueError(
-            "`runs` must hold a run folder of train with weights"
+            f"`--models` must hold {shared.either(shared.CLASSIFIERS)} with weights"
             f"{' of a network with modules' if gates else ''}. Received: {', '.join(patterns)}"
         )
     folders, runs = list(found), list(found.values())
     for folder, run in found.items():
-        _check_same_data(folders[0], runs[0], folder, run)
-    modules = [spec_label(run.recipe.to_dict()["recalibration"]) for run in runs]
-    shared = Counter(modules)
+        _check_same_data((folders[0], runs[0]), (folder, run), files)
+    modules = [_module(folder, run) for folder, run in found.items()]
+    networks_of = Counter(modules)
     labels = [
-        module if shared[module] == 1 else f"{module} ({Path(folder).name})"
+        module if networks_of[module] == 1 else f"{module} ({Path(folder).name})"
         for module, folder in zip(modules, folders, strict=True)
     ]
     if len(set(labels)) < len(labels):
         raise ValueError(
-            f"Run folders of the same module must differ in name. Received: {', '.join(folders)}"
+            f"Networks with the same module must differ in name. Received: {', '.join(folders)}"
         )
     return dict(zip(labels, runs, strict=True))
 
@@ -89,17 +163,35 @@ def drawn_blocks(runs: Mapping[str, Run], blocks: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _check_same_data(folder: str, run: Run, other_folder: str, other: Run) -> None:
-    mine, its = run.recipe.data.to_dict(), other.recipe.data.to_dict()
-    differing = [
-        name for name in sorted(mine.keys() | its.keys()) if mine.get(name) != its.get(name)
+def _named(patterns: Sequence[str]) -> list[str]:
+    """What the patterns meet; the name of a preset means itself, as ``hf://…`` is no path."""
+    met = [
+        [pattern] if is_preset_name(pattern) else map(str, expanded([pattern]))
+        for pattern in patterns
     ]
-    if differing:
-        name = differing[0]
-        raise ValueError(
-            f"All runs must read the same data. Received: data.{name}={mine.get(name)} in {folder} "
-            f"and {its.get(name)} in {other_folder}"
-        )
+    return list(dict.fromkeys(name for names in met for name in names))
+
+
+def _module(name: str, run: Run) -> str:
+    recipe = run.recipe.to_dict()
+    return spec_label(recipe["recalibration"]) if "recalibration" in recipe else Path(name).stem
+
+
+def _check_same_data(one: tuple[str, Run], other: tuple[str, Run], files: bool) -> None:
+    mine, its = (_read_by(run, files) for _, run in (one, other))
+    for name in sorted(mine.keys() | its.keys()):
+        if mine.get(name) != its.get(name):
+            raise ValueError(
+                f"All runs must read the same data. Received: {name}={mine.get(name)} in {one[0]} "
+                f"and {its.get(name)} in {other[0]}"
+            )
+
+
+def _read_by(run: Run, files: bool) -> dict[str, Any]:
+    """What decides which images a network sees, and how."""
+    if files:
+        return {"preprocessing": run.preprocessing, "classes": run.classes}
+    return {f"data.{name}": v for name, v in (run.recipe.to_dict()["data"] or {}).items()}
 
 
 @dataclass(frozen=True)
@@ -113,13 +205,6 @@ class StylizerRun:
 
     model: keras.Model
     recipe: ConfigDict
-
-
-def is_stylizer_run(folder: str | Path) -> bool:
-    """Whether ``folder`` is a run folder of train_stylizer."""
-    if not (Path(folder) / "recipe.json").is_file():
-        return False
-    return is_of_stylizer(read_recipe(folder))
 
 
 def load_stylizer_run(folder: str | Path) -> StylizerRun:

@@ -40,14 +40,14 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
         met = [there / name for name in sorted(names)]
         if not met:
             raise ValueError(
-                "`runs` must be run folders or patterns of such. "
-                f"Received: runs={pattern!r}, which holds none"
+                "`--models` must be run folders or patterns of such. "
+                f"Received: {pattern!r}, which holds none"
             )
         found += met
     return list(dict.fromkeys(found))
 
 
-def pass_over(path: Path, reason: Exception | str) -> None:
+def pass_over(path: str | Path, reason: Exception | str) -> None:
     """Say on stderr that a run is left out, and why."""
     print(f"passed over {path}: {' '.join(str(reason).split())}", file=sys.stderr)
 
@@ -68,8 +68,8 @@ def run_folders(patterns: Sequence[str]) -> list[Path]:
         runs = [run for path in expanded([pattern]) for run in _runs_in(path)]
         if not runs:
             raise ValueError(
-                "`runs` must be run folders of train or folders of cross_validate, "
-                f"or patterns of such. Received: runs={pattern!r}, which holds none"
+                "`--models` must be run folders of train or folders of cross_validate, "
+                f"or patterns of such. Received: {pattern!r}, which holds none"
             )
         found |= dict.fromkeys(runs)
     return [path for path in found if _is_usable(path, finished=True)]
@@ -113,7 +113,7 @@ def trained_run(folder: Path) -> TrainedRun:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"`runs` must be run folders of train. Received: {folder / run_folder.RESULT} "
+            f"`--models` must be run folders of train. Received: {folder / run_folder.RESULT} "
             f"without {error}"
         ) from error
 
@@ -165,7 +165,7 @@ def _read(path: Path) -> Any:
         return read_json(path)
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"`runs` must be run folders that can be read. Received: {path} ({error})"
+            f"`--models` must be run folders that can be read. Received: {path} ({error})"
         ) from error
 
 
@@ -177,7 +177,7 @@ def figure_analyses(folders: Sequence[str]) -> dict[int, list[Analysis]]:
     """
     for folder in folders:
         if not Path(folder).is_dir():
-            raise ValueError(f"`figures` must be folders. Received: figures={folder!r}")
+            raise ValueError(f"`--figures` must be folders. Received: {folder!r}")
     return {
         figure.number: [
             _analysis(path, Path(folder), figure.pictures)
@@ -211,7 +211,7 @@ def _analysis(path: Path, folder: Path, patterns: Iterable[str]) -> Analysis:
         data = read_json(path)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"`figures` must hold results of this package's analyses. Received: {path}: {error}"
+            f"`--figures` must hold results of this package's analyses. Received: {path}: {error}"
         ) from error
     pictures = [
         Picture(
