@@ -172,5 +172,5 @@ def test_bad_figure_folders(tmp_path):
     with pytest.raises(ValueError, match="`--figures` must be folders"):
         figure_analyses([str(tmp_path / "nowhere")])
     (tmp_path / "pruning.json").write_text(json.dumps({})[:1])
-    with pytest.raises(ValueError, match=r"`figures` must hold .*pruning\.json"):
+    with pytest.raises(ValueError, match=r"`--figures` must hold .*pruning\.json"):
         figure_analyses([str(tmp_path)])
