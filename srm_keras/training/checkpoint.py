@@ -19,6 +19,7 @@ from srm_keras.data import fingerprint
 from srm_keras.support.files import as_json, write_atomically
 from srm_keras.training.distribution import Distribution, assign_local, local_values
 from srm_keras.training.inputs import Examples
+from srm_keras.training.recipe import is_free, is_of_known_data
 from srm_keras.training.stopping import how_to_go_on
 
 Arrays = dict[str, np.ndarray]
@@ -123,13 +124,13 @@ def _replica_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> Iterator[n
 
 
 DATA = "data"
-_PLACES = ("data_dir", "imagenet_dir", "path")
 
 
 class Identity:
     """What a run depends on beside its weights: the recipe, the layout of its variables, its data.
 
-    Where the data lie is no part of it, as long as they are known to be the same.
+    Fields of the recipe that change no result are no part of it, nor is where the data lie as long
+    as they are known to be the same.
 
     Args:
         parts: Names and values, JSON; `recipe` is one of them, flat, by dotted paths.
@@ -151,7 +152,7 @@ class Identity:
         told = []
         for name, value in self.value.items():
             if name == "recipe":
-                equal = same_fields(saved.get(name, {}), value, places=not known)
+                equal = not differing(saved.get(name, {}), value, known)
             else:
                 equal = saved.get(name) == value or (name == DATA and not known)
             if not equal:
@@ -169,18 +170,30 @@ class Identity:
         return "data: " + fingerprint.differences(saved[DATA], self.value[DATA], before, after)
 
 
-def is_place(field: str) -> bool:
-    """Whether a field of a recipe, by its dotted path, says where data lie."""
-    *groups, name = field.split(".")
-    return name in _PLACES and groups[-1:] == ["options"]
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], data_known: bool = False
+) -> list[str]:
+    """The fields in which two flat recipes are not those of one run; where data lie comes last.
+
+    Args:
+        one: A recipe by dotted paths.
+        other: Another one.
+        data_known: Whether it is known elsewhere that the data are the same: then it does not
+            matter where they lie.
+    """
+    names = [
+        name
+        for name in one.keys() | other.keys()
+        if _leaf(one, name) != _leaf(other, name) and not is_free(name)
+    ]
+    names.sort(key=lambda name: (is_of_known_data(name), name))
+    return [name for name in names if not (data_known and is_of_known_data(name))]
 
 
-def same_fields(one: Mapping[str, Any], other: Mapping[str, Any], places: bool) -> bool:
-    """Whether two flat recipes are equal, with or without where the data lie."""
-    if places:
-        return one == other
-    names = [name for name in (*one, *other) if not is_place(name)]
-    return all(one.get(name) == other.get(name) for name in names)
+def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
+    """A field of a flat recipe; a group without any is as if it were not there."""
+    value = recipe.get(name)
+    return None if value == {} else value
 
 
 FORMAT = "srm-keras training state 1"
@@ -221,7 +234,7 @@ class CheckpointFolder:
         self.folder = folder
         self.keep = keep
         self.hint = how_to_go_on(overwrite)
-        self._identity = identity
+        self.identity = identity
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._writing: Future | None = None
 
@@ -275,7 +288,7 @@ class CheckpointFolder:
     def _write(self, checkpoint: Checkpoint) -> None:
         meta = {
             "format": FORMAT,
-            "identity": self._identity.value,
+            "identity": self.identity.value,
             "step": checkpoint.step,
             "progress": checkpoint.progress,
             "arrays": sorted(checkpoint.arrays),
@@ -317,7 +330,7 @@ class CheckpointFolder:
             whole = False
         if not whole:
             raise ValueError("is no checkpoint of a training run")
-        difference = self._identity.difference(saved)
+        difference = self.identity.difference(saved)
         if difference:
             raise ValueError(f"belongs to another run: {difference}")
         return checkpoint

@@ -17,7 +17,7 @@ from srm_keras.support.locks import folder_lock
 from srm_keras.support.tables import markdown_table, with_std
 from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder
-from srm_keras.training.recipe import resolve
+from srm_keras.training.recipe import FIELDS, Recipe, checked, resolve
 from srm_keras.training.statistics import HeldOut, paired_difference
 from srm_keras.training.train import check, train
 
@@ -51,7 +51,7 @@ class Trial:
 
 
 def cross_validate(
-    recipe: config_dict.ConfigDict,
+    recipe: Recipe,
     workdir: str | os.PathLike,
     recalibrations: Mapping[str, Any],
     folds: int,
@@ -73,7 +73,7 @@ def cross_validate(
     counts each held-out example once, however many seeds there are.
 
     Args:
-        recipe: What all runs share.
+        recipe: What all runs share, a `ConfigDict` or a nested mapping.
         workdir: The folder.
         recalibrations: A spec for each label; the first is what the others are compared with.
         folds: Number of folds.
@@ -87,7 +87,7 @@ def cross_validate(
         ValueError: Before any work, if the recipe or an argument is wrong, or another call is at
             work in the folder.
     """
-    trials = _trials(recipe, recalibrations, folds, seeds)
+    trials = _trials(checked(recipe, FIELDS), recalibrations, folds, seeds)
     folder = Path(workdir)
     for trial in trials:
         check(trial.recipe)

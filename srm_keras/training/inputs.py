@@ -101,6 +101,11 @@ class Inputs:
         """The split that is evaluated during training."""
         return next(iter(self.evals))
 
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """All examples, by their splits."""
+        return {**self.evals, "train": self.examples}
+
     def train(self, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Any:
         """Endless batches of (float32 images (B, H, W, C), labels), from `start_step` on.
 

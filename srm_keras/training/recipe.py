@@ -3,19 +3,21 @@
 A kind of training has a table of `Field`s. Its recipes are made from it by `defaults`, checked
 against it by `checked`, and described by docs/training.md and docs/style_transfer.md.
 
-A recipe is an `ml_collections.ConfigDict`. `FIELDS` is the whole list: `default_recipe()` is
-made from it, `resolve()` checks against it, and docs/training.md describes it.
+A recipe is an `ml_collections.ConfigDict` or a nested mapping. `FIELDS` is the whole list:
+`default_recipe()` is made from it, `resolve()` checks against it, docs/training.md describes it.
 """
 
 import contextlib
 import copy
 import itertools
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
 from ml_collections import config_dict
 
 from srm_keras.support.validation import nearest, positive_int
@@ -103,6 +105,9 @@ class Field:
 
 Fields = Mapping[str, Field]
 
+Recipe = config_dict.ConfigDict | Mapping[str, Any]
+"""What trainings take: any of the fields, those of a group (`learning_rate.base`) nested."""
+
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("step", "cosine")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
@@ -152,6 +157,21 @@ IN_UPDATES = (
 """Those that count in optimizer updates."""
 
 
+FREE = (
+    *("eval_batch_size", "checkpoint_every", "keep_checkpoints"),
+    *("data.cache", "content.cache"),
+)
+"""Fields of any kind of training that change how a run is done and not what comes out of it."""
+
+SOURCES = ("data.options", "content.options", "style.options")
+SOURCE_OPTIONS = ("data_dir", "imagenet_dir", "path", "verify", "on_error")
+OF_KNOWN_DATA = ("style.image",)
+"""Where data lie and how their files are looked at: options of `SOURCES`, and other fields.
+
+They change nothing where the data are the same, which the fingerprint in a checkpoint tells.
+"""
+
+
 def defaults(fields: Fields) -> config_dict.ConfigDict:
     """Returns a recipe with every field at its default."""
     recipe = config_dict.ConfigDict()
@@ -167,17 +187,43 @@ def defaults(fields: Fields) -> config_dict.ConfigDict:
     return recipe
 
 
-def checked(recipe: config_dict.ConfigDict, fields: Fields) -> config_dict.ConfigDict:
+def is_free(field: str) -> bool:
+    """Whether a field, by its dotted path, may change within a run: its result stays the same."""
+    return field in FREE
+
+
+def is_of_known_data(field: str) -> bool:
+    """Whether a field may change within a run as long as its data are known to be the same."""
+    group, _, name = field.rpartition(".")
+    return field in OF_KNOWN_DATA or (group in SOURCES and name in SOURCE_OPTIONS)
+
+
+def plain(value: Any) -> Any:
+    """A recipe or a part of one in dicts, lists, tuples and numbers of Python; paths are text."""
+    if isinstance(value, config_dict.ConfigDict):
+        return plain(value.to_dict())
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def checked(recipe: Recipe, fields: Fields) -> config_dict.ConfigDict:
     """Returns a copy of `recipe` in which every field stands, each checked by itself.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.
             The message names the field, the value and what would be right.
     """
-    if not isinstance(recipe, config_dict.ConfigDict):
-        raise ValueError(f"`recipe` must be an ml_collections ConfigDict. Received: {recipe!r}")
+    if not is_mapping(recipe):
+        raise ValueError(
+            f"`recipe` must be an ml_collections ConfigDict or a mapping. Received: {recipe!r}"
+        )
     resolved = defaults(fields)
-    for path, value in _flatten(recipe.to_dict(), fields):
+    for path, value in _flatten(plain(recipe), fields):
         if path not in fields:
             raise ValueError(_unknown_field(path, fields))
         _check(path, value, fields)
@@ -185,9 +231,7 @@ def checked(recipe: config_dict.ConfigDict, fields: Fields) -> config_dict.Confi
     return resolved
 
 
-def with_steps(
-    recipe: config_dict.ConfigDict, steps: int, keep: Collection[str] = ()
-) -> config_dict.ConfigDict:
+def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config_dict.ConfigDict:
     """Returns the recipe with `steps` updates, and with all that counts in updates moved along.
 
     Milestones and warm-up keep their place on the way (milestones that fall together, or on the
@@ -204,7 +248,7 @@ def with_steps(
             field that counts in updates is wrong.
     """
     positive_int("steps", steps)
-    given = dict(_flatten(recipe.to_dict(), RUN_FIELDS))
+    given = dict(_flatten(plain(recipe), RUN_FIELDS))
     before = {path: given.get(path, RUN_FIELDS[path].default) for path in IN_UPDATES}
     for path, value in before.items():
         _check(path, value, RUN_FIELDS)
@@ -227,7 +271,7 @@ def with_steps(
         "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
         "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
     }
-    moved = copy.deepcopy(recipe)
+    moved = config_dict.ConfigDict(copy.deepcopy(recipe))
     with moved.unlocked(), moved.ignore_type():
         for path, value in after.items():
             if path not in keep and value != before[path]:
@@ -378,11 +422,11 @@ def is_smoke(form: str) -> bool:
     return form == "smoke"
 
 
-def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
+def resolve(recipe: Recipe) -> config_dict.ConfigDict:
     """Returns a checked copy of `recipe` in which every field stands.
 
     Args:
-        recipe: A `ConfigDict` with any of the fields in `FIELDS`.
+        recipe: A `ConfigDict` or a nested mapping with any of the fields in `FIELDS`.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.

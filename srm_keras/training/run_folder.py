@@ -22,8 +22,7 @@ from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.files import as_json, read_json, write_json
 from srm_keras.support.locks import folder_lock
-from srm_keras.training import run_folder
-from srm_keras.training.checkpoint import is_place
+from srm_keras.training.checkpoint import differing
 from srm_keras.training.recipe import naming
 
 RECIPE = "recipe.json"
@@ -210,18 +209,18 @@ def _remove_empty(folder: Path) -> None:
 def _is_equal(folder: Path, recipe: Mapping[str, Any]) -> bool:
     """Whether the folder has this recipe, raising `ValueError` if it has another one.
 
-    False where the data lie elsewhere now: a checkpoint then knows whether they are the same.
+    False where the data lie elsewhere now: a checkpoint then knows whether they are the same, and
+    a run that has neither a checkpoint nor a result begins anew.
     """
     there, given = flatten(_read_recipe(folder)), flatten(as_json(recipe))
-    names = [name for name in there.keys() | given.keys() if there.get(name) != given.get(name)]
-    moved = all(map(is_place, names)) and has_checkpoint(folder)
-    for name in [] if moved else sorted(names, key=lambda name: (is_place(name), name)):
+    decided_later = has_checkpoint(folder) or not (folder / RESULT).is_file()
+    for name in differing(there, given, decided_later):
         raise ValueError(
             "`workdir` must not hold the run of another recipe; choose another folder or pass "
             f"`overwrite`. Received: workdir={str(folder)!r}, a run with "
             f"{name}={there.get(name)!r} instead of {given.get(name)!r}"
         )
-    return not names
+    return not differing(there, given)
 
 
 def _read_recipe(folder: Path) -> Mapping[str, Any]:
@@ -254,7 +253,7 @@ def _git_revision() -> str | None:
     return described.stdout.strip()
 
 
-WEIGHTS_FILES = {"best": run_folder.BEST, "last": run_folder.LAST}
+WEIGHTS_FILES = {"best": BEST, "last": LAST}
 
 
 @dataclass(frozen=True)
@@ -294,9 +293,9 @@ def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
     folder = Path(workdir)
     needed = (
         WEIGHTS_FILES[checkpoint],
-        run_folder.RECIPE,
-        run_folder.PREPROCESSING,
-        run_folder.CLASSES,
+        RECIPE,
+        PREPROCESSING,
+        CLASSES,
     )
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
@@ -308,16 +307,16 @@ def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
     if not is_of_classifier(recipe):
         raise ValueError(
             "`workdir` must be a run of `train` (a classifier's), whose recipe names data and a "
-            f"model. Received: {str(folder / run_folder.RECIPE)!r} with {', '.join(recipe)}"
+            f"model. Received: {str(folder / RECIPE)!r} with {', '.join(recipe)}"
         )
-    preprocessing = _read(folder / run_folder.PREPROCESSING, dict, "an object")
-    with naming(str(folder / run_folder.PREPROCESSING)):
+    preprocessing = _read(folder / PREPROCESSING, dict, "an object")
+    with naming(str(folder / PREPROCESSING)):
         prepared = Preprocessing.from_dict(preprocessing)
     return Run(
         model=read_keras_file(folder / WEIGHTS_FILES[checkpoint]),
         recipe=config_dict.ConfigDict(recipe),
         preprocessing=prepared,
-        classes=tuple(_read(folder / run_folder.CLASSES, list, "a list of names")),
+        classes=tuple(_read(folder / CLASSES, list, "a list of names")),
     )
 
 
@@ -327,7 +326,7 @@ def read_recipe(workdir: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: If there is none that can be read.
     """
-    return _read(Path(workdir) / run_folder.RECIPE, dict, "a recipe, which is an object")
+    return _read(Path(workdir) / RECIPE, dict, "a recipe, which is an object")
 
 
 def is_of_classifier(recipe: Mapping[str, Any]) -> bool:
@@ -381,14 +380,14 @@ def save_run_as_preset(
         "data": recipe["data"],
         "recipe": {name: value for name, value in recipe.items() if name != "data"},
         "checkpoint": checkpoint,
-        "training_versions": run_folder.read_versions(folder),
+        "training_versions": read_versions(folder),
     }
-    if (folder / run_folder.RESULT).is_file():
-        result = read_json(folder / run_folder.RESULT)[checkpoint]
+    if (folder / RESULT).is_file():
+        result = read_json(folder / RESULT)[checkpoint]
         facts["step"] = result["step"]
         facts["metrics"] = {split: _scores(values) for split, values in result["splits"].items()}
-    if (folder / run_folder.INITIAL).is_file():
-        record = read_json(folder / run_folder.INITIAL)
+    if (folder / INITIAL).is_file():
+        record = read_json(folder / INITIAL)
         facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
     given = {**facts, **(card or {})}
     return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)

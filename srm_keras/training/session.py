@@ -1,8 +1,10 @@
-"""A run that is going on: what every kind of training does from its first step to its last."""
+"""What every kind of training does, in the order in which `train` and `train_stylizer` call it.
+
+`finished_result`, `at_work`, `make_deterministic`, `checkpoints_of`, `begin`, `fit`.
+"""
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,8 +15,7 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
-from srm_keras.layers.conventions import dtype_policy
-from srm_keras.support.files import as_json, read_json
+from srm_keras.support.files import as_json, read_json, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.callbacks import EvaluatedWeights, Progress, RunLog
 from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity, TrainingState
@@ -23,7 +24,67 @@ from srm_keras.training.inputs import Examples
 from srm_keras.training.state_keeper import FiniteFirst, StateKeeper
 from srm_keras.training.stopping import StopRequest
 
-__all__ = ["dtype_policy", "make_deterministic", "new_networks_are_no_retracing"]
+
+@dataclass(frozen=True)
+class Session:
+    """What one process has of a run: its parts, all built.
+
+    Attributes:
+        recipe: Resolved, with at least the fields of `RUN_FIELDS`.
+        folder: The run folder.
+        distribution: What it is trained on.
+        model: The network that is saved; it shares its layers with the learner.
+        learner: The compiled model, its optimizer built.
+        evaluated: A context in which both are the network that is evaluated and saved.
+        log: The rows of the run.
+        state: What the next update depends on.
+        checkpoints: Where it is kept.
+    """
+
+    recipe: config_dict.ConfigDict
+    folder: Path
+    distribution: Distribution
+    model: keras.Model
+    learner: keras.Model
+    evaluated: Callable[[], AbstractContextManager]
+    log: RunLog
+    state: TrainingState
+    checkpoints: CheckpointFolder
+
+
+def finished_result(
+    recipe: config_dict.ConfigDict, folder: Path, overwrite: bool
+) -> dict[str, Any] | None:
+    """What `result.json` of the finished run of a resolved recipe holds; None if there is none.
+
+    Fields that change no result may be others now: `recipe.json` then holds the new ones.
+
+    Raises:
+        ValueError: If the folder holds another run, and `overwrite` is false.
+    """
+    given = recipe.to_dict()
+    if not run_folder.has_result(folder, given, overwrite):
+        return None
+    if read_json(folder / run_folder.RECIPE) != as_json(given):
+        write_json(folder / run_folder.RECIPE, given)
+    print(f"{folder} holds the finished run of this recipe: nothing to do", file=sys.stderr)
+    return read_json(folder / run_folder.RESULT)
+
+
+@contextlib.contextmanager
+def at_work(recipe: config_dict.ConfigDict, folder: Path) -> Iterator[Distribution]:
+    """A context in which this call alone trains in the folder; gives what it trains on.
+
+    Of several workers the chief takes the folder's lock, and all leave together.
+
+    Raises:
+        ValueError: If the recipe's strategy cannot be had here, or another call is at work.
+    """
+    distribution = resolve_strategy(recipe)
+    alone = run_folder.held(folder) if distribution.is_chief else contextlib.nullcontext()
+    with alone, new_networks_are_no_retracing():
+        yield distribution
+        _wait_for_all(distribution)  # a worker that leaves takes the others with it
 
 
 def make_deterministic(recipe: config_dict.ConfigDict) -> None:
@@ -55,91 +116,21 @@ def _is_of_something_else(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-Context = Callable[[], AbstractContextManager]
-
-
-@dataclass(frozen=True)
-class Session:
-    """What one process has of a run: its parts, all built.
-
-    Attributes:
-        recipe: With at least the fields of `RUN_FIELDS`.
-        folder: The run folder.
-        distribution: What it is trained on.
-        learner: The compiled model, its optimizer built.
-        train: Batches from a step on, this worker's part of them: `train(start_step, (i, n))`.
-        validation: Batches to evaluate on, once through and in order.
-        evaluated: A context in which the learner is the network that is evaluated and saved.
-        log: The rows of the run.
-        writers: Callbacks of the chief that write files after every evaluation.
-        state: What the next update depends on.
-        checkpoints: Where it is kept.
-        describe: Called by the chief when it is known that the run can begin or go on, with the
-            step that it does so from; writes the files that say what the run is.
-        finish: Called by the chief after the last step; writes the final files, `result.json` the
-            last, and returns what that holds.
-    """
-
-    recipe: config_dict.ConfigDict
-    folder: Path
-    distribution: Distribution
-    learner: keras.Model
-    train: Callable[[int, tuple[int, int]], Any]
-    validation: Callable[[], Any]
-    evaluated: Context
-    log: RunLog
-    writers: Sequence[keras.callbacks.Callback]
-    state: TrainingState
-    checkpoints: CheckpointFolder
-    describe: Callable[[int], None]
-    finish: Callable[[], dict[str, Any]]
-
-
-Prepare = Callable[[config_dict.ConfigDict, Path, bool, Distribution], Session]
-
-
-def run(
-    recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool, prepare: Prepare
-) -> dict[str, Any]:
-    """Trains what a resolved recipe describes, from wherever `workdir` is to the end.
-
-    Args:
-        recipe: The resolved recipe.
-        workdir: The run folder; made if it does not exist.
-        overwrite: Whether a run that `workdir` already holds is replaced.
-        prepare: Called with these and the distribution: reads the data, builds the networks and,
-            when nothing can go wrong any more, the folder.
-
-    Returns:
-        What `result.json` holds; nothing on workers other than the chief.
-    """
-    if run_folder.has_result(workdir, recipe.to_dict(), overwrite):
-        print(f"{workdir} holds the finished run of this recipe: nothing to do", file=sys.stderr)
-        return read_json(Path(workdir) / run_folder.RESULT)
-    distribution = resolve_strategy(recipe)
-    alone = run_folder.held(workdir) if distribution.is_chief else contextlib.nullcontext()
-    with alone, new_networks_are_no_retracing():
-        session = prepare(recipe, Path(workdir), overwrite, distribution)
-        with contextlib.closing(session.checkpoints):
-            _fit(session)
-        result = session.finish() if distribution.is_chief else {}
-        _wait_for_all(distribution)  # a worker that leaves takes the others with it
-    return result
-
-
-def identity_of(
-    folder: Path,
+def checkpoints_of(
     recipe: config_dict.ConfigDict,
+    folder: Path,
+    overwrite: bool,
     state: TrainingState,
     distribution: Distribution,
     splits: Mapping[str, Examples],
     **others: Any,
-) -> Identity:
-    """What must be equal for a run to go on.
+) -> CheckpointFolder:
+    """The checkpoints of a run, with all that must be equal for it to go on from one.
 
     Args:
-        folder: The run folder.
         recipe: The resolved recipe.
+        folder: The run folder.
+        overwrite: Whether a run that it holds is replaced.
         state: The training state.
         distribution: What it is trained on.
         splits: The data.
@@ -150,30 +141,75 @@ def identity_of(
         "variables": state.layout(),
         "replicas": distribution.replicas,
     }
-    return Identity({**known, **others}, splits, folder / run_folder.DATA)
+    identity = Identity({**known, **others}, splits, folder / run_folder.DATA)
+    place = folder / run_folder.CHECKPOINTS
+    return CheckpointFolder(place, identity, recipe.keep_checkpoints, overwrite)
+
+
+def begin(session: Session, overwrite: bool) -> Checkpoint | None:
+    """Makes the folder, finds where the run goes on from, and then writes what run it is.
+
+    Returns:
+        The newest checkpoint; None where the run begins.
+
+    Raises:
+        ValueError: If there are checkpoints, and none can be used.
+    """
+    chief = session.distribution.is_chief
+    if chief:
+        run_folder.create(session.folder, overwrite)
+    _wait_for_all(session.distribution)  # the chief may have had an earlier run to remove
+    resumed = session.checkpoints.newest()
+    step = 0 if resumed is None else resumed.step
+    if chief:
+        run_folder.describe(session.folder, session.recipe.to_dict(), step)
+        session.checkpoints.identity.write_listing(anew=step == 0)
+    if resumed is not None:
+        print(f"Going on from step {step} of {session.recipe.steps}", file=sys.stderr)
+    return resumed
+
+
+def fit(
+    session: Session,
+    resumed: Checkpoint | None,
+    train: Callable[[int, tuple[int, int]], Any],
+    validation: Callable[[], Any],
+    writers: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Trains from where `begin` found the run to the end.
+
+    Args:
+        session: The run.
+        resumed: What `begin` returned.
+        train: Batches from a step on, this worker's part of them: `train(start_step, (i, n))`.
+        validation: Batches to evaluate on, once through and in order.
+        writers: Callbacks that write files after every evaluation; the chief's.
+    """
+    steps = session.recipe.steps
+    step = 0 if resumed is None else resumed.step
+    session.log.begin(None if resumed is None else resumed.progress)
+    if step == steps and resumed is not None:
+        session.state.write(resumed.arrays)
+        return
+    distribution = session.distribution
+    shard = (distribution.worker, distribution.workers)
+    with StopRequest() as stop:
+        callbacks = _callbacks(session, stop, resumed, writers)
+        for segment in _segments(step, steps, session.recipe.eval_every):
+            distribution.fit(
+                session.learner,
+                train(segment.step, shard),
+                steps_per_epoch=segment.steps_per_epoch,
+                initial_epoch=segment.epoch,
+                epochs=segment.epochs,
+                validation_data=validation(),
+                callbacks=callbacks,
+                verbose=(1 if sys.stdout.isatty() else 2) if distribution.is_chief else 0,
+            )
 
 
 def _wait_for_all(distribution: Distribution) -> None:
     distribution.any_worker(False)
-
-
-def _fit(session: Session) -> None:
-    """Trains from where the newest checkpoint is to the end."""
-    _wait_for_all(session.distribution)  # the chief may have had an earlier run to remove
-    resumed = session.checkpoints.newest()
-    step = 0 if resumed is None else resumed.step
-    if session.distribution.is_chief:
-        session.describe(step)
-    if resumed is not None:
-        print(f"Going on from step {step} of {session.recipe.steps}", file=sys.stderr)
-    session.log.begin(None if resumed is None else resumed.progress)
-    if step == session.recipe.steps and resumed is not None:
-        session.state.write(resumed.arrays)
-        return
-    with StopRequest() as stop:
-        callbacks = _callbacks(session, stop, resumed)
-        for segment in _segments(step, session.recipe.steps, session.recipe.eval_every):
-            _fit_segment(session, segment, callbacks)
 
 
 @dataclass(frozen=True)
@@ -196,25 +232,11 @@ def _segments(step: int, steps: int, eval_every: int) -> Iterator[_Segment]:
         yield _Segment(epoch * eval_every, eval_every, epoch, steps // eval_every)
 
 
-def _fit_segment(
-    session: Session, segment: _Segment, callbacks: Sequence[keras.callbacks.Callback]
-) -> None:
-    distribution = session.distribution
-    shard = (distribution.worker, distribution.workers)
-    distribution.fit(
-        session.learner,
-        session.train(segment.step, shard),
-        steps_per_epoch=segment.steps_per_epoch,
-        initial_epoch=segment.epoch,
-        epochs=segment.epochs,
-        validation_data=session.validation(),
-        callbacks=callbacks,
-        verbose=(1 if sys.stdout.isatty() else 2) if distribution.is_chief else 0,
-    )
-
-
 def _callbacks(
-    session: Session, stop: StopRequest, resumed: Checkpoint | None
+    session: Session,
+    stop: StopRequest,
+    resumed: Checkpoint | None,
+    writers: Sequence[keras.callbacks.Callback],
 ) -> list[keras.callbacks.Callback]:
     chief = session.distribution.is_chief
     keeper = StateKeeper(
@@ -231,4 +253,4 @@ def _callbacks(
     evaluated = EvaluatedWeights(session.evaluated)
     shown = chief and not sys.stdout.isatty()
     progress = [Progress(session.recipe, keeper.step)] if shown else []
-    return [evaluated, FiniteFirst(keeper), session.log, *session.writers, *progress, keeper]
+    return [evaluated, FiniteFirst(keeper), session.log, *writers, *progress, keeper]

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.support.files import write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import (
@@ -22,21 +23,27 @@ from srm_keras.training.build import (
     make_schedule,
 )
 from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
-from srm_keras.training.checkpoint import CheckpointFolder, Identity, TrainingState
+from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.fine_tuning import Beginning, rate_factors
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
 from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
-from srm_keras.training.recipe import resolve
+from srm_keras.training.recipe import Recipe, resolve
 from srm_keras.training.reports import write_report
-from srm_keras.training.session import Session, dtype_policy, identity_of, make_deterministic, run
+from srm_keras.training.session import (
+    Session,
+    at_work,
+    begin,
+    checkpoints_of,
+    finished_result,
+    fit,
+    make_deterministic,
+)
 
 
-def train(
-    recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool = False
-) -> dict[str, Any]:
+def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -> dict[str, Any]:
     """Trains the classifier that `recipe` describes and leaves the run in `workdir`.
 
     Where `workdir` holds an unfinished run of the same recipe, it goes on from the newest
@@ -44,7 +51,8 @@ def train(
     it holds the finished run, nothing is done.
 
     Args:
-        recipe: The recipe; `srm_keras.training.default_recipe()` lists its fields.
+        recipe: The recipe, a `ConfigDict` or a nested mapping;
+            `srm_keras.training.default_recipe()` lists its fields.
         workdir: The run folder; made if it does not exist.
         overwrite: Whether a run that `workdir` already holds is replaced.
 
@@ -59,7 +67,24 @@ def train(
         OSError: If the disk is full; the earlier checkpoints are intact.
         srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
     """
-    return run(resolve(recipe), workdir, overwrite, _prepare)
+    recipe, folder = resolve(recipe), Path(workdir)
+    result = finished_result(recipe, folder, overwrite)
+    if result is not None:
+        return result
+    with at_work(recipe, folder) as distribution:
+        check(recipe)
+        beginning = Beginning(recipe, folder, overwrite)
+        _check_weights(recipe, beginning)
+        make_deterministic(recipe)
+        inputs = load_inputs(recipe)
+        session = _build(inputs, beginning, folder, overwrite, distribution)
+        with contextlib.closing(session.checkpoints):
+            resumed = begin(session, overwrite)
+            if distribution.is_chief:
+                _describe(folder, inputs, beginning)
+            validation = functools.partial(inputs.evaluation, inputs.validation)
+            fit(session, resumed, inputs.train, validation, _writers(session, inputs))
+        return _finish(session, inputs) if distribution.is_chief else {}
 
 
 def check(recipe: config_dict.ConfigDict) -> None:
@@ -84,15 +109,11 @@ def _check_weights(recipe: config_dict.ConfigDict, beginning: Beginning) -> None
         rate_factors(model, multipliers or {})
 
 
-def _prepare(
-    recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
+def _build(
+    inputs: Inputs, beginning: Beginning, folder: Path, overwrite: bool, distribution: Distribution
 ) -> Session:
-    """Reads the data, builds the network and, when nothing can go wrong any more, the folder."""
-    check(recipe)
-    beginning = Beginning(recipe, folder, overwrite)
-    _check_weights(recipe, beginning)
-    make_deterministic(recipe)
-    inputs = load_inputs(recipe)
+    """The network with its initial weights, and all that trains it; writes nothing."""
+    recipe = inputs.recipe
     schedule = make_schedule(recipe)
     with distribution.scope(), dtype_policy(recipe.dtype_policy):
         model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
@@ -102,34 +123,19 @@ def _prepare(
         accuracy = make_accuracy(inputs.one_hot)
         learner = compiled_twin(model, recipe, optimizer, accuracy)
     state = TrainingState(learner, [accuracy], distribution)
-    log = RunLog(folder if distribution.is_chief else None, recipe, schedule, _title(recipe))
-    evaluated = functools.partial(_evaluated, learner, optimizer)
-    writers: list[keras.callbacks.Callback] = []
-    if distribution.is_chief:
-        run_folder.create(folder, overwrite)
-        writers = [
-            SavedWeights(model, folder, log, evaluated),
-            *gate_histograms_of(model, inputs, folder, evaluated),
-        ]
     initial = {} if beginning.record is None else {"initial weights": beginning.record}
-    splits = {**inputs.evals, "train": inputs.examples}
-    identity = identity_of(folder, recipe, state, distribution, splits, **initial)
     return Session(
         recipe=recipe,
         folder=folder,
         distribution=distribution,
+        model=model,
         learner=learner,
-        train=inputs.train,
-        validation=lambda: inputs.evaluation(inputs.validation),
-        evaluated=evaluated,
-        log=log,
-        writers=writers,
+        evaluated=functools.partial(_evaluated, learner, optimizer),
+        log=RunLog(folder if distribution.is_chief else None, recipe, schedule, _title(recipe)),
         state=state,
-        checkpoints=CheckpointFolder(
-            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints, overwrite
+        checkpoints=checkpoints_of(
+            recipe, folder, overwrite, state, distribution, inputs.splits, **initial
         ),
-        describe=lambda step: _describe(folder, inputs, beginning, identity, step),
-        finish=lambda: _finish(folder, inputs, model, log),
     )
 
 
@@ -140,11 +146,8 @@ def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
         yield
 
 
-def _describe(
-    folder: Path, inputs: Inputs, beginning: Beginning, identity: Identity, step: int
-) -> None:
-    run_folder.describe(folder, inputs.recipe.to_dict(), step)
-    identity.write_listing(anew=step == 0)
+def _describe(folder: Path, inputs: Inputs, beginning: Beginning) -> None:
+    """Writes what inputs and outputs mean and, where it begins now, what the run began from."""
     write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
     write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
     if beginning.is_read:
@@ -152,14 +155,23 @@ def _describe(
         print(beginning.told(), file=sys.stderr)
 
 
+def _writers(session: Session, inputs: Inputs) -> list[keras.callbacks.Callback]:
+    """What the chief writes after every evaluation."""
+    if not session.distribution.is_chief:
+        return []
+    model, folder, evaluated = session.model, session.folder, session.evaluated
+    gates = gate_histograms_of(model, inputs, folder, evaluated)
+    return [SavedWeights(model, folder, session.log, evaluated), *gates]
+
+
 def _title(recipe: config_dict.ConfigDict) -> str:
     spec = recipe.to_dict()["recalibration"]
     return f"{recipe.data.name}, {recipe.model.name}, recalibration={spec}, seed={recipe.seed}"
 
 
-def _finish(folder: Path, inputs: Inputs, model: keras.Model, log: RunLog) -> dict[str, Any]:
+def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     """Scores the best and the last weights on every split, and writes the final files."""
-    rows = log.rows
+    folder, rows = session.folder, session.log.rows
     best_row = max(rows, key=lambda row: row["val_accuracy"])
     last = predict(folder / run_folder.LAST, inputs)
     best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, inputs)
@@ -167,8 +179,8 @@ def _finish(folder: Path, inputs: Inputs, model: keras.Model, log: RunLog) -> di
     result = {
         "best": _scored(best_row, best),
         "last": _scored(rows[-1], last),
-        "parameters": run_folder.parameter_counts(model),
-        "seconds": log.seconds,
+        "parameters": run_folder.parameter_counts(session.model),
+        "seconds": session.log.seconds,
     }
     draw_last_gates(folder, inputs)
     write_report(folder, result, last[inputs.validation], inputs.info.class_names)

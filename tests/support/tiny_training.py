@@ -1,6 +1,7 @@
 """A training that takes seconds, with everything in it that a resumed run must get right."""
 
 import contextlib
+import importlib
 from unittest import mock
 
 import keras
@@ -8,6 +9,9 @@ import numpy as np
 
 from srm_keras.layers import SRM
 from srm_keras.training import default_recipe, state_keeper, train
+
+LOOP = importlib.import_module("srm_keras.training.train")
+"""The module; `srm_keras.training.train` is its function."""
 
 STEPS, EVAL_EVERY = 8, 4
 
@@ -54,7 +58,7 @@ def tiny_network(recipe, image_shape, classes):
 def train_tiny(recipe, workdir, die_after=None, **kwargs):
     """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
     keras.backend.clear_session()
-    with mock.patch.object(train, "build_model", tiny_network), _death(die_after):
+    with mock.patch.object(LOOP, "build_model", tiny_network), _death(die_after):
         return train(recipe, workdir, **kwargs)
 
 

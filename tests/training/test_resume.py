@@ -18,11 +18,11 @@ from srm_keras.training import (
     run_folder,
     session,
     state_keeper,
-    train,
 )
 from srm_keras.training.reports import read_metrics
 from tests.support import fault_injection
 from tests.support.tiny_training import (
+    LOOP,
     STEPS,
     Killed,
     assert_same_run,
@@ -265,7 +265,7 @@ def test_data_that_changed_stop_a_run_and_data_that_moved_do_not(tmp_path):
 
 def test_a_folder_in_which_a_run_is_at_work_is_refused(tmp_path, monkeypatch):
     """Also to `overwrite`, and before any data is read; of several workers to the chief alone."""
-    monkeypatch.setattr(train, "load_inputs", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr(LOOP, "load_inputs", mock.Mock(side_effect=AssertionError))
     with run_folder.held(tmp_path):
         for overwrite in (False, True):
             with pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on"):
@@ -278,7 +278,7 @@ def test_a_folder_in_which_a_run_is_at_work_is_refused(tmp_path, monkeypatch):
 def test_the_end_of_a_run_is_finished_too(undisturbed, tmp_path, monkeypatch):
     """Killed after the last checkpoint, before the result was written."""
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_finish", die)
+        patch.setattr(LOOP, "_finish", die)
         with pytest.raises(Killed):
             train_tiny(tiny_recipe(), tmp_path)
     assert read_metrics(tmp_path / "metrics.csv")[-1]["step"] == STEPS

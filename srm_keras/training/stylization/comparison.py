@@ -24,6 +24,7 @@ from srm_keras.support.files import write_atomically, write_csv, write_json, wri
 from srm_keras.support.locks import folder_lock
 from srm_keras.support.tables import markdown_table, with_std
 from srm_keras.training import run_folder
+from srm_keras.training.recipe import Recipe
 from srm_keras.training.reports import read_metrics
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.recipe import resolve
@@ -82,7 +83,7 @@ Row = dict[str, Any]
 
 
 def compare_stylizers(
-    recipe: config_dict.ConfigDict,
+    recipe: Recipe,
     workdir: str | os.PathLike,
     variants: Sequence[str] = PAPER_VARIANTS,
     seeds: Sequence[int] = (0,),
@@ -98,8 +99,9 @@ def compare_stylizers(
     goes on where it was: finished runs are not repeated.
 
     Args:
-        recipe: A stylization recipe with `method="feed_forward"`; the variants and seeds replace
-            its `normalization`, `recalibration` and `seed`.
+        recipe: A stylization recipe, a `ConfigDict` or a nested mapping, with
+            `method="feed_forward"`; the variants and seeds replace its `normalization`,
+            `recalibration` and `seed`.
         workdir: Where everything goes.
         variants: `"bn"` or `"in"`, alone or with a module: `"bn+srm"`.
         seeds: Non-negative integers.

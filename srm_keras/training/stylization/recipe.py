@@ -12,7 +12,7 @@ from ml_collections import config_dict
 from srm_keras.models.applications import PREPROCESSINGS
 from srm_keras.models.stylization import NORMALIZATIONS
 from srm_keras.training import recipe as accepted
-from srm_keras.training.recipe import RUN_FIELDS, Field, checked, defaults, run_problems
+from srm_keras.training.recipe import RUN_FIELDS, Field, Recipe, checked, defaults, run_problems
 
 METHODS = ("feed_forward", "adain")
 
@@ -97,8 +97,11 @@ def default_recipe() -> config_dict.ConfigDict:
     return defaults(FIELDS)
 
 
-def resolve(recipe: config_dict.ConfigDict) -> config_dict.ConfigDict:
+def resolve(recipe: Recipe) -> config_dict.ConfigDict:
     """Returns a checked copy of `recipe` in which every field stands.
+
+    Args:
+        recipe: A `ConfigDict` or a nested mapping with any of the fields in `FIELDS`.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.

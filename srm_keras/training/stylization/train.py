@@ -1,5 +1,6 @@
 """`train_stylizer(recipe, workdir)`: from a stylization recipe to a run folder."""
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -9,13 +10,23 @@ import keras
 from ml_collections import config_dict
 from PIL import Image
 
+from srm_keras.layers.conventions import dtype_policy
 from srm_keras.support.files import write_atomically, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import make_schedule
 from srm_keras.training.callbacks import RunLog
-from srm_keras.training.checkpoint import CheckpointFolder, Identity, TrainingState
+from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
-from srm_keras.training.session import Session, dtype_policy, identity_of, make_deterministic, run
+from srm_keras.training.recipe import Recipe
+from srm_keras.training.session import (
+    Session,
+    at_work,
+    begin,
+    checkpoints_of,
+    finished_result,
+    fit,
+    make_deterministic,
+)
 from srm_keras.training.stylization.inputs import (
     StylizationInputs,
     check_stylization_inputs,
@@ -34,7 +45,7 @@ from srm_keras.training.stylization.reports import SampleStrips, title_of, write
 
 
 def train_stylizer(
-    recipe: config_dict.ConfigDict, workdir: str | os.PathLike, overwrite: bool = False
+    recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False
 ) -> dict[str, Any]:
     """Trains the stylizer that `recipe` describes and leaves the run in `workdir`.
 
@@ -43,7 +54,8 @@ def train_stylizer(
     the style loss, of training and of held-out contents, and pictures.
 
     Args:
-        recipe: The recipe; `srm_keras.training.stylization.default_recipe()` lists its fields.
+        recipe: The recipe, a `ConfigDict` or a nested mapping;
+            `srm_keras.training.stylization.default_recipe()` lists its fields.
         workdir: The run folder; made if it does not exist.
         overwrite: Whether a run that `workdir` already holds is replaced.
 
@@ -60,7 +72,21 @@ def train_stylizer(
     Reference:
         Johnson et al. 2016; Lee et al. 2019, section 4.3; Huang and Belongie 2017.
     """
-    return run(resolve(recipe), workdir, overwrite, _prepare)
+    recipe, folder = resolve(recipe), Path(workdir)
+    result = finished_result(recipe, folder, overwrite)
+    if result is not None:
+        return result
+    with at_work(recipe, folder) as distribution:
+        check(recipe)
+        make_deterministic(recipe)
+        inputs = load_stylization_inputs(recipe)
+        session = _build(inputs, folder, overwrite, distribution)
+        with contextlib.closing(session.checkpoints):
+            resumed = begin(session, overwrite)
+            if distribution.is_chief and inputs.style is not None:
+                write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
+            fit(session, resumed, inputs.train, inputs.validation, _writers(session, inputs))
+        return _finish(session) if distribution.is_chief else {}
 
 
 def check(recipe: config_dict.ConfigDict) -> None:
@@ -74,13 +100,11 @@ def check(recipe: config_dict.ConfigDict) -> None:
     check_stylization_inputs(recipe)
 
 
-def _prepare(
-    recipe: config_dict.ConfigDict, folder: Path, overwrite: bool, distribution: Distribution
+def _build(
+    inputs: StylizationInputs, folder: Path, overwrite: bool, distribution: Distribution
 ) -> Session:
-    """Reads the images, builds the networks and, when nothing can go wrong any more, the folder."""
-    check(recipe)
-    make_deterministic(recipe)
-    inputs = load_stylization_inputs(recipe)
+    """The stylizer, and all that trains it; writes nothing."""
+    recipe = inputs.recipe
     schedule = make_schedule(recipe)
     with distribution.scope(), dtype_policy(recipe.dtype_policy):
         stylizer = build_stylizer(recipe)
@@ -91,58 +115,48 @@ def _prepare(
         weights = loss_weights(recipe, names)
         learner = compiled_learner(objective, weights, metrics, schedule, recipe, stylizer.name)
     state = TrainingState(learner, metrics, distribution)
-    quantities = ("loss", *names)
+    logged = folder if distribution.is_chief else None
     title = title_of(recipe.to_dict())
-    log = RunLog(
-        folder if distribution.is_chief else None, recipe, schedule, title, quantities, "log"
-    )
-    evaluated = functools.partial(inference_state, learner)
-    writers: list[keras.callbacks.Callback] = []
-    if distribution.is_chief:
-        run_folder.create(folder, overwrite)
-        writers.append(
-            SampleStrips(stylizer, *inputs.samples(), folder, recipe.eval_every, evaluated)
-        )
-    identity = identity_of(
-        folder, recipe, state, distribution, inputs.splits, style=inputs.style_digest
-    )
     return Session(
         recipe=recipe,
         folder=folder,
         distribution=distribution,
+        model=stylizer,
         learner=learner,
-        train=inputs.train,
-        validation=inputs.validation,
-        evaluated=evaluated,
-        log=log,
-        writers=writers,
+        evaluated=functools.partial(inference_state, learner),
+        log=RunLog(logged, recipe, schedule, title, ("loss", *names), "log"),
         state=state,
-        checkpoints=CheckpointFolder(
-            folder / run_folder.CHECKPOINTS, identity, recipe.keep_checkpoints, overwrite
+        checkpoints=checkpoints_of(
+            recipe,
+            folder,
+            overwrite,
+            state,
+            distribution,
+            inputs.splits,
+            style=inputs.style_digest,
         ),
-        describe=lambda step: _describe(folder, inputs, identity, step),
-        finish=lambda: _finish(folder, stylizer, log, quantities),
     )
 
 
-def _describe(folder: Path, inputs: StylizationInputs, identity: Identity, step: int) -> None:
-    run_folder.describe(folder, inputs.recipe.to_dict(), step)
-    identity.write_listing(anew=step == 0)
-    if inputs.style is not None:
-        write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
+def _writers(session: Session, inputs: StylizationInputs) -> list[keras.callbacks.Callback]:
+    """What the chief writes after every evaluation."""
+    if not session.distribution.is_chief:
+        return []
+    every, evaluated = session.recipe.eval_every, session.evaluated
+    return [SampleStrips(session.model, *inputs.samples(), session.folder, every, evaluated)]
 
 
-def _finish(
-    folder: Path, stylizer: keras.Model, log: RunLog, quantities: tuple[str, ...]
-) -> dict[str, Any]:
+def _finish(session: Session) -> dict[str, Any]:
+    """Writes the final files: the losses are those of the last evaluation."""
+    folder, log = session.folder, session.log
     last = log.rows[-1]
     splits = {
-        split: {name: last[prefix + name] for name in quantities}
+        split: {name: last[prefix + name] for name in log.quantities}
         for split, prefix in (("training", ""), ("held_out", "val_"))
     }
     result = {
         "last": {"epoch": last["epoch"], "step": last["step"], "splits": splits},
-        "parameters": run_folder.parameter_counts(stylizer),
+        "parameters": run_folder.parameter_counts(session.model),
         "seconds": log.seconds,
     }
     write_stylization_report(folder, result)
