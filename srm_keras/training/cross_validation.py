@@ -17,7 +17,8 @@ from srm_keras.support.locks import folder_lock
 from srm_keras.support.tables import markdown_table, with_std
 from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder
-from srm_keras.training.recipe import FIELDS, Recipe, checked, resolve
+from srm_keras.training.fields import Recipe, checked
+from srm_keras.training.recipe import FIELDS, resolve
 from srm_keras.training.statistics import HeldOut, paired_difference
 from srm_keras.training.train import check, train
 

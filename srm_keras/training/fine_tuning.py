@@ -18,7 +18,7 @@ from srm_keras.models.surgery.insertion import SCALE_SUFFIX, is_scale
 from srm_keras.support.files import read_json
 from srm_keras.support.validation import nearest
 from srm_keras.training import run_folder
-from srm_keras.training.recipe import naming
+from srm_keras.training.fields import naming
 
 
 @dataclass(frozen=True)

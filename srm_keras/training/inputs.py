@@ -11,7 +11,7 @@ from ml_collections import config_dict
 
 from srm_keras import data
 from srm_keras.data.sources.prepared import Records
-from srm_keras.training.recipe import naming
+from srm_keras.training.fields import naming
 
 if TYPE_CHECKING:
     import tensorflow as tf

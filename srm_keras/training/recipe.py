@@ -1,112 +1,37 @@
-"""The fields of a classifier's training recipe, and what may stand in them.
-
-A kind of training has a table of `Field`s. Its recipes are made from it by `defaults`, checked
-against it by `checked`, and described by docs/training.md and docs/style_transfer.md.
+"""The fields of a classifier's training recipe, and of every training's.
 
 A recipe is an `ml_collections.ConfigDict` or a nested mapping. `FIELDS` is the whole list:
 `default_recipe()` is made from it, `resolve()` checks against it, docs/training.md describes it.
 """
 
-import contextlib
 import copy
-import itertools
-import math
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from collections.abc import Collection
 
-import numpy as np
 from ml_collections import config_dict
 
-from srm_keras.support.validation import nearest, positive_int
-
-
-def is_integer(value: Any) -> bool:
-    """An integer that is no bool."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """A finite number that is no bool."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_bool(value: Any) -> bool:
-    """True or False."""
-    return isinstance(value, bool)
-
-
-def in_unit_interval(value: Any) -> bool:
-    """A number in [0, 1)."""
-    return is_number(value) and 0 <= value < 1
-
-
-def integer(minimum: int) -> Callable[[Any], bool]:
-    """A check for an integer of at least `minimum`."""
-    return lambda value: is_integer(value) and value >= minimum
-
-
-def one_of(*names: str) -> Callable[[Any], bool]:
-    """A check for one of `names`."""
-    return lambda value: isinstance(value, str) and value in names
-
-
-def is_name(value: Any) -> bool:
-    """A string that is not empty."""
-    return isinstance(value, str) and bool(value)
-
-
-def are_names(value: Any) -> bool:
-    """A sequence of names."""
-    return isinstance(value, tuple | list) and all(map(is_name, value))
-
-
-def are_milestones(value: Any) -> bool:
-    """A sequence of increasing positive integers."""
-    if not isinstance(value, tuple | list) or not all(is_integer(v) and v > 0 for v in value):
-        return False
-    return all(early < late for early, late in itertools.pairwise(value))
-
-
-def are_parts(value: Any) -> bool:
-    """None, or at least one name."""
-    return value is None or (are_names(value) and bool(value))
-
-
-def are_factors(value: Any) -> bool:
-    """None, or positive numbers by names."""
-    if value is None or not is_mapping(value):
-        return value is None
-    return all(is_name(name) and is_number(f) and f > 0 for name, f in value.items())
-
-
-def is_mapping(value: Any) -> bool:
-    """A mapping, or a part of a recipe."""
-    return isinstance(value, Mapping | config_dict.ConfigDict)
-
-
-def is_spec(value: Any) -> bool:
-    """A recalibration spec that JSON can hold; its names are checked later."""
-    if isinstance(value, tuple | list):
-        return all(map(is_spec, value))
-    return value is None or isinstance(value, str) or is_mapping(value)
-
-
-@dataclass(frozen=True)
-class Field:
-    """One recipe field: its default and the values it accepts, in code and in words."""
-
-    default: Any
-    accepts: Callable[[Any], bool]
-    expected: str
-
-
-Fields = Mapping[str, Field]
-
-Recipe = config_dict.ConfigDict | Mapping[str, Any]
-"""What trainings take: any of the fields, those of a group (`learning_rate.base`) nested."""
+from srm_keras.support.validation import positive_int
+from srm_keras.training.fields import (
+    Field,
+    Recipe,
+    are_factors,
+    are_milestones,
+    are_names,
+    are_parts,
+    assign,
+    check_value,
+    checked,
+    defaults,
+    in_unit_interval,
+    integer,
+    is_bool,
+    is_mapping,
+    is_name,
+    is_number,
+    is_spec,
+    leaves_of,
+    one_of,
+    plain,
+)
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("step", "cosine")
@@ -172,21 +97,6 @@ They change nothing where the data are the same, which the fingerprint in a chec
 """
 
 
-def defaults(fields: Fields) -> config_dict.ConfigDict:
-    """Returns a recipe with every field at its default."""
-    recipe = config_dict.ConfigDict()
-    for path, field in fields.items():
-        *groups, leaf = path.split(".")
-        holder = recipe
-        for group in groups:
-            if group not in holder:
-                holder[group] = config_dict.ConfigDict()
-            holder = holder[group]
-        default = config_dict.placeholder(object) if field.default is None else field.default
-        holder[leaf] = config_dict.ConfigDict(default) if default == {} else default
-    return recipe
-
-
 def is_free(field: str) -> bool:
     """Whether a field, by its dotted path, may change within a run: its result stays the same."""
     return field in FREE
@@ -196,39 +106,6 @@ def is_of_known_data(field: str) -> bool:
     """Whether a field may change within a run as long as its data are known to be the same."""
     group, _, name = field.rpartition(".")
     return field in OF_KNOWN_DATA or (group in SOURCES and name in SOURCE_OPTIONS)
-
-
-def plain(value: Any) -> Any:
-    """A recipe or a part of one in dicts, lists, tuples and numbers of Python; paths are text."""
-    if isinstance(value, config_dict.ConfigDict):
-        return plain(value.to_dict())
-    if isinstance(value, Mapping):
-        return {name: plain(part) for name, part in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(plain, value))
-    if isinstance(value, np.generic):
-        return value.item()
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def checked(recipe: Recipe, fields: Fields) -> config_dict.ConfigDict:
-    """Returns a copy of `recipe` in which every field stands, each checked by itself.
-
-    Raises:
-        ValueError: If a field is unknown, or its value is of the wrong type or out of range.
-            The message names the field, the value and what would be right.
-    """
-    if not is_mapping(recipe):
-        raise ValueError(
-            f"`recipe` must be an ml_collections ConfigDict or a mapping. Received: {recipe!r}"
-        )
-    resolved = defaults(fields)
-    for path, value in _flatten(plain(recipe), fields):
-        if path not in fields:
-            raise ValueError(_unknown_field(path, fields))
-        _check(path, value, fields)
-        _assign(resolved, path, value)
-    return resolved
 
 
 def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config_dict.ConfigDict:
@@ -244,14 +121,14 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
         keep: Fields, by dotted path, that stay as they are.
 
     Raises:
-        ValueError: If `steps` is no positive integer or no multiple of `steps_per_execution`, or a
-            field that counts in updates is wrong.
+        ValueError: If `recipe` is none, `steps` is no positive integer or no multiple of
+            `steps_per_execution`, or a field that counts in updates is wrong.
     """
     positive_int("steps", steps)
-    given = dict(_flatten(plain(recipe), RUN_FIELDS))
+    given = dict(leaves_of(recipe, RUN_FIELDS))
     before = {path: given.get(path, RUN_FIELDS[path].default) for path in IN_UPDATES}
     for path, value in before.items():
-        _check(path, value, RUN_FIELDS)
+        check_value(path, value, RUN_FIELDS)
     stride = before["steps_per_execution"]
     if steps % stride:
         raise ValueError(
@@ -271,11 +148,12 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
         "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
         "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
     }
-    moved = config_dict.ConfigDict(copy.deepcopy(recipe))
+    known = isinstance(recipe, config_dict.ConfigDict)
+    moved = copy.deepcopy(recipe) if known else config_dict.ConfigDict(plain(recipe))
     with moved.unlocked(), moved.ignore_type():
         for path, value in after.items():
             if path not in keep and value != before[path]:
-                _assign(moved, path, value)
+                assign(moved, path, value)
     return moved
 
 
@@ -304,47 +182,6 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
             f"Received: learning_rate.warmup_steps={rate.warmup_steps}"
         )
     return problems
-
-
-@contextlib.contextmanager
-def naming(field: str) -> Iterator[None]:
-    """Turns what is raised for wrong arguments inside into a `ValueError` that names `field`."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"In `{field}`: {error}") from error
-
-
-def _flatten(values: Mapping, fields: Fields, prefix: str = "") -> list[tuple[str, Any]]:
-    """Lists (dotted path, value) of the leaves; the open mappings count as leaves."""
-    leaves = []
-    for key, value in values.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and path not in fields:
-            leaves += _flatten(value, fields, f"{path}.")
-        else:
-            leaves.append((path, value))
-    return leaves
-
-
-def _check(path: str, value: Any, fields: Fields) -> None:
-    if not fields[path].accepts(value):
-        raise ValueError(f"`{path}` must be {fields[path].expected}. Received: {path}={value!r}")
-
-
-def _assign(recipe: config_dict.ConfigDict, path: str, value: Any) -> None:
-    *groups, leaf = path.split(".")
-    for group in groups:
-        recipe = recipe[group]
-    if isinstance(value, list) and isinstance(recipe[leaf], tuple):
-        value = tuple(value)
-    with recipe.ignore_type():
-        recipe[leaf] = value
-
-
-def _unknown_field(path: str, fields: Fields) -> str:
-    hint = nearest(path, fields) or f" (the fields are: {', '.join(fields)})"
-    return f"`{path}` is not a field of a recipe{hint}"
 
 
 FOLDS_BY = ("label", "group")

@@ -9,9 +9,8 @@ from srm_keras.recipes import dtd
 from srm_keras.support.files import read_json
 from srm_keras.support.locks import folder_lock
 from srm_keras.training import cross_validation
-from srm_keras.training import train as loop
 from srm_keras.training.cross_validation import cross_validate
-from tests.support.tiny_training import Killed, tiny_network, tiny_recipe
+from tests.support.tiny_training import LOOP, Killed, tiny_network, tiny_recipe
 
 MODULES = {"none": None, "srm": "srm"}
 
@@ -36,15 +35,15 @@ def folder(tmp_path_factory):
             trained.append("died")
             raise Killed
         trained.append((recipe.recalibration, recipe.data.fold))
-        return loop.train(recipe, workdir)
+        return LOOP.train(recipe, workdir)
 
     with (
-        mock.patch.object(loop, "build_model", tiny_network),
+        mock.patch.object(LOOP, "build_model", tiny_network),
         mock.patch.object(cross_validation, "train", train),
     ):
         with pytest.raises(Killed):
             cross_validate(recipe(), folder, MODULES, folds=2)
-        cross_validate(recipe(), folder, MODULES, folds=2)
+        cross_validate(recipe().to_dict(), folder, MODULES, folds=2)  # a mapping, this time
     assert trained[:3] == [(None, 0), ("srm", 0), "died"]
     return folder
 

@@ -1,9 +1,14 @@
 import re
+from collections import OrderedDict
+from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 from ml_collections import config_dict
 
-from srm_keras.training.recipe import FIELDS, default_recipe, resolve
+from srm_keras.training.recipe import FIELDS, FREE, default_recipe, resolve, with_steps
+from srm_keras.training.stylization import recipe as stylization
 
 
 def changed(path, value):
@@ -91,9 +96,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG, ids=lambda value: str(value)[:40])
 def test_wrong_values_are_named(path, value, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
-        resolve(changed(path, value))
-    assert "\n" not in str(error.value)
+    recipe = changed(path, value)
+    for given in (recipe, recipe.to_dict()):
+        with pytest.raises(ValueError, match=re.escape(message)) as error:
+            resolve(given)
+        assert "\n" not in str(error.value)
 
 
 def test_all_disagreements_with_steps_are_reported_at_once():
@@ -103,6 +110,42 @@ def test_all_disagreements_with_steps_are_reported_at_once():
         resolve(recipe)
 
 
-def test_a_recipe_is_a_config_dict():
-    with pytest.raises(ValueError, match=r"`recipe` must be an ml_collections ConfigDict"):
-        resolve({"steps": 3})
+@pytest.mark.parametrize("wrong", [None, 3, "cifar10", [("steps", 3)], {"steps"}])
+@pytest.mark.parametrize("check", [resolve, stylization.resolve])
+def test_a_recipe_is_a_config_dict_or_a_mapping(check, wrong):
+    with pytest.raises(ValueError, match=r"`recipe` must be an ml_collections ConfigDict or a map"):
+        check(wrong)
+
+
+def test_a_mapping_is_the_recipe_with_the_same_fields():
+    """Of whatever kind and however nested, with NumPy's numbers and paths; it is left alone."""
+    options = {"data_dir": Path("images"), "seed": np.int64(3)}
+    given = MappingProxyType(
+        {
+            "steps": np.int64(200),
+            "learning_rate": OrderedDict(base=np.float32(0.5), milestones=[100, np.int32(150)]),
+            "data": config_dict.create(options=options),
+            "optimizer": {"nesterov": np.bool_(True)},
+            "recalibration": [None, MappingProxyType({"name": "se", "reduction": np.int8(8)})],
+            "model": {},
+        }
+    )
+    expected = default_recipe()
+    expected.steps, expected.learning_rate.base = 200, 0.5
+    expected.learning_rate.milestones = (100, 150)
+    expected.data.options = {"data_dir": "images", "seed": 3}
+    expected.optimizer.nesterov = True
+    expected.recalibration = [None, {"name": "se", "reduction": 8}]
+    resolved = resolve(given)
+    assert resolved.to_dict() == expected.to_dict()
+    assert type(resolved.steps) is int
+    assert type(given["steps"]) is np.int64
+    half = with_steps(given, 100)
+    assert (half.steps, list(half.learning_rate.milestones)) == (100, [50, 75])
+    assert with_steps({}, 10).to_dict()["steps"] == 10
+    stylizer = stylization.resolve({"content": {"name": "texture_shapes"}})
+    assert stylizer.content.name == "texture_shapes"
+
+
+def test_free_fields_are_fields():
+    assert set(FREE) <= FIELDS.keys() | stylization.FIELDS.keys()

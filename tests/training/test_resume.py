@@ -25,6 +25,7 @@ from tests.support.tiny_training import (
     LOOP,
     STEPS,
     Killed,
+    assert_same_arrays,
     assert_same_run,
     newest_state,
     tiny_recipe,
@@ -51,6 +52,27 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
         train_tiny(tiny_recipe(), tmp_path, die_after=step)
     train_tiny(tiny_recipe(), tmp_path)
     assert_same_run(undisturbed, tmp_path)
+
+
+SAME_BITS = {"keep_checkpoints": 1, "checkpoint_every": 1, "data.cache": True}
+
+
+@pytest.mark.parametrize("changes", [SAME_BITS, {"eval_batch_size": 7}], ids=str)
+def test_a_run_ends_the_same_where_fields_that_change_no_result_were_changed(
+    changes, undisturbed, tmp_path
+):
+    """Of another `eval_batch_size` the means of losses are rounded otherwise."""
+    train_tiny(tiny_recipe(), tmp_path, die_after=5)
+    train_tiny(tiny_recipe(**changes), tmp_path)
+    if changes is SAME_BITS:
+        assert_same_run(undisturbed, tmp_path)
+        assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    for name in ("last.keras", "best.keras"):
+        assert_same_arrays(weights(undisturbed / name), weights(tmp_path / name))
+    one, other = (read_metrics(folder / "metrics.csv") for folder in (undisturbed, tmp_path))
+    assert one == [pytest.approx(row, rel=1e-5) for row in other]
+    saved = run_folder.flatten(read_json(tmp_path / "recipe.json"))
+    assert changes.items() <= saved.items()
 
 
 @pytest.mark.slow
@@ -254,11 +276,14 @@ def test_data_that_changed_stop_a_run_and_data_that_moved_do_not(tmp_path):
         train_tiny(image_recipe(here), workdir)
     (here / "test" / "cat" / "dog.png").rename(here / "test" / "dog" / "0.png")
     assert [entry["step"] for entry in read_json(workdir / "versions.json")] == [0]
+    train_tiny(image_recipe(here), tmp_path / "whole")
     shutil.move(here, there)
-    train_tiny(image_recipe(there), workdir)
+    train_tiny(image_recipe(there, verify=False), workdir)
+    assert_same_run(tmp_path / "whole", workdir)
     assert [entry["step"] for entry in read_json(workdir / "versions.json")] == [0, 4]
     assert "gone on from step 4" in (workdir / "report.html").read_text()
     assert read_json(workdir / "recipe.json")["data"]["options"]["data_dir"] == str(there)
+    assert read_json(workdir / "recipe.json")["data"]["options"]["verify"] is False
     with pytest.raises(ValueError, match=r"another recipe.*data\.options\.seed"):
         train_tiny(image_recipe(there, seed=1), workdir)
 

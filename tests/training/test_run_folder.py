@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from srm_keras.support import files
-from srm_keras.training import default_recipe, run_folder
+from srm_keras.training import default_recipe, run_folder, stylization
+from srm_keras.training.checkpoint import Identity
+from srm_keras.training.recipe import FIELDS
+from srm_keras.training.session import finished_result
+from srm_keras.training.stylization.recipe import FIELDS as STYLIZATION_FIELDS
 
 
 def recipe(**changes):
@@ -154,6 +158,7 @@ def test_where_the_data_lie_is_left_to_the_checkpoint(tmp_path):
     here, there = recipe(), recipe()
     here["data"]["options"], there["data"]["options"] = ({"data_dir": name} for name in "ab")
     files.write_json(tmp_path / "recipe.json", here)
+    assert not run_folder.has_result(tmp_path, there, overwrite=False)  # killed early: begins anew
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(ValueError, match=r"another recipe.*data_dir='a' instead of 'b'"):
         run_folder.has_result(tmp_path, there, overwrite=False)
@@ -161,8 +166,68 @@ def test_where_the_data_lie_is_left_to_the_checkpoint(tmp_path):
     (tmp_path / "checkpoints" / "step_000000004.npz").touch()
     assert not run_folder.has_result(tmp_path, there, overwrite=False)
     assert run_folder.has_result(tmp_path, here, overwrite=False)
+    default = {**here, "data": {**here["data"], "options": {}}}  # where the source looks by itself
+    assert not run_folder.has_result(tmp_path, default, overwrite=False)
     with pytest.raises(ValueError, match="seed=0 instead of 1"):
         run_folder.has_result(tmp_path, {**there, "seed": 1}, overwrite=False)
+
+
+MAY_CHANGE = {
+    *("eval_batch_size", "checkpoint_every", "keep_checkpoints", "data.cache", "content.cache"),
+    *(f"{g}.options.{o}" for g in ("data", "content", "style") for o in ("data_dir", "verify")),
+    *("data.options.path", "data.options.imagenet_dir", "data.options.on_error", "style.image"),
+}
+OPTIONS = {f"{group}.options.seed" for group in ("data", "content", "style")}
+OPTIONS |= {"model.options.path", "data.augmentation.data_dir"}
+KINDS = {"classifier": (FIELDS, default_recipe), "stylizer": (STYLIZATION_FIELDS, None)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_goes_on_with_other_fields_where_they_change_no_result_and_nowhere_else(
+    kind, tmp_path
+):
+    """Every field there is, and options of the data: by the folder, and by a checkpoint."""
+    fields, make = KINDS[kind]
+    whole = (make or stylization.default_recipe)().to_dict()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_000000004.npz").touch()
+    files.write_json(tmp_path / "recipe.json", whole)
+    saved = Identity({"recipe": run_folder.flatten(files.as_json(whole))}, {}, tmp_path).value
+    for path in fields.keys() | MAY_CHANGE | OPTIONS:
+        *groups, leaf = path.split(".")
+        if groups and groups[0] not in whole:
+            continue
+        other = files.as_json(whole)
+        holder = other
+        for group in groups:
+            holder = holder[group]
+        holder[leaf] = {"another": 1} if holder.get(leaf) == {} else "another"
+        flat = run_folder.flatten(other)
+        told = Identity({"recipe": flat}, {}, tmp_path).difference(saved)
+        if path in MAY_CHANGE:
+            assert not run_folder.has_result(tmp_path, other, False), path
+            assert told == "", path
+        else:
+            assert told == "its recipe differ", path
+            with pytest.raises(ValueError, match=rf"another recipe.*with {path}"):
+                run_folder.has_result(tmp_path, other, False)
+
+
+def test_a_finished_run_stays_finished_with_fields_that_change_no_result(tmp_path, capsys):
+    """And `recipe.json` holds the new ones."""
+    made = default_recipe()
+    files.write_json(tmp_path / "recipe.json", made.to_dict())
+    (tmp_path / "result.json").write_text('{"seconds": 1}')
+    made.update(keep_checkpoints=7, eval_batch_size=3, checkpoint_every=5)
+    made.data.cache = True
+    assert finished_result(made, tmp_path, overwrite=False) == {"seconds": 1}
+    assert "nothing to do" in capsys.readouterr().err
+    assert files.read_json(tmp_path / "recipe.json") == files.as_json(made.to_dict())
+    assert finished_result(made, tmp_path, overwrite=True) is None
+    made.seed = 1
+    with pytest.raises(ValueError, match="seed=0 instead of 1"):
+        finished_result(made, tmp_path, overwrite=False)
+    assert files.read_json(tmp_path / "recipe.json")["seed"] == 0
 
 
 def test_flatten_names_leaves_by_their_paths():

@@ -150,7 +150,7 @@ def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
 def test_mixed_precision(tmp_path):
     recipe = tiny_recipe(dtype_policy="mixed_float16", steps=2)
     recipe.learning_rate.milestones = ()
-    train_tiny(recipe, tmp_path / "run")
+    train_tiny(recipe.to_dict(), tmp_path / "run")
     assert keras.config.dtype_policy().name == "float32"
     model = load_run(tmp_path / "run").model
     assert model.layers[1].compute_dtype == "float16"

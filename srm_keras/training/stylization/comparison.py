@@ -24,7 +24,7 @@ from srm_keras.support.files import write_atomically, write_csv, write_json, wri
 from srm_keras.support.locks import folder_lock
 from srm_keras.support.tables import markdown_table, with_std
 from srm_keras.training import run_folder
-from srm_keras.training.recipe import Recipe
+from srm_keras.training.fields import Recipe
 from srm_keras.training.reports import read_metrics
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.recipe import resolve

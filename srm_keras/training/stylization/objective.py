@@ -16,7 +16,7 @@ from srm_keras.models.feature_network import feature_network
 from srm_keras.models.stylization import StylizationNet, check_specs
 from srm_keras.training.build import jit_compile
 from srm_keras.training.distribution import Learner
-from srm_keras.training.recipe import naming
+from srm_keras.training.fields import naming
 from srm_keras.training.stylization.losses import adain_objective, perceptual_objective
 
 Objective = tuple[Any, dict[str, Any]]

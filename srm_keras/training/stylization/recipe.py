@@ -11,8 +11,9 @@ from ml_collections import config_dict
 
 from srm_keras.models.applications import PREPROCESSINGS
 from srm_keras.models.stylization import NORMALIZATIONS
-from srm_keras.training import recipe as accepted
-from srm_keras.training.recipe import RUN_FIELDS, Field, Recipe, checked, defaults, run_problems
+from srm_keras.training import fields as accepted
+from srm_keras.training.fields import Field, Recipe, checked, defaults
+from srm_keras.training.recipe import RUN_FIELDS, run_problems
 
 METHODS = ("feed_forward", "adain")
 

@@ -17,7 +17,7 @@ from srm_keras.training.build import make_schedule
 from srm_keras.training.callbacks import RunLog
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
-from srm_keras.training.recipe import Recipe
+from srm_keras.training.fields import Recipe
 from srm_keras.training.session import (
     Session,
     at_work,

@@ -42,7 +42,7 @@ def test_two_at_work_in_one_folder_are_refused(tmp_path):
         folder_lock("workdir", tmp_path),
         pytest.raises(ValueError, match="`workdir` is in use by process"),
     ):
-        compare_stylizers(tiny_recipe(), tmp_path)
+        compare_stylizers(tiny_recipe().to_dict(), tmp_path)
 
 
 def test_smoothing_is_a_centred_mean():

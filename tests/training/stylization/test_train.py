@@ -99,7 +99,8 @@ def test_a_killed_run_ends_with_the_same_weights(run, tmp_path):
     ):
         train_stylizer(tiny_recipe(**fields), tmp_path)
     keras.backend.clear_session()
-    train_stylizer(tiny_recipe(**fields), tmp_path)
+    train_stylizer(tiny_recipe(**fields, content__cache=True).to_dict(), tmp_path)
+    assert read_json(tmp_path / "recipe.json")["content"]["cache"] is True
     for name in ("metrics.csv", "samples/step_000000006.png"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
     assert_same_arrays(weights(tmp_path / "last.keras"), weights(folder / "last.keras"))
