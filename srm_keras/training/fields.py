@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from ml_collections import config_dict
@@ -101,7 +101,7 @@ class Field:
 
 Fields = Mapping[str, Field]
 
-Recipe = config_dict.ConfigDict | Mapping[str, Any]
+Recipe: TypeAlias = config_dict.ConfigDict | Mapping[str, Any]
 """What trainings take: any of the fields, those of a group (`learning_rate.base`) nested."""
 
 

@@ -148,8 +148,9 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
         "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
         "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
     }
-    known = isinstance(recipe, config_dict.ConfigDict)
-    moved = copy.deepcopy(recipe) if known else config_dict.ConfigDict(plain(recipe))
+    moved = config_dict.ConfigDict(plain(recipe))
+    if isinstance(recipe, config_dict.ConfigDict):
+        moved = copy.deepcopy(recipe)
     with moved.unlocked(), moved.ignore_type():
         for path, value in after.items():
             if path not in keep and value != before[path]:
