@@ -78,14 +78,12 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
 def _gates(run, inputs, workdir: Path):
     """What the gates do on the evaluation images; the files of `srm-keras gates` are in gates/."""
     from srm_keras.analysis.gates import report
-    from srm_keras.analysis.gates.reading import last_blocks
     from srm_keras.export.html import Gates
     from srm_keras.training import run_folder
 
     folder = workdir / "gates"
-    analysis = report.analyse_gates(run.model, [inputs])
-    analyses = {run.recipe.recalibration: analysis}
-    report.write_gate_files(analyses, last_blocks(run.model), folder)
+    module = run.recipe.recalibration
+    analyses = report.gate_report({module: run.model}, [inputs], folder)
     columns = ("mean", "spread_over_images", "spread_over_channels", "shut", "open")
     rows = zip(
         report.statistics_rows(analyses), report.correlation_rows(analyses), strict=False
@@ -102,11 +100,11 @@ def _gates(run, inputs, workdir: Path):
     return Gates(
         ("block", "channels", *(name.replace("_", " ") for name in columns), "mean r²"),
         table,
-        f"The gates that {run.recipe.recalibration} gives the channels of {len(inputs)} evaluation "
+        f"The gates that {module} gives the channels of {len(inputs)} evaluation "
         "images. Spread: standard deviation of a channel's gate over the images, and of the "
         "channels' means. Shut and open: shares of gates below 0.05 and above 0.95. Mean r²: "
         "squared correlation between the gates of two channels, by chance "
-        f"{analysis.correlation.chance:.3f}.",
+        f"{analyses[module].correlation.chance:.3f}.",
         {
             "Gates by value": folder / report.HISTOGRAMS,
             "While the network was trained": workdir / run_folder.GATES_OVER_TRAINING,

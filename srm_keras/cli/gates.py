@@ -16,7 +16,6 @@ of the evaluation split, to --out:
 docs/gates.md says what the numbers mean.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,9 +44,9 @@ def define(flags: FlagValues) -> None:
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Analyse the runs that the flags name."""
     shared.check(flags, arguments, "models", "out")
-    from srm_keras.analysis.gates.report import FILES, write_gate_files
+    from srm_keras.analysis.gates.report import FILES, gate_report
     from srm_keras.cli.networks import analysed_runs, drawn_blocks
-    from srm_keras.cli.samples import evaluation_samples
+    from srm_keras.cli.samples import SampleBatches
     from srm_keras.support.files import writable_file
 
     for name in FILES:
@@ -55,22 +54,10 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
     blocks = drawn_blocks(runs, flags.blocks)
     # All runs read the same images: analysed_runs refuses others.
-    inputs = evaluation_samples(next(iter(runs.values())), flags.samples or sys.maxsize).inputs
-    analyses = {label: _read(label, run, inputs) for label, run in runs.items()}
-    write_gate_files(analyses, blocks, flags.out)
-    _print(analyses)
+    samples = SampleBatches(next(iter(runs.values())), flags.samples, BATCH)
+    models = {label: run.model for label, run in runs.items()}
+    _print(gate_report(models, (inputs for inputs, _ in samples), flags.out, blocks))
     print(f"Wrote {', '.join(FILES)} to {flags.out}")
-
-
-def _read(label: str, run, inputs):
-    import numpy as np
-
-    from srm_keras.analysis.gates.report import analyse_gates
-    from srm_keras.support.progress import with_progress
-
-    batches = np.split(inputs, range(BATCH, len(inputs), BATCH))
-    progress = with_progress(batches, len(batches), f"{label}: read", "batches")
-    return analyse_gates(run.model, progress)
 
 
 def _print(analyses) -> None:

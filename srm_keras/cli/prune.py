@@ -15,8 +15,8 @@ after each stage. A command that was interrupted goes on where it was. docs/prun
 
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from absl.flags import FlagValues
 
 from srm_keras.analysis.pruning.curve import PruningCurve, plot_pruning, pruning_curve
 from srm_keras.cli import flags as shared
+from srm_keras.cli.samples import SampleBatches
 from srm_keras.support.files import writable_file, write_csv, write_json
-from srm_keras.support.progress import with_progress
 from srm_keras.support.tables import resumed_rows, text_table
 
 Curves = dict[str, list[PruningCurve]]
@@ -59,22 +59,6 @@ def define(flags: FlagValues) -> None:
     shared.batch_size(flags, 100)
 
 
-@dataclass(frozen=True)
-class Batches:
-    """Images and labels in batches, to go through several times, with word of how far it came."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    size: int
-    what: str
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        starts = range(0, len(self.images), self.size)
-        for start in with_progress(starts, len(starts), f"{self.what}: pruned", "batches"):
-            part = slice(start, start + self.size)
-            yield self.images[part], self.labels[part]
-
-
 class PruningStudy:
     """The curves that are known, kept in ``pruning.json``, ``.csv`` and ``.png``.
 
@@ -92,13 +76,17 @@ class PruningStudy:
         self.rows = resumed_rows(self.paths[0], "curves", {"settings": settings}, "pruning study")
 
     def curve(
-        self, run: str, model: keras.Model, batches: Batches, stage: str, order: str
+        self, run: str, model: keras.Model, samples: SampleBatches, stage: str, order: str
     ) -> PruningCurve:
-        """Return the curve of a run, the known one if its weights are still the same."""
+        """Return the curve of a run, the known one if its weights are still the same.
+
+        Images are read and prepared again for each curve.
+        """
         key = {"run": run, "weights": _fingerprint(model), "stage": stage, "order": order}
         known = next((row for row in self.rows if key.items() <= row.items()), None)
         if known is None:
-            curve = pruning_curve(model, batches, self.settings["ratios"], [stage], order)[stage]
+            told = samples.told(f"{run}, {stage}, {order}: pruned")
+            curve = pruning_curve(model, told, self.settings["ratios"], [stage], order)[stage]
             known = {**key, **asdict(curve)}
             place = ("run", "stage", "order")
             others = [row for row in self.rows if any(row[name] != key[name] for name in place)]
@@ -156,27 +144,24 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Prune the runs that the flags name."""
     shared.check(flags, arguments, "models", "out")
     from srm_keras.cli.networks import analysed_runs
-    from srm_keras.cli.samples import evaluation_samples
-    from srm_keras.support.files import writable_file
 
     ratios = _ratios(flags.ratios)
     for name in FILES:
         writable_file("out", Path(flags.out) / name)
     runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
     stages = {label: _stages(flags, label, run.model) for label, run in runs.items()}
-    samples = evaluation_samples(next(iter(runs.values())), flags.samples or sys.maxsize)
+    samples = SampleBatches(next(iter(runs.values())), flags.samples, flags.batch_size)
     settings = {"checkpoint": flags.checkpoint, "split": samples.split, "ratios": ratios}
-    study = PruningStudy(flags.out, {**settings, "samples": len(samples.labels)})
+    study = PruningStudy(flags.out, {**settings, "samples": len(samples.positions)})
     curves: dict[str, list] = {label: [] for label in runs}
     for label, run in runs.items():
         for order in ("gates", "random") if flags.control else ("gates",):
             for stage in stages[label]:
-                what = f"{label}, {stage}, {order}"
-                batches = Batches(samples.inputs, samples.labels, flags.batch_size, what)
-                curve = study.curve(label, run.model, batches, stage, order)
+                curve = study.curve(label, run.model, samples, stage, order)
                 curves[label].append(curve)
                 study.write(curves)
-                print(f"{what}: area {curve.area:.4f}", file=sys.stderr, flush=True)
+                what = f"{label}, {stage}, {order}: area {curve.area:.4f}"
+                print(what, file=sys.stderr, flush=True)
     print(areas_table(curves))
     print(f"Wrote pruning.png, pruning.csv and pruning.json to {flags.out}")
 

@@ -1,8 +1,10 @@
 """Images for a command: of a run's evaluation split, and of files."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from srm_keras.data import Examples, Preprocessing
 from srm_keras.data.decode import file_pixels
 from srm_keras.data.sources.prepared import Records
 from srm_keras.support.foreign import first_line
+from srm_keras.support.progress import with_progress
 from srm_keras.training import Run, training_examples, validation_examples
 
 
@@ -52,6 +55,70 @@ class Samples:
     images: list[np.ndarray]
     inputs: np.ndarray
     labels: np.ndarray
+
+
+class SampleBatches:
+    """Examples of a run's evaluation split in batches, read and prepared anew at every pass.
+
+    A batch is in memory, and with some users the one before it, however many examples there are.
+    Iterating yields (inputs, labels): float32 (N, image_size, image_size, channels) and integers
+    (N,). stderr is told how far a pass has come.
+
+    Args:
+        run: whose data and preparation it is.
+        count: of examples from all over the split; all of them if there are fewer, or for None.
+        batch_size: of all batches but the last.
+
+    Attributes:
+        split: name of the split.
+        positions: where in the split the examples are.
+        preprocessing: that of the run.
+    """
+
+    def __init__(self, run: Run, count: int | None, batch_size: int):
+        self.split, self._examples = validation_examples(run.recipe)
+        self.positions = _positions(self._examples, count)
+        self.preprocessing = run.preprocessing
+        self._batch_size, self._done = batch_size, "read"
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        starts = range(0, len(self.positions), self._batch_size)
+        for start in with_progress(starts, len(starts), self._done, "batches"):
+            yield self.read(self.positions[start : start + self._batch_size])
+
+    def told(self, done: str) -> "SampleBatches":
+        """Return the same batches with other words for stderr."""
+        same = copy.copy(self)
+        same._done = done
+        return same
+
+    @property
+    def shown(self) -> "ShownImages":
+        """The same examples as pictures, each read when it is asked for."""
+        return ShownImages(self)
+
+    def read(self, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return (inputs, labels) of the examples at these positions of the split."""
+        chosen = self._examples.subset(positions)
+        prepared, labels = [], []
+        for image, label in chosen.dataset().as_numpy_iterator():
+            prepared.append(self.preprocessing.evaluation(image).numpy())
+            labels.append(label)
+        return np.stack(prepared), np.array(labels)
+
+
+class ShownImages(Sequence[np.ndarray]):
+    """What networks see of the examples of ``batches``: each uint8 (H, W, C), none kept."""
+
+    def __init__(self, batches: SampleBatches):
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        inputs, _ = self._batches.read([self._batches.positions[index]])
+        return pixels(self._batches.preprocessing, inputs)[0]
 
 
 def export_inputs(
@@ -103,9 +170,13 @@ def representative_inputs(run: Run, count: int) -> np.ndarray:
 
 def _samples(run: Run, split: str, examples: Examples | Records, count: int) -> Samples:
     """Examples at even distances: sources list their images class by class."""
-    count = min(count, len(examples))
-    chosen = examples.subset([k * len(examples) // count for k in range(count)])
+    chosen = examples.subset(_positions(examples, count))
     pairs = list(chosen.dataset().as_numpy_iterator())
     images = [image for image, _ in pairs]
     inputs = np.stack([run.preprocessing.evaluation(image).numpy() for image in images])
     return Samples(split, images, inputs, np.array([label for _, label in pairs]))
+
+
+def _positions(examples: Examples | Records, count: int | None) -> list[int]:
+    count = len(examples) if count is None else min(count, len(examples))
+    return [k * len(examples) // count for k in range(count)]

@@ -14,7 +14,6 @@ images of their evaluation split. Writes to --out:
 Images are numbered from 0 in the order of the split; with --samples, among those chosen from it.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     shared.check(flags, arguments, "models", "out")
     from srm_keras.analysis.activations.pictures import plot_diversity
     from srm_keras.cli.networks import analysed_runs, drawn_blocks
-    from srm_keras.cli.samples import evaluation_samples, pixels
+    from srm_keras.cli.samples import SampleBatches
     from srm_keras.support.files import writable_file
 
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
@@ -59,35 +58,40 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
     blocks = drawn_blocks(runs, flags.blocks)
     first = next(iter(runs.values()))
-    samples = evaluation_samples(first, flags.samples or sys.maxsize)
-    if flags.top > len(samples.inputs):
+    samples = SampleBatches(first, flags.samples, flags.batch_size)
+    if flags.top > len(samples.positions):
         raise ValueError(
-            f"`--top` must be at most the number of images, {len(samples.inputs)}. "
+            f"`--top` must be at most the number of images, {len(samples.positions)}. "
             f"Received: --top={flags.top}"
         )
-    found = {label: _found(flags, label, run, samples.inputs) for label, run in runs.items()}
-    _write_tables(out, found, blocks, samples, first.classes)
+    labels: list[int] = []
+    found = {label: _found(flags, label, run, samples, labels) for label, run in runs.items()}
+    _write_tables(out, found, blocks, samples.split, [first.classes[label] for label in labels])
     plot_diversity(found, out / "diversity.png")
-    _draw(flags, out, found, blocks, pixels(first.preprocessing, samples.inputs))
+    _draw(flags, out, found, blocks, samples.shown)
     print(_table(found))
     print(f"Wrote top.csv, diversity.csv and the pictures of {', '.join(blocks)} to {out}")
 
 
-def _found(flags: FlagValues, label: str, run, inputs):
+def _found(flags: FlagValues, label: str, run, samples, labels: list[int]):
+    """The top images of a run; `labels` becomes the class of each image."""
     from srm_keras.analysis.activations.top_activations import top_activations
-    from srm_keras.support.progress import with_progress
 
-    starts = range(0, len(inputs), flags.batch_size)
-    batches = (inputs[start : start + flags.batch_size] for start in starts)
-    told = with_progress(batches, len(starts), f"{label}: analysed", "batches")
-    return top_activations(run.model, told, flags.top)
+    labels.clear()
+
+    def batches():
+        for inputs, numbers in samples.told(f"{label}: analysed"):
+            labels.extend(numbers)
+            yield inputs
+
+    return top_activations(run.model, batches(), flags.top)
 
 
-def _write_tables(out: Path, found, blocks, samples, classes) -> None:
+def _write_tables(out: Path, found, blocks, split: str, labels: Sequence[str]) -> None:
     from srm_keras.support.files import write_csv, write_json
 
     rows = [
-        {"run": label, **row, "label": classes[samples.labels[row["image"]]]}
+        {"run": label, **row, "label": labels[row["image"]]}
         for label, activations in found.items()
         for row in activations.to_rows()
         if row["block"] in blocks
@@ -96,7 +100,7 @@ def _write_tables(out: Path, found, blocks, samples, classes) -> None:
     write_csv(out / "top.csv", rows, names)
     diversities = _diversities(found)
     write_csv(out / "diversity.csv", diversities)
-    write_json(out / "diversity.json", {"split": samples.split, "blocks": diversities})
+    write_json(out / "diversity.json", {"split": split, "blocks": diversities})
 
 
 def _diversities(found) -> list[dict]:

@@ -16,9 +16,14 @@ from srm_keras.analysis.gates.correlation import (
     plot_correlation_matrices,
 )
 from srm_keras.analysis.gates.histograms import RunningHistograms, plot_gate_histograms
-from srm_keras.analysis.gates.reading import NetworkGates, block_name
+from srm_keras.analysis.gates.reading import (
+    NetworkGates,
+    block_name,
+    last_blocks,
+    select_blocks,
+)
 from srm_keras.analysis.gates.statistics import GateStatistics, RunningStatistics
-from srm_keras.support.files import write_atomically, write_csv, write_json
+from srm_keras.support.files import writable_file, write_atomically, write_csv, write_json
 
 HISTOGRAMS = "histograms.png"
 MATRICES = "correlation.png"
@@ -46,40 +51,78 @@ class GateAnalysis:
     correlation: GateCorrelation
 
 
-def analyse_gates(model: keras.Model, batches: Iterable[np.ndarray]) -> GateAnalysis:
-    """Return the statistics, histograms and correlation of all gates, in one pass.
+class RunningAnalysis:
+    """Gathers all about the gates of a network, batch by batch.
 
     Args:
         model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
 
     Raises:
-        ValueError: the model is not functional, has no recalibration layer, or there are fewer
-            than two images.
+        ValueError: the model is not functional, or has no recalibration layer.
     """
-    network = NetworkGates(model)
-    statistics, histograms = RunningStatistics(), RunningHistograms()
-    correlation = RunningCorrelation()
-    for batch in batches:
-        gates = network.read(batch)
-        histograms.add(gates)
-        weights = network.by_channel(gates)
-        statistics.add(weights)
-        correlation.add(weights)
-    return GateAnalysis(statistics.result(), histograms.shares(), correlation.result())
+
+    def __init__(self, model: keras.Model):
+        self._network = NetworkGates(model)
+        self._statistics, self._histograms = RunningStatistics(), RunningHistograms()
+        self._correlation = RunningCorrelation()
+
+    def add(self, batch: np.ndarray) -> None:
+        """Take in prepared images, (N, H, W, 3), as the model takes them."""
+        gates = self._network.read(batch)
+        weights = self._network.by_channel(gates)
+        self._histograms.add(gates)
+        self._statistics.add(weights)
+        self._correlation.add(weights)
+
+    def result(self) -> GateAnalysis:
+        """Return the statistics, histograms and correlation; ``ValueError`` under two images."""
+        statistics, shares = self._statistics.result(), self._histograms.shares()
+        return GateAnalysis(statistics, shares, self._correlation.result())
 
 
-def write_gate_files(
-    analyses: Mapping[str, GateAnalysis], blocks: Sequence[str], folder: str | os.PathLike
-) -> None:
-    """Write tables and pictures of several networks' gates, ``FILES``, into ``folder``.
+def gate_report(
+    models: Mapping[str, keras.Model],
+    batches: Iterable[np.ndarray],
+    folder: str | os.PathLike,
+    blocks: Sequence[str] | None = None,
+) -> dict[str, GateAnalysis]:
+    """Read the gates of networks in one pass over images, and write tables and pictures of them.
+
+    Each batch goes through all networks and is dropped: memory does not grow with the number of
+    images.
 
     Args:
-        analyses: what ``analyse_gates`` returned, by the network's label.
-        blocks: those whose correlation matrices are drawn; all networks have them.
-        folder: made if it does not exist.
+        models: functional models that contain ``Recalibration`` layers, by label.
+        batches: prepared images, (N, H, W, 3) each, as the models take them; N may vary.
+        folder: where ``FILES`` go; made if it does not exist.
+        blocks: those whose correlation matrices are drawn, which all networks have; by default the
+            last one of every stage of the first network.
+
+    Returns:
+        What was found, by label.
+
+    Raises:
+        ValueError: there is no model, one is not functional or has no recalibration layer or no
+            such block, ``folder`` cannot be written, or there are fewer than two images.
     """
-    out = Path(folder)
+    if not models:
+        raise ValueError("`models` must hold at least one network. Received: none")
+    drawn = last_blocks(next(iter(models.values()))) if blocks is None else list(blocks)
+    for model in models.values():
+        drawn = list(select_blocks(model, drawn))
+    for name in FILES:
+        writable_file("folder", Path(folder) / name)
+    running = {label: RunningAnalysis(model) for label, model in models.items()}
+    for batch in batches:
+        for analysis in running.values():
+            analysis.add(batch)
+    analyses = {label: analysis.result() for label, analysis in running.items()}
+    _write_tables(analyses, Path(folder))
+    _write_correlations(analyses, drawn, Path(folder))
+    return analyses
+
+
+def _write_tables(analyses: Mapping[str, GateAnalysis], out: Path) -> None:
     rows = statistics_rows(analyses)
     write_csv(out / "statistics.csv", rows)
     write_json(out / "statistics.json", rows)
@@ -88,6 +131,11 @@ def write_gate_files(
     histograms = {label: analysis.histograms for label, analysis in analyses.items()}
     title = "Gates by value, share of each block's gates"
     plot_gate_histograms(histograms, out / HISTOGRAMS, title)
+
+
+def _write_correlations(
+    analyses: Mapping[str, GateAnalysis], blocks: Sequence[str], out: Path
+) -> None:
     rows = correlation_rows(analyses)
     write_csv(out / "correlation.csv", rows)
     write_json(out / "correlation.json", rows)
