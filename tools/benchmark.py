@@ -100,15 +100,15 @@ def stylizers(flags: FlagValues) -> None:
 
 
 def _time_files(flags: FlagValues, networks: Sequence, name: str) -> None:
+    from srm_keras.support.timing import timing_environment
     from tools.studies.exported_benchmark import benchmark_exported, rows_text
-    from tools.studies.timing import environment
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     benchmark_exported(
         networks,
         rounds=_rounds(flags, 30),
         out=flags.out,
-        environment=environment(),
+        environment=timing_environment(),
         on_file=lambda network, file: print(f"wrote {network.name}, {file}", file=sys.stderr),
         on_network=lambda network, rows: print(rows_text(rows), end="\n\n", flush=True),
         name=name,

@@ -23,6 +23,7 @@ from srm_keras.analysis.gates.correlation import (
 )
 from srm_keras.analysis.gates.histograms import gate_histograms
 from srm_keras.analysis.gates.reading import GateReader, channel_gates, gate_model
+from srm_keras.analysis.gates.report import GateAnalysis, gate_report
 from srm_keras.analysis.gates.statistics import GateStatistics, gate_statistics
 from srm_keras.analysis.pruning.curve import PruningCurve, pruning_curve, pruning_stages
 
@@ -31,6 +32,7 @@ __all__ = [
     "BlockCorrelation",
     "Complexity",
     "Cost",
+    "GateAnalysis",
     "GateCorrelation",
     "GateReader",
     "GateStatistics",
@@ -48,6 +50,7 @@ __all__ = [
     "gate_correlation",
     "gate_histograms",
     "gate_model",
+    "gate_report",
     "gate_statistics",
     "grad_cam",
     "pruning_curve",

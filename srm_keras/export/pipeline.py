@@ -15,10 +15,11 @@ from srm_keras.export.bounds import TOLERANCE, Bound, Kind, exact_bound, lossy_b
 from srm_keras.export.deploy import computes_otherwise, deploy, in_float32
 from srm_keras.export.folding import folding_plan
 from srm_keras.export.parity import Parity, outputs, parity
-from srm_keras.export.report import Latency, latencies
+from srm_keras.export.report import latencies
 from srm_keras.export.runners import Runner, keras_runner, one_tensor
 from srm_keras.support.files import replace, size_in_bytes, temporary_sibling
 from srm_keras.support.foreign import first_line, quiet
+from srm_keras.support.timing import Spread, environment
 from srm_keras.support.validation import boolean
 
 # What a copy in float32 is held to by a network that computes in another dtype: dB, or a difference
@@ -112,7 +113,7 @@ def export(
         bound=bound,
         details=details,
         latency_ms=latency,
-        environment=report.environment(),
+        environment=environment(),
     )
     _write_report(result, path)
     return result
@@ -175,7 +176,7 @@ def _own_precision(
 
 def _latency(
     runners: Mapping[str, Runner], samples: np.ndarray, batch_size: int
-) -> dict[str, Latency]:
+) -> dict[str, Spread]:
     """Times of one sample, in batches of which the file was made."""
     batch = np.resize(samples, (batch_size, *samples.shape[1:]))
     return {name: time / batch_size for name, time in latencies(runners, batch).items()}

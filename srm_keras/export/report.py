@@ -1,14 +1,10 @@
 """What is written about every exported file, and how long one image takes."""
 
 import dataclasses
-import importlib.metadata
 import json
 import math
-import os
-import platform
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,57 +15,23 @@ from srm_keras.export.parity import Parity
 from srm_keras.export.runners import Runner
 from srm_keras.support.files import write_text
 from srm_keras.support.tables import markdown_table
+from srm_keras.support.timing import Spread, paired_times
 
 WARM_UP = 3
 REPETITIONS = 20
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Times of one call in milliseconds.
-
-    Attributes:
-        median: of all repetitions.
-        lower: the lower quartile.
-        upper: the upper quartile.
-    """
-
-    median: float
-    lower: float
-    upper: float
-
-    def __truediv__(self, calls: int) -> "Latency":
-        """The times of one of so many things that were done in one call."""
-        return Latency(self.median / calls, self.lower / calls, self.upper / calls)
-
-
 def latencies(
     runners: Mapping[str, Runner], batch: np.ndarray, repetitions: int = REPETITIONS
-) -> dict[str, Latency]:
-    """Return the time of one call on ``batch`` for each runner.
-
-    The runners take turns, so that whatever else the machine does meets all of them alike.
-    """
-    for runner in runners.values():
-        for _ in range(WARM_UP):
-            runner(batch)
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(repetitions):
-        for name, runner in runners.items():
-            start = time.perf_counter()
-            runner(batch)
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: _latency(values) for name, values in times.items()}
-
-
-def _latency(times: list[float]) -> Latency:
-    lower, median, upper = np.quantile(times, [0.25, 0.5, 0.75])
-    return Latency(float(median), float(lower), float(upper))
+) -> dict[str, Spread]:
+    """Return the time in ms of one call on ``batch`` for each runner; they take turns."""
+    steps = {name: partial(runner, batch) for name, runner in runners.items()}
+    times = paired_times(steps, repetitions, WARM_UP)
+    return {name: Spread.of(own.wall) for name, own in times.items()}
 
 
 JSON = "report.json"
 MARKDOWN = "report.md"
-PACKAGES = ("srm-keras", "keras", "tensorflow", "ai-edge-litert", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +71,7 @@ class ExportReport:
     parity: Parity
     bound: Bound
     details: dict[str, Any]
-    latency_ms: dict[str, Latency]
+    latency_ms: dict[str, Spread]
     environment: dict[str, Any]
 
     def __str__(self) -> str:
@@ -124,16 +86,6 @@ class ExportReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types; tuples are lists."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
-
-
-def environment() -> dict[str, Any]:
-    """Versions of the packages, Python, platform and number of processors."""
-    return {
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-    }
 
 
 def read_reports(folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Model cards: what is written about a converted file and about a preset."""
 
 import hashlib
-import importlib.metadata
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -59,11 +58,6 @@ def preprocessing(
         "mean": list(mean),
         "std": list(std),
     }
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that converted."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _markdown(card: Mapping[str, Any]) -> str:

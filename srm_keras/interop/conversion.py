@@ -22,6 +22,7 @@ from srm_keras.models.catalog import list_models
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.resnet import resnet
 from srm_keras.support.files import writable_file, write_atomically
+from srm_keras.support.timing import versions
 from srm_keras.support.validation import one_of, positive_int
 
 KERAS_APPLICATIONS = "keras_applications"
@@ -78,7 +79,7 @@ def convert(
     else:
         result, facts = _of_torch(Path(weights), network, module, model, classes, ema)
     write_atomically(out, result.save)
-    facts = {"network": cards.network_facts(result), **facts, "versions": cards.versions()}
+    facts = {"network": cards.network_facts(result), **facts, "versions": versions(cards.PACKAGES)}
     cards.write_card(out, facts)
     return facts
 
@@ -111,7 +112,7 @@ def convert_to_torch(
         "network": cards.network_facts(model),
         "source": {**cards.file_facts(path), "layout": "keras"},
         "written": {**cards.file_facts(out), "layout": layout},
-        "versions": cards.versions(),
+        "versions": versions(cards.PACKAGES),
     }
     cards.write_card(out, facts)
     return facts

@@ -106,6 +106,38 @@ def logits(model: keras.Model):
     Raises:
         ValueError: the output is not that of one call of a layer, or another activation's.
     """
+    activation = getattr(_last_layer(model), "activation", None)
+    if activation not in (None, keras.activations.linear, keras.activations.softmax):
+        raise ValueError(
+            "`model` must end in a softmax or in logits to be trained as a classifier. Received: "
+            f"{model.name!r}, which ends in {keras.activations.serialize(activation)!r}"
+        )
+    return before_activation(model, (keras.activations.softmax,))
+
+
+def before_activation(model: keras.Model, activations):
+    """Return what goes into the activation that ``model`` ends in, from its own layers.
+
+    Args:
+        model: a functional model with one output.
+        activations: of ``keras.activations``; where ``model`` ends in none of them, its output is
+            returned.
+
+    Raises:
+        ValueError: the output is not that of one call of a layer.
+    """
+    last = _last_layer(model)
+    activation = getattr(last, "activation", None)
+    if isinstance(last, layers.Softmax):
+        activation = keras.activations.softmax
+    if activation not in activations:
+        return last.output
+    if isinstance(last, layers.Softmax | layers.Activation):
+        return last.input
+    return WithoutActivation(last, name=f"{last.name}_logits")(last.input)
+
+
+def _last_layer(model: keras.Model) -> layers.Layer:
     (output,) = model.outputs
     last = next((layer for layer in model.layers if _output(layer) is output), None)
     if last is None or isinstance(last, keras.Model):
@@ -113,19 +145,7 @@ def logits(model: keras.Model):
             "`model` must end in a layer of its own, so that its logits can be told from "
             f"probabilities. Received: {model.name!r}, whose output comes from something else"
         )
-    if isinstance(last, layers.Softmax):
-        return last.input
-    activation = getattr(last, "activation", None)
-    if activation in (None, keras.activations.linear):
-        return output
-    if activation is not keras.activations.softmax:
-        raise ValueError(
-            "`model` must end in a softmax or in logits to be trained as a classifier. Received: "
-            f"{model.name!r}, which ends in {keras.activations.serialize(activation)!r}"
-        )
-    if isinstance(last, layers.Activation):
-        return last.input
-    return WithoutActivation(last, name=f"{last.name}_logits")(last.input)
+    return last
 
 
 def _output(layer: layers.Layer):

@@ -2,11 +2,9 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import itertools
 import math
 import os
-import platform
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +20,7 @@ from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.files import as_json, read_json, write_json
 from srm_keras.support.locks import folder_lock
+from srm_keras.support.timing import environment
 from srm_keras.training.checkpoint import differing
 from srm_keras.training.fields import naming
 
@@ -163,11 +162,9 @@ def versions(seed: int) -> dict[str, Any]:
     """Python, platform, package versions, git revision and seed, for `versions.json`."""
     return {
         "seed": seed,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
+        **environment(PACKAGES),
         "backend": keras.config.backend(),
         "git": _git_revision(),
-        "packages": {name: _version(name) for name in PACKAGES},
     }
 
 
@@ -232,13 +229,6 @@ def _read_recipe(folder: Path) -> Mapping[str, Any]:
         f"`workdir` must hold a whole {RECIPE}; choose another folder or pass `overwrite`. "
         f"Received: workdir={str(folder)!r}, where it is damaged"
     )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _git_revision() -> str | None:

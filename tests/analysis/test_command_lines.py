@@ -78,7 +78,7 @@ def test_benchmark_layers(tmp_path):
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "layers.json").read_text())
     assert report["settings"]["rounds"] == 3
-    assert report["environment"]["keras"]
+    assert report["environment"]["packages"]["keras"]
     cases = {(row["xla"], row["direction"]) for row in report["rows"]}
     assert len(cases) == 4
     assert len(report["rows"]) == len(cases) * (len(list_recalibrations()) + 2)

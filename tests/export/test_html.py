@@ -9,9 +9,10 @@ from PIL import Image
 
 from srm_keras.export.html import Gates, write_html
 from srm_keras.export.parity import Bound, Parity
-from srm_keras.export.report import COLUMNS, ExportReport, Latency
+from srm_keras.export.report import COLUMNS, ExportReport
 from srm_keras.support import html
 from srm_keras.support.html import Prediction
+from srm_keras.support.timing import Spread
 
 
 class Page(HTMLParser):
@@ -56,7 +57,7 @@ def page(tmp_path, images):
         parity=Parity(128, 4.2e-7, 3e-8, 0.9, 0.996, 124.8, 5e-8),
         bound=Bound(max_error=1e-5),
         details={"operators": {"CONV_2D": 9, "ADD": 3}, "partitions": 1},
-        latency_ms={"keras": Latency(3.21, 3.0, 3.5), "file": Latency(0.65, 0.6, 0.7)},
+        latency_ms={"keras": Spread(3.21, 3.0, 3.5), "file": Spread(0.65, 0.6, 0.7)},
         environment={},
     )
     Image.new("RGB", (4, 3), "red").save(tmp_path / "curves.png")

@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.tflite.graph import tflite_details
 from srm_keras.support.files import writable_file, write_json, write_text
 from srm_keras.support.tables import markdown_table, text_table
+from srm_keras.support.timing import Spread, Times, paired_times, round_ratios
 from srm_keras.support.validation import positive_int
 from tools.studies.exported_files import (
     DEPLOYED,
@@ -23,9 +22,7 @@ from tools.studies.exported_files import (
     random_images,
     write_files,
 )
-from tools.studies.timing import Spread, Times, paired_times, round_ratios
-
-ReportRow = dict[str, Any]
+from tools.studies.results import Row, check_tensorflow, fact_lines, values
 
 TARGETS = {("ResNet-50", "srm"): 1.03, ("ResNet-50", "se"): 1.03}
 HEADER = (
@@ -50,16 +47,15 @@ Pieces: in how many parts LiteRT executes the graph. "Folded layers" are the mod
 leaves them, "deploy form" is what the exporters write. Weights and images are random."""
 
 
-def rows_text(rows: Sequence[ReportRow]) -> str:
+def rows_text(rows: Sequence[Row]) -> str:
     """The rows of one network as a table for people."""
     return "\n".join([_title(rows[0]), "", text_table(HEADER, [_cells(row) for row in rows])])
 
 
 def report_markdown(report: dict[str, Any]) -> str:
     """The whole report as a Markdown page."""
-    facts = report["environment"] | report["settings"]
     lines = ["# Time of exported networks", "", NOTE.format(**report["settings"]), ""]
-    lines += [f"- {name.replace('_', ' ')}: {_fact(value)}" for name, value in facts.items()]
+    lines += fact_lines(report)
     targets = list(target_lines(report["rows"]))
     lines += ["", "## Targets", "", *targets] if targets else []
     for rows in _by_network(report["rows"]):
@@ -70,7 +66,7 @@ def report_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def target_lines(rows: Sequence[ReportRow]) -> Iterator[str]:
+def target_lines(rows: Sequence[Row]) -> Iterator[str]:
     """For each network that has a target, in float32 and deploy form: whether it is met."""
     for row in rows:
         target = TARGETS.get((row["network"], row["module"]))
@@ -82,20 +78,15 @@ def target_lines(rows: Sequence[ReportRow]) -> Iterator[str]:
             )
 
 
-def _title(row: ReportRow) -> str:
+def _title(row: Row) -> str:
     return f"{row['network']}, {row['side']}×{row['side']}"
 
 
-def _fact(value: Any) -> str:
-    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
+def _by_network(rows: Sequence[Row]) -> list[list[Row]]:
+    return [[row for row in rows if row["network"] == name] for name in values(rows, "network")]
 
 
-def _by_network(rows: Sequence[ReportRow]) -> list[list[ReportRow]]:
-    names = dict.fromkeys(row["network"] for row in rows)
-    return [[row for row in rows if row["network"] == name] for name in names]
-
-
-def _cells(row: ReportRow) -> list[str]:
+def _cells(row: Row) -> list[str]:
     return [
         row["module"],
         row["form"],
@@ -118,7 +109,6 @@ def _ratio(spread: dict[str, float]) -> str:
     return f"{spread['median']:.3f} ({spread['lower']:.3f}–{spread['upper']:.3f})"
 
 
-Row = dict[str, Any]
 WARM_UP = 3
 NAME = "benchmark_exported"
 
@@ -157,11 +147,7 @@ def benchmark_exported(
         ValueError: the Keras backend is not TensorFlow, or ``rounds`` or ``out`` is not one of the
             above.
     """
-    if keras.config.backend() != "tensorflow":
-        raise ValueError(
-            "The benchmark needs the TensorFlow backend of Keras. "
-            f"Received: {keras.config.backend()!r}"
-        )
+    check_tensorflow("benchmark")
     positive_int("rounds", rounds)
     ends = (".json", ".md") if out else ()
     files = [writable_file("out", Path(out or "", name + end)) for end in ends]

@@ -25,9 +25,9 @@ from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 from srm_keras.layers import Recalibration
 from srm_keras.models.surgery.insertion import insert_recalibration
-from srm_keras.support.files import write_csv, write_json, write_text
-from srm_keras.support.tables import markdown_table, resumed_rows
+from srm_keras.support.tables import markdown_table
 from srm_keras.support.validation import one_of
+from tools.studies.results import Results, Row, random_statistics
 
 SIDES = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
 """The smallest images that a network takes, where it is not 32 pixels."""
@@ -69,12 +69,7 @@ def application(name: str) -> keras.Model:
     model = builder(
         weights=None, classes=CLASSES, input_shape=(side, side, 3), classifier_activation=None
     )
-    rng = np.random.default_rng(0)
-    for variable in model.variables:
-        if variable.name in ("gamma", "moving_variance"):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        elif variable.name in ("beta", "moving_mean"):
-            variable.assign(rng.normal(0.0, 0.2, variable.shape))
+    random_statistics(model)
     return model
 
 
@@ -123,19 +118,20 @@ def insertion_table(
         ValueError: an unknown name, or a table of another module in ``folder``; at once.
     """
     names = [one_of("names", name, application_names()) for name in names] or application_names()
-    path, kind = folder / "insertion.json", "insertion table"
-    rows_before = resumed_rows(path, "rows", {"module": spec}, kind)
-    done = {row["model"]: row for row in rows_before}
+    head = {"module": spec, "keras": keras.version()}
+    results = Results(
+        folder, "insertion", "insertion table", head, ("model",), _page, in_order=True
+    )
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for name in names:
-            if name not in done:
-                done[name] = insertion_row(name, spec)
-                _write(folder, list(done.values()), spec)
-                keras.backend.clear_session()
-            yield done[name]
+    def measure(key: Row) -> Row:
+        keras.backend.clear_session()
+        return insertion_row(key["model"], spec)
 
-    return rows()
+    return results.completed([{"model": name} for name in names], measure)
+
+
+def _page(study: dict[str, Any]) -> str:
+    return insertion_text(study["rows"], study["module"])
 
 
 def insertion_text(rows: Sequence[dict[str, Any]], spec: str) -> str:
@@ -170,13 +166,6 @@ def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def _trainable(model: keras.Model) -> int:
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-
-
-def _write(folder: Path, rows: list[dict[str, Any]], spec: str) -> None:
-    rows = sorted(rows, key=lambda row: row["model"])
-    write_json(folder / "insertion.json", {"module": spec, "keras": keras.version(), "rows": rows})
-    write_csv(folder / "insertion.csv", rows)
-    write_text(folder / "insertion.md", insertion_text(rows, spec))
 
 
 BOUND = 1e-5

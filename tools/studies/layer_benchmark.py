@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from srm_keras.layers import ChannelwiseDense, Recalibration, list_recalibration
 from srm_keras.layers.conventions import batch_norm, over_space, spatial_axes
 from srm_keras.support.files import writable_file, write_json, write_text
 from srm_keras.support.tables import markdown_table, text_table
+from srm_keras.support.timing import Spread, Step, paired_times, timing_environment
 from srm_keras.support.validation import one_of, positive_int
-from tools.studies.timing import Step, environment, interleave, ratios
+from tools.studies.results import check_tensorflow, fact_lines, milliseconds
 
 MULTIPLY = "multiply"
 AUTODIFF_SRM = "srm (autodiff)"
@@ -184,16 +185,12 @@ def benchmark_layers(
         ValueError: the Keras backend is not TensorFlow, or ``rounds``, ``warmup`` or ``out`` is
             not one of the above.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "The layer benchmark needs Keras' TensorFlow backend. "
-            f"Received: {keras.backend.backend()!r}"
-        )
+    check_tensorflow("layer benchmark")
     positive_int("rounds", rounds)
     positive_int("warmup", warmup)
     files = _files(out) if out else None
     report: dict[str, Any] = {
-        "environment": environment(),
+        "environment": timing_environment(),
         "settings": {"rounds": rounds, "warmup": warmup, "dtype": "float32", "training": True},
         "rows": [],
     }
@@ -226,20 +223,24 @@ def _time(case: Case, rounds: int, warmup: int) -> list[Row]:
     notes = {name: _why_not(name, case) for name in modules()}
     timed = [name for name, note in notes.items() if note is None]
     steps = layer_steps(timed, case.shape, case.direction, case.xla)
-    timings = interleave(steps, rounds, warmup)
-    relative = {key: ratios(timings, baseline) for key, baseline in BASELINES.items()}
+    times = {name: own.wall for name, own in paired_times(steps, rounds, warmup).items()}
+    medians = {name: Spread.of(own).median for name, own in times.items()}
     place = {**dataclasses.asdict(case), "shape": list(case.shape)}
-    untimed = dict.fromkeys(timings[MULTIPLY].to_dict())
+    untimed = dict.fromkeys(milliseconds(times[MULTIPLY]))
     return [
         {
             **place,
             "module": name,
-            **(timings[name].to_dict() if name in timings else untimed),
-            **{key: values.get(name) for key, values in relative.items()},
+            **(milliseconds(times[name]) if name in times else untimed),
+            **{key: _ratio(medians, name, other) for key, other in BASELINES.items()},
             "note": note,
         }
         for name, note in notes.items()
     ]
+
+
+def _ratio(medians: Mapping[str, float], name: str, baseline: str) -> float | None:
+    return round(medians[name] / medians[baseline], 3) if name in medians else None
 
 
 def _why_not(name: str, case: Case) -> str | None:
@@ -263,17 +264,11 @@ def case_text(case: Case, rows: Sequence[Row]) -> str:
 
 def report_markdown(report: dict[str, Any]) -> str:
     """Return a report of ``benchmark_layers`` as a Markdown page."""
-    facts = report["environment"] | report["settings"]
-    lines = ["# Time of the recalibration modules", ""]
-    lines += [f"- {name.replace('_', ' ')}: {_fact(value)}" for name, value in facts.items()]
+    lines = ["# Time of the recalibration modules", "", *fact_lines(report)]
     for case, rows in _by_case(report["rows"]).items():
         lines += ["", f"## {case}", "", markdown_table(_HEADER, _cells(rows))]
         lines += ["", *_notes(rows)] if _notes(rows) else []
     return "\n".join(lines) + "\n"
-
-
-def _fact(value: Any) -> str:
-    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
 def _by_case(rows: Sequence[Row]) -> dict[Case, list[Row]]:

@@ -11,11 +11,10 @@ tried again. Exits with 1 if a cell failed, or a float32 one is off by more than
 output. docs/export.md says what is needed for which runtime.
 """
 
-import importlib.metadata
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,10 @@ from srm_keras.cli.main import run
 from srm_keras.export.bounds import Kind
 from srm_keras.export.deploy import deploy
 from srm_keras.export.parity import compare
-from srm_keras.export.report import environment
 from srm_keras.export.runners import Runner, keras_runner
-from srm_keras.support.files import writable_file, write_csv, write_json, write_text
 from srm_keras.support.foreign import first_line
-from srm_keras.support.tables import markdown_table, resumed_rows
+from srm_keras.support.tables import markdown_table
+from srm_keras.support.timing import PACKAGES, environment
 from srm_keras.support.validation import one_of, positive_int
 from tools.studies.parity_columns import (
     COLUMNS,
@@ -48,6 +46,7 @@ from tools.studies.parity_columns import (
     images,
     random_network,
 )
+from tools.studies.results import Results, Row, values, versions_text
 
 OPTIONAL_PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "openvino")
 KEY = ("network", "module", "format", "runtime")
@@ -81,73 +80,37 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_integer("samples", 32, "Number of images.", lower_bound=1, flag_values=flags)
 
 
-class Matrix:
-    """The cells that are known, kept in ``parity.json``, ``parity.csv`` and ``parity.md``.
-
-    Args:
-        folder: of the files; made if it is not there.
-        settings: what all cells have in common.
-
-    Raises:
-        ValueError: the folder cannot be made or written, or holds a matrix of other settings or
-            package versions, or a file ``parity.json`` that is none.
-    """
-
-    def __init__(self, folder: Path, settings: dict[str, Any]):
-        self.folder = folder
-        self.head = {"settings": settings, "environment": _environment()}
-        self.cells: list[dict[str, Any]] = self._read()
-
-    def find(self, *key: str) -> dict[str, Any] | None:
-        """The cell of (network, module, format, runtime), unless it is unknown or failed."""
-        for cell in self.cells:
-            if _key(cell) == key and cell["error"] is None:
-                return cell
-        return None
-
-    def add(self, cell: dict[str, Any]) -> None:
-        """Keep ``cell`` in place of one of the same key, and write all files."""
-        self.cells = [old for old in self.cells if _key(old) != _key(cell)] + [cell]
-        write_json(self.folder / "parity.json", {**self.head, "cells": self.cells})
-        names = list(dict.fromkeys([*KEY, *(name for cell in self.cells for name in cell)]))
-        write_csv(self.folder / "parity.csv", self.cells, names)
-        write_text(self.folder / "parity.md", self._markdown())
-
-    def _read(self) -> list[dict[str, Any]]:
-        path = writable_file("out", self.folder / "parity.json")
-        return resumed_rows(path, "cells", self.head, "parity matrix")
-
-    def _markdown(self) -> str:
-        packages = self.head["environment"]["packages"]
-        parts = [
-            "# Parity matrix",
-            NOTE.format(**self.head["settings"]),
-            ", ".join(f"{name} {version}" for name, version in packages.items())
-            + f"; {self.head['environment']['platform']}.",
-            *(self._table(network) for network in _values(self.cells, "network")),
-        ]
-        failed = [cell for cell in self.cells if cell["error"] is not None]
-        if failed:
-            lines = [f"- {', '.join(_key(cell))}: {cell['error']}" for cell in failed]
-            parts.append("## Failed\n\n" + "\n".join(lines))
-        return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-    def _table(self, network: str) -> str:
-        """Formats and runtimes down, modules across."""
-        cells = [cell for cell in self.cells if cell["network"] == network]
-        modules = _values(cells, "module")
-        rows = list(dict.fromkeys((cell["format"], cell["runtime"]) for cell in cells))
-        found = {_key(cell): cell_text(cell) for cell in cells}
-        return f"## {network}\n\n" + markdown_table(
-            ["format, runtime", *modules],
-            [
-                [", ".join(row), *(found.get((network, module, *row), "") for module in modules)]
-                for row in rows
-            ],
-        )
+def _page(matrix: dict[str, Any]) -> str:
+    cells, found = matrix["cells"], matrix["environment"]
+    parts = [
+        "# Parity matrix",
+        NOTE.format(**matrix["settings"]),
+        f"{versions_text(found['packages'])}; {found['platform']}.",
+        *(_table(cells, network) for network in values(cells, "network")),
+    ]
+    failed = [cell for cell in cells if cell["error"] is not None]
+    if failed:
+        lines = [f"- {', '.join(_key(cell))}: {cell['error']}" for cell in failed]
+        parts.append("## Failed\n\n" + "\n".join(lines))
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-def cell_text(cell: dict[str, Any]) -> str:
+def _table(cells: Sequence[Row], network: str) -> str:
+    """Formats and runtimes down, modules across."""
+    cells = [cell for cell in cells if cell["network"] == network]
+    modules = values(cells, "module")
+    rows = list(dict.fromkeys((cell["format"], cell["runtime"]) for cell in cells))
+    found = {_key(cell): cell_text(cell) for cell in cells}
+    return f"## {network}\n\n" + markdown_table(
+        ["format, runtime", *modules],
+        [
+            [", ".join(row), *(found.get((network, module, *row), "") for module in modules)]
+            for row in rows
+        ],
+    )
+
+
+def cell_text(cell: Row) -> str:
     """A cell as it stands in a table: ``3e-07, 134 dB, 100 %``."""
     if "snr_db" not in cell:
         return "failed"
@@ -157,28 +120,14 @@ def cell_text(cell: dict[str, Any]) -> str:
     return f"{relative:.0e}, {snr:.0f} dB, {100 * agreement:.0f} %"
 
 
-def _key(cell: dict[str, Any]) -> tuple[str, ...]:
+def _key(cell: Row) -> tuple[str, ...]:
     return tuple(cell[name] for name in KEY)
 
 
-def _values(cells: Sequence[dict[str, Any]], name: str) -> list[str]:
-    """The different values of a column, in order of appearance."""
-    return list(dict.fromkeys(cell[name] for cell in cells))
-
-
 def _environment() -> dict[str, Any]:
-    """As of the export reports, with the versions of the optional packages that are installed."""
-    common = environment()
-    versions = dict(common["packages"])
-    for name in OPTIONAL_PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {**common, "packages": versions}
-
-
-Cell = dict[str, Any]
+    """With the versions of the optional packages that are installed."""
+    found = environment((*PACKAGES, *OPTIONAL_PACKAGES))
+    return {**found, "packages": {name: v for name, v in found["packages"].items() if v}}
 
 
 def parity_matrix(
@@ -188,8 +137,8 @@ def parity_matrix(
     columns: Sequence[Column] = COLUMNS,
     samples: int = 32,
     seed: int = 0,
-    on_cell: Callable[[int, int, Cell], object] = lambda done, total, cell: None,
-) -> list[Cell]:
+    on_cell: Callable[[int, int, Row], object] = lambda done, total, cell: None,
+) -> list[Row]:
     """Compare each file in each runtime with the Keras model, and write what was found.
 
     Networks have random weights (``matrix_networks``). The reference is the Keras model in this
@@ -220,36 +169,43 @@ def parity_matrix(
     for module in modules:
         one_of("modules", module, MODULES)
     positive_int("samples", samples)
-    matrix = Matrix(Path(out), {"samples": samples, "seed": seed})
+    head = {"settings": {"samples": samples, "seed": seed}, "environment": _environment()}
+    matrix = Results(Path(out), "parity", "parity matrix", head, KEY, _page, key="cells")
     wanted = [(network, module) for network in networks for module in modules]
-    cells: list[Cell] = []
+    cells: list[Row] = []
     for network, module in wanted:
-        for cell in _cells_of(matrix, network, module, columns, samples, seed):
-            cells.append(cell)
-            on_cell(len(cells), len(wanted) * len(columns), cell)
+        with tempfile.TemporaryDirectory() as folder:
+            measure = _measure(network, module, columns, samples, seed, Path(folder))
+            keys = [_place(network, module, column) for column in columns]
+            for cell in matrix.completed(keys, measure):
+                cells.append(cell)
+                on_cell(len(cells), len(wanted) * len(columns), cell)
     return cells
 
 
-def _cells_of(
-    matrix: Matrix, network: str, module: str, columns: Sequence[Column], samples: int, seed: int
-) -> Iterator[Cell]:
-    """The cells of one network with one module: those that are known, and then the others."""
-    known = [matrix.find(network, module, column.format, column.runtime) for column in columns]
-    yield from filter(None, known)
-    missing = [column for column, cell in zip(columns, known, strict=True) if cell is None]
-    if not missing:
-        return
-    keras.backend.clear_session()
-    data = images(NETWORKS[network].side, samples)
-    model = random_network(network, module, data.train, seed)
-    reference = _remembered(keras_runner(model))
-    with tempfile.TemporaryDirectory() as folder:
-        file = _lazy_files(deploy(model), Path(folder), data)
-        for column in missing:
-            key = {"network": network, "module": module}
-            cell = key | _cell(column, partial(file, column.file), reference, data.test)
-            matrix.add(cell)
-            yield cell
+def _place(network: str, module: str, column: Column) -> Row:
+    return dict(zip(KEY, (network, module, column.format, column.runtime), strict=True))
+
+
+def _measure(
+    network: str, module: str, columns: Sequence[Column], samples: int, seed: int, folder: Path
+) -> Callable[[Row], Row]:
+    """A function that fills the cell of a column; the network is built when it is first needed."""
+    by_place = {(column.format, column.runtime): column for column in columns}
+
+    @cache
+    def made() -> tuple[Runner, Callable[[str], Path], np.ndarray]:
+        keras.backend.clear_session()
+        data = images(NETWORKS[network].side, samples)
+        model = random_network(network, module, data.train, seed)
+        return _remembered(keras_runner(model)), _lazy_files(deploy(model), folder, data), data.test
+
+    def measure(key: Row) -> Row:
+        column = by_place[key["format"], key["runtime"]]
+        reference, file, inputs = made()
+        return _cell(column, partial(file, column.file), reference, inputs)
+
+    return measure
 
 
 def _remembered(run: Runner) -> Runner:
@@ -276,8 +232,8 @@ def _lazy_files(network: keras.Model, folder: Path, data: Images) -> Callable[[s
     return file
 
 
-def _cell(column: Column, file: Callable[[], Path], reference: Runner, samples: np.ndarray) -> Cell:
-    cell: Cell = {"format": column.format, "runtime": column.runtime, "error": None}
+def _cell(column: Column, file: Callable[[], Path], reference: Runner, samples: np.ndarray) -> Row:
+    cell: Row = {"error": None}
     try:
         parity = compare(reference, column.load(file()), samples, kind=Kind.LOGITS)
     except Exception as error:  # Whatever a foreign runtime raises; the others are run after it.
@@ -306,8 +262,6 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 def _matrix(flags: FlagValues, arguments: Sequence[str]) -> int:
     shared.check(flags, arguments, "out")
     from tools.studies import parity_columns
-
-    pass
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
     chosen = parity_columns.QUICK if flags.quick else parity_columns.FULL
@@ -339,8 +293,6 @@ def _columns():
 
 
 def _print(done: int, total: int, cell: dict) -> None:
-    pass
-
     names = ", ".join(cell[name] for name in ("network", "module", "format", "runtime"))
     print(f"{done}/{total} {names}: {cell['error'] or cell_text(cell)}", flush=True)
 

@@ -4,7 +4,7 @@ import importlib.util
 import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,16 @@ from srm_keras.data import tf_images
 from srm_keras.data.decode import DCT_METHOD
 from srm_keras.support.files import writable_file, write_json, write_text
 from srm_keras.support.tables import markdown_table
+from srm_keras.support.timing import (
+    Spread,
+    Step,
+    Times,
+    paired_times,
+    round_ratios,
+    timing_environment,
+)
 from srm_keras.support.validation import positive_int
-from tools.studies.timing import Timing, environment, interleave
+from tools.studies.results import check_tensorflow, fact_lines, milliseconds
 
 _OCTAVES = ((4, 60.0), (16, 30.0), (64, 15.0), (256, 10.0))
 """Cells along the longer side and amplitude of each layer of noise."""
@@ -64,8 +72,6 @@ def _write(path: Path, seed: tuple[int, int]) -> None:
     image += generator.normal(0, _GRAIN, (height, width, 1))
     Image.fromarray(np.clip(image, 0, 255).astype("uint8")).save(path, quality=90)
 
-
-Step = Callable[[], Any]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZE = 224
@@ -250,9 +256,9 @@ def benchmark_pipeline(
         if importlib.util.find_spec("torch"):
             steps[TORCH] = torch_step(examples, batch_size, images, workers)
         logging.info("%d loaders, %d rounds of %d images", len(steps), warmup + rounds, images)
-        timings = interleave(steps, rounds, warmup)
+        times = paired_times(steps, rounds, warmup)
         report = {
-            "environment": environment(),
+            "environment": timing_environment(),
             "settings": {
                 "images a round": images,
                 "batch size": batch_size,
@@ -263,9 +269,7 @@ def benchmark_pipeline(
                 "kilobytes a file": round(np.mean([p.stat().st_size for p in paths]) / 1000, 1),
                 "source": "a folder" if data_dir else "made up, 500×375",
             },
-            "rows": [
-                _row(name, timing, timings[LIMIT], images) for name, timing in timings.items()
-            ],
+            "rows": [_row(name, times, images) for name in times],
         }
     if files:
         write_json(files[0], report)
@@ -275,16 +279,10 @@ def benchmark_pipeline(
 
 def report_markdown(report: dict[str, Any]) -> str:
     """The report of `benchmark_pipeline` as a Markdown page."""
-    facts = report["environment"] | report["settings"]
-    lines = ["# Images a second of the ImageNet training pipeline", ""]
-    lines += [f"- {name.replace('_', ' ')}: {_text(fact)}" for name, fact in facts.items()]
+    lines = ["# Images a second of the ImageNet training pipeline", "", *fact_lines(report)]
     lines += ["", rows_markdown(report["rows"]), ""]
     lines += [f"- {row['loader']}: {row['note']}." for row in report["rows"]]
     return "\n".join(lines) + "\n"
-
-
-def _text(fact: Any) -> str:
-    return (", ".join(fact) or "none") if isinstance(fact, list) else str(fact)
 
 
 def rows_markdown(rows: list[dict[str, Any]]) -> str:
@@ -302,26 +300,21 @@ def rows_markdown(rows: list[dict[str, Any]]) -> str:
     return markdown_table(header, cells)
 
 
-def _row(name: str, timing: Timing, limit: Timing, images: int) -> dict[str, Any]:
-    fast, slow = timing.quartiles
-    pairs = zip(limit.milliseconds, timing.milliseconds, strict=True)
+def _row(name: str, times: Mapping[str, Times], images: int) -> dict[str, Any]:
+    own = Spread.of(times[name].wall)
     return {
         "loader": name,
-        "images_per_second": round(1e3 * images / timing.median, 1),
-        "lower_quartile": round(1e3 * images / slow, 1),
-        "upper_quartile": round(1e3 * images / fast, 1),
-        "of_limit": round(float(np.median([bare / own for bare, own in pairs])), 3),
-        **timing.to_dict(),
+        "images_per_second": round(1e3 * images / own.median, 1),
+        "lower_quartile": round(1e3 * images / own.upper, 1),
+        "upper_quartile": round(1e3 * images / own.lower, 1),
+        "of_limit": round(Spread.of(round_ratios(times, LIMIT, name).wall).median, 3),
+        **milliseconds(times[name].wall),
         "note": NOTES[name],
     }
 
 
 def _check(images: int, batch_size: int, rounds: int, warmup: int, workers: int) -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "The pipeline benchmark needs Keras' TensorFlow backend. "
-            f"Received: {keras.backend.backend()!r}"
-        )
+    check_tensorflow("pipeline benchmark")
     values = {"batch_size": batch_size, "rounds": rounds, "warmup": warmup, "workers": workers}
     for name, value in values.items():
         positive_int(name, value)

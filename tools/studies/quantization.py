@@ -13,10 +13,9 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -40,9 +39,8 @@ from srm_keras.export.tflite.graph import read_graph, tflite_details, tflite_log
 from srm_keras.layers import Recalibration
 from srm_keras.support.foreign import first_line
 from tools.studies.exported_files import DEPLOYED, FORMS, LAYERS
-from tools.studies.quantization_report import Rows
+from tools.studies.results import Results, Row
 
-Row = dict[str, Any]
 FLOAT32_TENSOR = 0  # of schema.TensorType
 
 
@@ -113,9 +111,9 @@ class Subject:
         digest = hashlib.sha256()
         for array in self.model.get_weights():
             digest.update(np.ascontiguousarray(array).tobytes())
-        fields = ("run", "dataset", "network", "module", "seed")
+        names = ("run", "dataset", "network", "module", "seed")
         return {
-            **{name: getattr(self, name) for name in fields},
+            **{name: getattr(self, name) for name in names},
             "weights": digest.hexdigest()[:12],
         }
 
@@ -139,11 +137,11 @@ class _File:
 
 def study(
     subject: Subject,
-    rows: Rows,
+    results: Results,
     representative: Sequence[int],
     on_row: Callable[[Row], object] = lambda row: None,
 ) -> None:
-    """Add the rows of one network to ``rows``; those that are there already are not made again.
+    """Add the rows of one network to ``results``; those that are there already are not made again.
 
     Each row is a TFLite file, compared with the Keras model on the evaluation images: every format
     of the deploy form and, for a network with modules, of the folded layers themselves; and int8
@@ -151,19 +149,18 @@ def study(
 
     Args:
         subject: the network.
-        rows: of the study, written after each.
+        results: of the study, written after each row.
         representative: sizes of the representative sets; int8 has a row for each.
         on_row: called with each row, new or old.
     """
-    head = subject.head
-    work = _Work(subject)
-    for file in _wanted(work, representative):
-        key = head | asdict(file)
-        row = rows.find(key)
-        if row is None:
-            row = key | _measured(work, file)
-            rows.add(row)
+    head, work = subject.head, _Work(subject)
+    keys = (head | asdict(file) for file in _wanted(work, representative))
+    for row in results.completed(keys, lambda key: _measured(work, _file(key))):
         on_row(row)
+
+
+def _file(row: Row) -> _File:
+    return _File(*(row[field.name] for field in fields(_File)))
 
 
 def _wanted(work: "_Work", representative: Sequence[int]) -> Iterator[_File]:
@@ -293,15 +290,12 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Study the runs that the flags name."""
     shared.check(flags, arguments, "models", "out", "representative")
     from srm_keras.training import load_run
-    from tools.studies.quantization_report import Rows, row_text
+    from tools.studies.quantization_report import row_text, study_results
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    settings = {
-        "checkpoint": flags.checkpoint,
-        "samples": flags.samples,
-    }
+    settings = {"checkpoint": flags.checkpoint, "samples": flags.samples}
     representative = _counts(flags)
-    rows = Rows(Path(flags.out), settings)
+    results = study_results(Path(flags.out), settings)
     folders = [Path(folder) for folder in flags.models]
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
@@ -312,7 +306,7 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
         for name, run in zip(names, runs, strict=True)
     ]
     for subject in subjects:
-        study(subject, rows, representative, lambda row: print(row_text(row), flush=True))
+        study(subject, results, representative, lambda row: print(row_text(row), flush=True))
     print(f"Wrote quantization.json, quantization.csv and quantization.md to {flags.out}")
 
 
@@ -327,8 +321,6 @@ def _counts(flags: FlagValues) -> list[int]:
 
 def _subject(flags: FlagValues, name: str, run, representative: int):
     """The network of a run, with names that hold no path of this machine."""
-    pass
-
     recipe = run.recipe.to_dict()
     options = [str(value) for _, value in sorted(recipe["model"]["options"].items())]
     return Subject(

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras.export.report import environment
-from srm_keras.support.files import writable_file, write_csv, write_json, write_text
-from srm_keras.support.tables import markdown_table, resumed_rows
+from srm_keras.support.tables import markdown_table
+from srm_keras.support.timing import environment
 from tools.studies.exported_files import DEPLOYED
-
-ReportRow = dict[str, Any]
+from tools.studies.results import Results, Row, values, versions_text
 
 MIN_SNR_DB = 25.0
 MAX_LOSS_DB = 3.0
@@ -36,20 +34,19 @@ COLUMNS = ("form", "format", "dB", "top-1", "points", "same", "MB", "operators",
 
 def study_markdown(study: dict[str, Any]) -> str:
     """Return the page."""
-    rows, packages = study["rows"], study["environment"]["packages"]
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    rows, found = study["rows"], study["environment"]
     parts = [
         "# What quantization costs trained networks",
         NOTE.format(**study["settings"]),
-        f"{versions}; {study['environment']['platform']}.",
+        f"{versions_text(found['packages'])}; {found['platform']}.",
         f"## Goals\n\n{GOALS}",
         _goals(rows),
-        *(_section([row for row in rows if row["run"] == run]) for run in _values(rows, "run")),
+        *(_section([row for row in rows if row["run"] == run]) for run in values(rows, "run")),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def row_text(row: ReportRow) -> str:
+def row_text(row: Row) -> str:
     """A row as a line of progress."""
     what = f"{row['run']}, {_what(row)}"
     if row["error"] is not None:
@@ -60,12 +57,12 @@ def row_text(row: ReportRow) -> str:
     )
 
 
-def points(row: ReportRow) -> float:
+def points(row: Row) -> float:
     """What top-1 accuracy gained on the Keras model's, in points."""
     return 100 * (row["accuracy"] - row["float_accuracy"])
 
 
-def goals(rows: Sequence[ReportRow]) -> Iterator[dict[str, Any]]:
+def goals(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """For each SRM network: what it has in int8, and whether that is as good as it is to be.
 
     ``within_se`` is None where there is no such network with SE.
@@ -93,12 +90,12 @@ def goals(rows: Sequence[ReportRow]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _is_goal(row: ReportRow) -> bool:
+def _is_goal(row: Row) -> bool:
     main = row["form"] == DEPLOYED and row["format"] == "int8" and not row["in_float"]
     return main and row["error"] is None
 
 
-def _goals(rows: Sequence[ReportRow]) -> str:
+def _goals(rows: Sequence[Row]) -> str:
     found = list(goals(rows))
     if not found:
         return "No int8 file of a network with SRM yet."
@@ -134,7 +131,7 @@ def _verdict(met: bool) -> str:
     return "met" if met else "**not met**"
 
 
-def _section(rows: Sequence[ReportRow]) -> str:
+def _section(rows: Sequence[Row]) -> str:
     """All rows of one run."""
     first = rows[0]
     parts = [f"## {first['run']}: {first['module']}, {first['network']}, {first['dataset']}"]
@@ -152,16 +149,16 @@ def _section(rows: Sequence[ReportRow]) -> str:
     return "\n\n".join([*parts, *(["\n".join(failed)] if failed else [])])
 
 
-def _what(row: ReportRow) -> str:
+def _what(row: Row) -> str:
     return ", ".join([row["form"], _format(row)])
 
 
-def _format(row: ReportRow) -> str:
+def _format(row: Row) -> str:
     images = f" ({row['representative']:,})" if row["representative"] else ""
     return row["format"] + images + (f", {row['in_float']} in float" if row["in_float"] else "")
 
 
-def _cells(row: ReportRow) -> list[str]:
+def _cells(row: Row) -> list[str]:
     return [
         row["form"],
         _format(row),
@@ -176,16 +173,7 @@ def _cells(row: ReportRow) -> list[str]:
     ]
 
 
-def _values(rows: Sequence[ReportRow], name: str) -> list[Any]:
-    return list(dict.fromkeys(row[name] for row in rows))
-
-
-Row = dict[str, Any]
-NAME = "quantization"
-KEY = ("run", "form", "format", "in_float", "representative")
-
-
-class Rows:
+def study_results(folder: Path, settings: dict[str, Any]) -> Results:
     """The rows that are known, kept in ``quantization.json``, ``.csv`` and ``.md``.
 
     Args:
@@ -196,32 +184,6 @@ class Rows:
         ValueError: the folder cannot be made or written, or holds a study of other settings or
             package versions, or a file ``quantization.json`` that is none.
     """
-
-    def __init__(self, folder: Path, settings: dict[str, Any]):
-        self.files = {end: writable_file("out", folder / f"{NAME}.{end}") for end in _ENDS}
-        self.head = {"settings": settings, "environment": environment()}
-        self.rows: list[Row] = resumed_rows(
-            self.files["json"], "rows", self.head, "quantization study"
-        )
-
-    def find(self, key: Row) -> Row | None:
-        """The row with these values, unless it is unknown or failed."""
-        for row in self.rows:
-            if row["error"] is None and key.items() <= row.items():
-                return row
-        return None
-
-    def add(self, row: Row) -> None:
-        """Keep ``row`` in place of one of the same file of the same run, and write all files."""
-        self.rows = [old for old in self.rows if _key(old) != _key(row)] + [row]
-        study = {**self.head, "rows": self.rows}
-        write_json(self.files["json"], study)
-        write_csv(self.files["csv"], self.rows)
-        write_text(self.files["md"], study_markdown(study))
-
-
-_ENDS = ("json", "csv", "md")
-
-
-def _key(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in KEY)
+    head = {"settings": settings, "environment": environment()}
+    place = ("run", "form", "format", "in_float", "representative")
+    return Results(folder, "quantization", "quantization study", head, place, study_markdown)

@@ -38,6 +38,7 @@ from srm_keras.export.serving.saved_model import PREPROCESSING
 from srm_keras.export.serving.signatures import JPEG, UINT8
 from srm_keras.support.files import read_json
 from srm_keras.support.tables import markdown_table
+from srm_keras.support.timing import environment
 
 CLIENTS = (1, 4)
 WARM_UP = 5
@@ -242,7 +243,6 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 
 def _benchmark(flags: FlagValues) -> None:
-    from srm_keras.export.report import environment
     from srm_keras.export.serving.server import check_saved_model
     from srm_keras.support.files import write_json, write_text
 
@@ -252,7 +252,7 @@ def _benchmark(flags: FlagValues) -> None:
     for path in flags.model:
         with _server(path) as port:
             rows = measure(Path(path), HOST, port, "/v1/models/model:predict", flags.seconds)
-        models.append({"model": path, "rows": [dataclasses.asdict(row) for row in rows]})
+        models.append({"saved_model": path, "rows": [dataclasses.asdict(row) for row in rows]})
         results = {"environment": environment(), "load": os.getloadavg(), "models": models}
         write_json(Path(flags.out) / "serving.json", results)
         write_text(Path(flags.out) / "serving.md", to_markdown(results))

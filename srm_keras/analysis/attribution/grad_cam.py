@@ -7,36 +7,12 @@ import keras
 import numpy as np
 
 from srm_keras.analysis.networks import data_format_of
-from srm_keras.layers.state import copy_state
 from srm_keras.models.flatten import flatten_named
+from srm_keras.models.head import before_activation
 from srm_keras.models.surgery.functional import check_functional, copied
 from srm_keras.support.validation import nearest, one_of
 
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
-
-
-def logits(model: keras.Model):
-    """Return the symbolic output of ``model`` before the softmax or sigmoid that it may end in.
-
-    Raises:
-        ValueError: the output does not come from the first call of a layer.
-    """
-    last = next((layer for layer in model.layers if _output(layer) is model.outputs[0]), None)
-    if last is None:
-        raise ValueError(
-            "`model` must end in a layer, so that its logits can be told from probabilities. "
-            f"Received: {model.name!r}, whose output comes from something else"
-        )
-    if isinstance(last, keras.layers.Softmax):
-        return last.input
-    if getattr(last, "activation", None) not in _PROBABILITIES:
-        return last.output
-    if isinstance(last, keras.layers.Activation):
-        return last.input
-    linear = type(last).from_config({**last.get_config(), "activation": "linear"})
-    outputs = linear(last.input)
-    copy_state(last, linear)
-    return outputs
 
 
 def layer_called(name: str | None, names: Mapping[str, str]) -> str | None:
@@ -236,7 +212,8 @@ def grad_cam(
     flat, names = flatten_named(model)
     # Of a copy: Keras changes the graph of a model out of which a part is taken.
     copy = copied(flat)
-    scores, features = logits(copy), feature_map(copy, layer_called(layer, names))
+    scores = before_activation(copy, _PROBABILITIES)
+    features = feature_map(copy, layer_called(layer, names))
     wanted = _wanted(classes, len(images), scores.shape[-1])
     channels_first = data_format_of(copy) == "channels_first"
     of_method = _grad_cam if method == "grad_cam" else _grad_cam_plus_plus

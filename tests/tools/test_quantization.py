@@ -12,7 +12,7 @@ from srm_keras.layers import recalibration
 from tests.support.weights import feature_map, randomize
 from tools.studies.exported_files import DEPLOYED, LAYERS
 from tools.studies.quantization import Images, Subject, _wanted, _Work, float_tensors_inside, study
-from tools.studies.quantization_report import Rows, goals, study_markdown
+from tools.studies.quantization_report import goals, study_markdown, study_results
 
 SETTINGS = {"checkpoint": "best", "samples": 40}
 PARTS = ["mean", "deviation", "square", "variance", "std", "style", "cfc", "gates", "product"]
@@ -43,7 +43,7 @@ def subject(module="srm", seed=3, load=images):
 def folder(tmp_path_factory):
     """The files of a study of one network with SRM."""
     folder = tmp_path_factory.mktemp("study") / "new"
-    study(subject(), Rows(folder, SETTINGS), [16])
+    study(subject(), study_results(folder, SETTINGS), [16])
     return folder
 
 
@@ -135,7 +135,7 @@ def test_a_study_goes_on_where_it_was(folder, rows):
         loaded.append(True)
         return images()
 
-    study(subject(load=load), Rows(folder, SETTINGS), [16], seen.append)
+    study(subject(load=load), study_results(folder, SETTINGS), [16], seen.append)
     assert seen == rows
     assert len(loaded) == 1
     after = json.loads((folder / "quantization.json").read_text())["rows"]
@@ -156,7 +156,7 @@ class Dies:
 
 def study_until(rows, folder, seed=3):
     with pytest.raises(KeyboardInterrupt):
-        study(subject("none", seed), Rows(folder, SETTINGS), [8], Dies(rows))
+        study(subject("none", seed), study_results(folder, SETTINGS), [8], Dies(rows))
     return json.loads((folder / "quantization.json").read_text())["rows"]
 
 
@@ -191,11 +191,11 @@ def test_int8_is_made_with_each_number_of_representative_images():
     ],
 )
 def test_a_folder_with_something_else_is_refused(content, settings, message, tmp_path):
-    head = Rows(tmp_path, SETTINGS).head
+    head = study_results(tmp_path, SETTINGS).head
     text = json.dumps({**head, "rows": []}) if content is None else content
     (tmp_path / "quantization.json").write_text(text)
     with pytest.raises(ValueError, match=message):
-        Rows(tmp_path, settings)
+        study_results(tmp_path, settings)
 
 
 def row(module, snr, **changes):

@@ -1,9 +1,18 @@
+import json
 import statistics
+from functools import partial
 
 import numpy as np
 import pytest
 
-from tools.studies.timing import Spread, paired_times, round_ratios
+from srm_keras.support.timing import (
+    Spread,
+    environment,
+    paired_times,
+    round_ratios,
+    timing_environment,
+)
+from tools.studies.results import milliseconds
 
 
 class Machine:
@@ -74,6 +83,17 @@ def test_spread_is_median_and_quartiles():
         (lower, median, upper), abs=1e-4
     )
     assert Spread.of((2.0,)) == Spread(2.0, 2.0, 2.0)
+    assert Spread(8.0, 4.0, 16.0) / 4 == Spread(2.0, 1.0, 4.0)
+
+
+def test_timing_in_numbers():
+    assert milliseconds((5.0, 1.0, 2.0, 4.0, 3.0)) == {
+        "median_ms": 3.0,
+        "lower_quartile_ms": 2.0,
+        "upper_quartile_ms": 4.0,
+        "minimum_ms": 1.0,
+        "maximum_ms": 5.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,10 +106,20 @@ def test_spread_is_median_and_quartiles():
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        paired_times(**{"steps": {"a": lambda: None}, "rounds": 1, **arguments})
+        paired_times(**{"steps": {"a": partial(pytest.fail, "ran")}, "rounds": 1, **arguments})
 
 
 def test_the_baseline_must_have_been_timed():
     times = paired_times({"plain": lambda: None}, rounds=1)
     with pytest.raises(ValueError, match="did you mean 'plain'"):
         round_ratios(times, "plain", "plian")
+
+
+def test_environment_is_json_and_names_the_machine():
+    facts = json.loads(json.dumps(timing_environment()))
+    assert facts["processors"] >= facts["usable_processors"] >= 1
+    assert facts["processor"]
+    assert {"date", "backend", "intra_op_threads", "inter_op_threads"} <= facts.keys()
+    assert {"keras", "tensorflow"} <= facts["packages"].keys()
+    assert facts.items() >= environment().items()
+    assert environment(("keras", "no such package"))["packages"]["no such package"] is None
