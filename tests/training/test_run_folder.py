@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from srm_keras.support import files
+from srm_keras.support import files, timing
 from srm_keras.training import default_recipe, run_folder, stylization
 from srm_keras.training.checkpoint import Identity
 from srm_keras.training.recipe import FIELDS
@@ -126,7 +126,7 @@ def test_what_a_kill_left_half_written_is_removed_at_the_next_start(tmp_path):
 def test_versions_keep_what_the_run_began_with_and_every_time_it_went_on(tmp_path, monkeypatch):
     run_folder.describe(tmp_path, recipe(seed=3), step=4)  # of a folder without any
     run_folder.describe(tmp_path, recipe(seed=3), step=0)
-    monkeypatch.setattr(run_folder.platform, "python_version", lambda: "9.9")
+    monkeypatch.setattr(timing.platform, "python_version", lambda: "9.9")
     for step in (6, 8):
         run_folder.describe(tmp_path, recipe(seed=3), step)
     saved = json.loads((tmp_path / "versions.json").read_text())
