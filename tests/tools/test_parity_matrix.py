@@ -8,6 +8,7 @@ from srm_keras.export import to_saved_model
 from srm_keras.layers import list_recalibrations
 from srm_keras.support.files import read_csv
 from tests.support import command_lines
+from tests.support.gated_network import gated_network
 from tests.support.weights import feature_map
 from tools.studies import parity_columns, parity_matrix
 from tools.studies.parity_columns import (
@@ -200,11 +201,11 @@ def test_the_matrix_covers_every_module_and_file():
 
 
 @pytest.mark.slow
-def test_a_saved_model_runs_where_keras_is_not(small_model, tmp_path):
-    samples = feature_map((3, 8, 8, 3))
-    to_saved_model(small_model, tmp_path / "saved_model", samples)
+def test_a_saved_model_runs_where_keras_is_not(tmp_path):
+    model, samples = gated_network("srm"), feature_map((3, 8, 8, 3))
+    to_saved_model(model, tmp_path / "saved_model", samples)
     outputs = without_keras_runner(tmp_path / "saved_model")(samples)
-    np.testing.assert_allclose(outputs, small_model(samples), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(outputs, model(samples), rtol=0, atol=1e-5)
     with pytest.raises(RuntimeError, match="SavedModel file does not exist"):
         without_keras_runner(tmp_path / "none")(samples)
 
