@@ -202,7 +202,8 @@ def test_the_matrix_covers_every_module_and_file():
 
 @pytest.mark.slow
 def test_a_saved_model_runs_where_keras_is_not(tmp_path):
-    model, samples = gated_network("srm"), feature_map((3, 8, 8, 3))
+    image = keras.Input((8, 8, 3), name="image")
+    model, samples = keras.Model(image, gated_network("srm")(image)), feature_map((3, 8, 8, 3))
     to_saved_model(model, tmp_path / "saved_model", samples)
     outputs = without_keras_runner(tmp_path / "saved_model")(samples)
     np.testing.assert_allclose(outputs, model(samples), rtol=0, atol=1e-5)
