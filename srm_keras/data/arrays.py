@@ -67,10 +67,10 @@ class ArrayBatches(keras.utils.PyDataset):
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        positive_int("batch_size", batch_size)
+        batch_size = positive_int("batch_size", batch_size)
         boolean("training", training)
-        seed_in_range(seed)
-        check_part(batch_size, training, start_step, (0, 1))
+        seed = seed_in_range(seed)
+        start_step, _ = check_part(batch_size, training, start_step, (0, 1))
         check_augmentation(augmentation, num_classes, training, batch_size, examples)
         _check_supported(examples, preprocessing, augmentation)
         if training:

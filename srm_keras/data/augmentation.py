@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from types import ModuleType
 from typing import Any
 
-from srm_keras.data.checks import fraction
-from srm_keras.support.validation import nearest
+from srm_keras.support.validation import as_float, fraction, int_of_at_least_0, nearest
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,19 @@ class Augmentation:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        count = self.rand_augment
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ValueError(
-                f"`rand_augment` must be an integer of at least 0. Received: rand_augment={count!r}"
-            )
-        fraction("magnitude", self.magnitude)
+        checked: dict[str, Any] = {
+            "rand_augment": int_of_at_least_0("rand_augment", self.rand_augment),
+            "magnitude": fraction("magnitude", self.magnitude),
+        }
         for name in ("mixup", "cutmix"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value < float("inf"):
+            checked[name] = number = as_float(getattr(self, name))
+            if number is None or not 0 <= number < float("inf"):
                 raise ValueError(
-                    f"`{name}` must be a number of at least 0. Received: {name}={value!r}"
+                    f"`{name}` must be a number of at least 0. "
+                    f"Received: {name}={getattr(self, name)!r}"
                 )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @property
     def mixes(self) -> bool:

@@ -6,19 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from srm_keras.support.validation import as_int
+
 
 def seed_in_range(seed: Any) -> int:
-    """Return `seed` if it is an integer in [0, 2**63), else raise `ValueError`."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    """Return `seed` as an `int` if it is an integer in [0, 2**63), else raise `ValueError`."""
+    number = as_int(seed)
+    if number is None or not 0 <= number < 2**63:
         raise ValueError(f"`seed` must be an integer in [0, 2**63). Received: seed={seed!r}")
-    return seed
-
-
-def fraction(name: str, value: Any) -> float:
-    """Return `value` if it is a number in [0, 1], else raise `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"`{name}` must be a number in [0, 1]. Received: {name}={value!r}")
-    return value
+    return number
 
 
 def path(name: str, value: Any) -> Path:

@@ -1,13 +1,14 @@
 """Cross-validation: parts of a data set that are held out in turn."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from srm_keras.data.examples import Examples
 from srm_keras.data.sources.prepared import Records
-from srm_keras.support.validation import one_of, positive_int
+from srm_keras.support.validation import as_int, one_of, positive_int
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -36,7 +37,7 @@ def k_folds(
             there are fewer groups, or `by="group"` is asked of examples without groups.
     """
     one_of("by", by, ("label", "group"))
-    _check_counts(examples, folds, by, seed)
+    folds, seed = _checked_counts(examples, folds, by, seed)
     splits = _splits(examples, folds, by, seed)
     if any(len(held_out) == 0 for _, held_out in splits):
         raise ValueError(
@@ -61,10 +62,14 @@ def _splits(examples: Examples | Records, folds: int, by: str, seed: int) -> lis
         ]
 
 
-def _check_counts(examples: Examples | Records, folds: int, by: str, seed: int) -> None:
-    if positive_int("folds", folds) < 2:
+def _checked_counts(
+    examples: Examples | Records, folds: Any, by: str, seed: Any
+) -> tuple[int, int]:
+    folds = positive_int("folds", folds)
+    if folds < 2:
         raise ValueError(f"`folds` must be at least 2. Received: folds={folds}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    number = as_int(seed)
+    if number is None or not 0 <= number < 2**32:
         raise ValueError(f"`seed` must be an integer in [0, 2**32). Received: seed={seed!r}")
     if by == "group":
         _check_groups(examples, folds)
@@ -77,6 +82,7 @@ def _check_counts(examples: Examples | Records, folds: int, by: str, seed: int) 
     rare = [examples.info.class_names[k] for k in np.flatnonzero(sizes < folds)]
     if rare:
         logging.warning("Classes with fewer than %d examples: %s", folds, ", ".join(rare))
+    return folds, number
 
 
 def _check_groups(examples: Examples | Records, folds: int) -> None:

@@ -238,11 +238,11 @@ def batches(
         ValueError: If an argument is wrong, or in training if `dataset` has fewer examples than
             a batch, an unknown number of them, or must be given a `shuffle_buffer`.
     """
-    positive_int("batch_size", batch_size)
+    batch_size = positive_int("batch_size", batch_size)
     boolean("training", training)
     boolean("cache", cache)
-    seed_in_range(seed)
-    check_part(batch_size, training, start_step, shard)
+    seed = seed_in_range(seed)
+    start_step, shard = check_part(batch_size, training, start_step, shard)
     check_augmentation(augmentation, num_classes, training, batch_size // shard[1], dataset)
     pairs = dataset.dataset() if isinstance(dataset, Examples | Records) else dataset
     _check_elements(pairs)

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from srm_keras.support.validation import boolean, nearest, one_of, positive_int
+import numpy as np
+
+from srm_keras.support.validation import (
+    as_float,
+    boolean,
+    int_of_at_least_0,
+    nearest,
+    one_of,
+    positive_int,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -57,16 +66,20 @@ class Preprocessing:
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        positive_int("image_size", self.image_size)
-        one_of("channels", self.channels, (1, 3))
-        if self.resize is not None and positive_int("resize", self.resize) < self.image_size:
+        checked: dict[str, Any] = {
+            "image_size": positive_int("image_size", self.image_size),
+            "channels": one_of("channels", self.channels, (1, 3)),
+            "resize": None if self.resize is None else positive_int("resize", self.resize),
+            "pad": int_of_at_least_0("pad", self.pad),
+            "flip": boolean("flip", self.flip),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.resize is not None and self.resize < self.image_size:
             raise ValueError(
                 f"`resize` must be at least image_size={self.image_size}. "
                 f"Received: resize={self.resize}"
             )
-        if isinstance(self.pad, bool) or not isinstance(self.pad, int) or self.pad < 0:
-            raise ValueError(f"`pad` must be an integer of at least 0. Received: pad={self.pad!r}")
-        boolean("flip", self.flip)
         for name in ("mean", "std"):
             values = _channel_values(name, getattr(self, name), self.channels)
             object.__setattr__(self, name, values)
@@ -197,32 +210,27 @@ class Preprocessing:
 
 def _channel_values(name: str, values: Any, channels: int) -> tuple[float, ...]:
     """A tuple of floats: one, or as many as there are channels."""
-    if isinstance(values, int | float) and not isinstance(values, bool):
-        values = (values,)
-    numbers = isinstance(values, Sequence) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        for value in values
-    )
-    if not numbers or len(values) not in (1, channels):
+    several = isinstance(values, Sequence | np.ndarray) and np.ndim(values) > 0
+    numbers = [as_float(value) for value in (values if several else (values,))]
+    finite = [number for number in numbers if number is not None and math.isfinite(number)]
+    if len(finite) < len(numbers) or len(numbers) not in (1, channels):
         raise ValueError(
             f"`{name}` must be one number or one for each of the {channels} channels. "
             f"Received: {name}={values!r}"
         )
-    return tuple(float(value) for value in values)
+    return tuple(finite)
 
 
 def _bounds(name: str, values: Any) -> tuple[float, float]:
     """Two positive finite numbers in ascending order."""
-    pair = isinstance(values, Sequence) and len(values) == 2
-    numbers = pair and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-        for value in values
-    )
-    if not numbers or values[0] > values[1]:
+    pair = isinstance(values, Sequence | np.ndarray) and len(values) == 2
+    numbers = [as_float(value) for value in (values if pair else ())]
+    bounds = [number for number in numbers if number is not None and 0 < number < math.inf]
+    if len(bounds) != 2 or bounds[0] > bounds[1]:
         raise ValueError(
             f"`{name}` must be two positive numbers, the smaller first. Received: {name}={values!r}"
         )
-    return float(values[0]), float(values[1])
+    return bounds[0], bounds[1]
 
 
 def _crop_scale(values: Any, pad: int) -> tuple[float, float]:

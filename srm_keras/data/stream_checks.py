@@ -3,19 +3,22 @@
 from typing import Any
 
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.support.validation import positive_int
+from srm_keras.support.validation import as_int, int_of_at_least_0, positive_int
 
 
-def check_part(batch_size: int, training: bool, start_step: Any, shard: Any) -> None:
-    """Raises `ValueError` unless `start_step` and `shard` name a part of the training stream."""
-    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
-        raise ValueError(
-            f"`start_step` must be an integer of at least 0. Received: start_step={start_step!r}"
-        )
-    whole = isinstance(shard, tuple | list) and len(shard) == 2
-    if not whole or any(isinstance(n, bool) or not isinstance(n, int) for n in shard):
+def check_part(
+    batch_size: int, training: bool, start_step: Any, shard: Any
+) -> tuple[int, tuple[int, int]]:
+    """Returns `start_step` and `shard` if they name a part of the training stream.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    start_step = int_of_at_least_0("start_step", start_step)
+    pair = isinstance(shard, tuple | list) and len(shard) == 2
+    index, count = map(as_int, shard) if pair else (None, None)
+    if index is None or count is None:
         raise ValueError(f"`shard` must be two integers (i, n). Received: shard={shard!r}")
-    index, count = shard
     if not 0 <= index < count:
         raise ValueError(f"`shard` must be (i, n) with 0 <= i < n. Received: shard={shard!r}")
     if batch_size % count:
@@ -28,6 +31,7 @@ def check_part(batch_size: int, training: bool, start_step: Any, shard: Any) -> 
             "`start_step` and `shard` are for training. "
             f"Received: training=False, start_step={start_step}, shard={tuple(shard)}"
         )
+    return start_step, (index, count)
 
 
 def check_augmentation(

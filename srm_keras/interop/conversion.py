@@ -70,7 +70,7 @@ def convert(
     out = _keras_file("out", Path(out))
     network, module = _parts(model)
     if classes is not None:
-        positive_int("classes", classes)
+        classes = positive_int("classes", classes)
     writable_file("out", out)
     if weights == KERAS_APPLICATIONS:
         if ema is not None:

@@ -1,5 +1,6 @@
 """The ResNets of ``keras.applications``, ImageNet weights included, as networks of this package."""
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def from_keras_applications(
     model: str | keras.Model = "ResNet50",
     recalibration: NestedSpec = None,
     classes: int | None = None,
-    weights: str | None = "imagenet",
+    weights: str | os.PathLike | None = "imagenet",
     channel_order: str = "bgr",
     input_shape: tuple[int | None, ...] | None = None,
     classifier_activation: str | None = "softmax",
@@ -68,9 +69,10 @@ def from_keras_applications(
     """
     one_of("channel_order", channel_order, CHANNEL_ORDERS)
     if classes is not None:
-        positive_int("classes", classes)
+        classes = positive_int("classes", classes)
     if not isinstance(model, keras.Model):
         one_of("model", model, NAMES)
+        weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
         model = getattr(keras.applications, model)(weights=weights)
     check_finite(model, f"`model` {model.name!r}")
     source = {layer.name: layer for layer in model.layers if layer.weights}

@@ -1,5 +1,6 @@
 """The AdaIN stylizer: any photograph in the style of any painting, with one network."""
 
+import os
 from dataclasses import dataclass, fields
 
 import keras
@@ -22,7 +23,7 @@ FILTERS = (64, 128, 256, 512, 512)
 def AdaINStylizer(
     cut: str = "block4_conv1",
     network: str = "vgg16",
-    weights: str | None = "imagenet",
+    weights: str | os.PathLike | None = "imagenet",
     name: str | None = None,
 ) -> keras.Model:
     """Build a network that paints one image in the style of another.

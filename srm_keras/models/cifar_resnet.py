@@ -1,11 +1,14 @@
 """ResNets for small images (CIFAR), with a recalibration module in every residual block."""
 
+import os
+
 import keras
 
 from srm_keras.layers.conventions import standardize_data_format
 from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
 from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
+from srm_keras.support.validation import as_int
 
 PLANES = (16, 32, 64)
 MINIMUM_SIDE = 8
@@ -15,7 +18,7 @@ def CifarResNet(
     depth: int = 56,
     block: str = "bottleneck",
     include_top: bool = True,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     input_tensor=None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
@@ -61,7 +64,7 @@ def CifarResNet(
     Reference:
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
     """
-    check_head(include_top, pooling, classes)
+    classes = check_head(include_top, pooling, classes)
     unit, specs = plan(depth, block, recalibration, stride_in, shortcut, data_format)
     inputs = image_input(input_tensor, input_shape, 32, unit.data_format, MINIMUM_SIDE)
 
@@ -88,8 +91,9 @@ def plan(
 
 def blocks_per_stage(depth: int) -> int:
     """Return n of ``depth = 6n + 2``."""
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+    layers = as_int(depth)
+    if layers is None or layers < 8 or (layers - 2) % 6:
         raise ValueError(
             f"`depth` must be 6n + 2: 8, 14, 20, 32, 44, 56, 110, ... Received: depth={depth!r}"
         )
-    return (depth - 2) // 6
+    return (layers - 2) // 6

@@ -1,5 +1,6 @@
 """Frozen networks whose inner features losses compare and encoders start from."""
 
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -32,7 +33,7 @@ _RGB_STD = (0.229, 0.224, 0.225)
 def feature_network(
     layers: Sequence[str],
     network: str = "vgg16",
-    weights: str | None = "imagenet",
+    weights: str | os.PathLike | None = "imagenet",
     preprocessing: str | None = None,
 ) -> keras.Model:
     """Make a frozen network from images to the features of some of its layers.
@@ -76,8 +77,10 @@ def feature_network(
     _check_layers(layers)
     if preprocessing is not None:
         one_of("preprocessing", preprocessing, PREPROCESSINGS)
-    if str(network).endswith(".keras"):
-        part = _file_part(str(network), layers, weights, preprocessing)
+    network = os.fspath(network)
+    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
+    if network.endswith(".keras"):
+        part = _file_part(network, layers, weights, preprocessing)
     else:
         part = _application_part(network, layers, weights)
         preprocessing = preprocessing or application_preprocessing(network)

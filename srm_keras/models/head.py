@@ -1,10 +1,12 @@
 """The ends of a network: its input and its classifier."""
 
+import os
+
 import keras
 from keras import layers, ops
 
 from srm_keras.layers.conventions import channel_axis, spatial_axes
-from srm_keras.support.validation import boolean, one_of, positive_int
+from srm_keras.support.validation import as_int, boolean, one_of, positive_int
 
 POOLINGS = (None, "avg", "max")
 
@@ -28,36 +30,40 @@ def image_input(input_tensor, input_shape, side: int | None, data_format: str, m
         input_shape = shape
     elif input_shape is None:
         input_shape = (side, side, 3) if data_format == "channels_last" else (3, side, side)
-    check_image_shape(input_shape, data_format, minimum)
+    shape = check_image_shape(input_shape, data_format, minimum)
     if input_tensor is None:
-        return layers.Input(tuple(input_shape), name="image")
+        return layers.Input(shape, name="image")
     return input_tensor
 
 
-def check_image_shape(input_shape, data_format: str, minimum: int) -> None:
-    """Raise ``ValueError`` unless ``input_shape`` is an image shape with known channels."""
+def check_image_shape(input_shape, data_format: str, minimum: int) -> tuple[int | None, ...]:
+    """Return an image shape with known channels as a tuple, else raise ``ValueError``."""
     valid = isinstance(input_shape, list | tuple) and len(input_shape) == 3
+    shape = tuple(map(as_int, input_shape)) if valid else (None,) * 3
     if valid:
-        shape = (None, *input_shape)
-        sides = [shape[axis] for axis in spatial_axes(data_format)]
-        valid = shape[channel_axis(data_format)] is not None
+        known = [side for side in input_shape if side is not None]
+        whole = all((as_int(side) or 0) > 0 for side in known)
+        sides = [(None, *shape)[axis] for axis in spatial_axes(data_format)]
+        valid = whole and (None, *shape)[channel_axis(data_format)] is not None
         valid = valid and all(side is None or side >= minimum for side in sides)
     if not valid:
         raise ValueError(
             "`input_shape` must have three entries, known channels and sides of at least "
             f"{minimum} pixels or None ({data_format}). Received: input_shape={input_shape!r}"
         )
+    return shape
 
 
-def check_head(include_top, pooling, classes) -> None:
-    """Raise ``ValueError`` for a classifier that cannot be built."""
+def check_head(include_top, pooling, classes) -> int:
+    """Return the number of classes; raise ``ValueError`` for a head that cannot be built."""
     boolean("include_top", include_top)
     one_of("pooling", pooling, POOLINGS)
-    positive_int("classes", classes)
+    classes = positive_int("classes", classes)
     if include_top and pooling is not None:
         raise ValueError(
             f"`pooling` must be None where include_top=True. Received: pooling={pooling!r}"
         )
+    return classes
 
 
 def head(x, include_top: bool, pooling, classes: int, activation, data_format: str):
@@ -160,6 +166,7 @@ def load_weights(model: keras.Model, weights) -> keras.Model:
     """Load a ``.weights.h5`` or ``.keras`` file into ``model``, where one is given."""
     if weights is None:
         return model
+    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
     if not str(weights).endswith((".weights.h5", ".keras")):
         raise ValueError(
             "`weights` must be None or a path to a .weights.h5 or .keras file; this package "

@@ -1,6 +1,7 @@
 """ResNets for ImageNet-sized images, with a recalibration module in every residual block."""
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
@@ -29,7 +30,7 @@ MINIMUM_SIDE = 32
 def resnet(
     depth: int,
     include_top: bool = True,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     input_tensor=None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
@@ -71,7 +72,7 @@ def resnet(
     Reference:
         He et al. 2016; Lee et al. 2019, figure 2 and table 1.
     """
-    check_head(include_top, pooling, classes)
+    classes = check_head(include_top, pooling, classes)
     unit, specs = plan(depth, recalibration, stride_in, data_format)
     side = 224 if include_top else None
     inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)

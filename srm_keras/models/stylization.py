@@ -1,6 +1,7 @@
 """The feed-forward stylization network of Johnson et al."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ def StylizationNet(
     filters: int = 32,
     blocks: int = 5,
     input_shape: tuple[int | None, ...] | None = None,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     data_format: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -129,8 +130,8 @@ def StylizationNet(
         normalization, enlargement before convolution); Lee et al. 2019, section 4.3.
     """
     one_of("normalization", normalization, NORMALIZATIONS)
-    positive_int("filters", filters)
-    positive_int("blocks", blocks)
+    filters = positive_int("filters", filters)
+    blocks = positive_int("blocks", blocks)
     parts = Parts(normalization, standardize_data_format(data_format))
     encoder, middle, decoder = check_specs(recalibration, blocks)
     image = image_input(None, input_shape, None, parts.data_format, MINIMUM_SIDE)

@@ -8,7 +8,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from srm_keras.layers import SRM, ChannelwiseDense
-from srm_keras.support.validation import nearest
+from srm_keras.support.validation import nearest, positive_int
 from srm_keras.training.distribution.replicas import sublayers
 
 
@@ -79,10 +79,10 @@ class SGDWithL2(keras.optimizers.SGD):
         if isinstance(l2_exclude, str):
             raise ValueError(f"`l2_exclude` must be a list of paths. Received: {l2_exclude!r}")
         super().__init__(learning_rate, momentum, nesterov, name=name, **kwargs)
-        self.l2 = l2
+        self.l2 = float(l2)
         self.l2_exclude = tuple(l2_exclude)
-        self.ema_decay = ema_decay
-        self.rate_factors = dict(rate_factors or {})
+        self.ema_decay = float(ema_decay)
+        self.rate_factors = {path: float(rate) for path, rate in (rate_factors or {}).items()}
         self.averages: list[keras.Variable] = []
         self._restored = False
 
@@ -205,9 +205,9 @@ class StepDecay(LearningRateSchedule):
 
     def __init__(self, base: float, milestones: Sequence[int] = (), factor: float = 0.1):
         super().__init__()
-        self.base = base
-        self.milestones = tuple(milestones)
-        self.factor = factor
+        self.base = float(base)
+        self.milestones = tuple(positive_int("milestones", step) for step in milestones)
+        self.factor = float(factor)
 
     def __call__(self, step):
         """The learning rate of update `step`, a float32 scalar."""
@@ -240,13 +240,8 @@ class WarmUp(LearningRateSchedule):
 
     def __init__(self, schedule: LearningRateSchedule, warmup_steps: int):
         super().__init__()
-        if warmup_steps < 1:
-            raise ValueError(
-                "`warmup_steps` must be a positive integer. "
-                f"Received: warmup_steps={warmup_steps!r}"
-            )
         self.schedule = schedule
-        self.warmup_steps = warmup_steps
+        self.warmup_steps = positive_int("warmup_steps", warmup_steps)
 
     def __call__(self, step):
         """The learning rate of update `step`, a float32 scalar."""

@@ -77,7 +77,10 @@ def test_every_epoch_has_each_example_at_most_once_in_a_new_order():
 def test_a_batch_depends_on_the_seed_and_its_number_alone(augmentation):
     options = {"augmentation": augmentation, "num_classes": COUNT}
     whole = taken(ArrayBatches(EXAMPLES, AUGMENTED, 8, True, 5, **options), 20)
-    later = ArrayBatches(EXAMPLES, AUGMENTED, 8, True, 5, start_step=11, **options)
+    step = np.int64(11)
+    later = ArrayBatches(
+        EXAMPLES, AUGMENTED, np.int64(8), True, np.int64(5), start_step=step, **options
+    )
     other = taken(ArrayBatches(EXAMPLES, AUGMENTED, 8, True, 6, **options), 20)
     eighth = later[7]
     rest = taken(later, 9)

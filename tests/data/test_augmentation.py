@@ -1,5 +1,6 @@
 """RandAugment, MixUp and CutMix: what they do, and that they are functions of (seed, step)."""
 
+import json
 import re
 
 import keras
@@ -151,6 +152,8 @@ def test_each_operation_does_what_keras_does_with_its_numbers(index):
 def test_round_trip_and_defaults():
     augmentation = Augmentation(2, 0.3, 0.2, 1.0)
     assert Augmentation.from_dict(augmentation.to_dict()) == augmentation
+    of_numpy = Augmentation(np.int64(2), np.float64(0.3), np.float64(0.2), np.int64(1))
+    assert json.dumps(of_numpy.to_dict()) == json.dumps(augmentation.to_dict())
     assert not Augmentation().mixes
     default = taken(Augmentation(), 2)
     for part, plain in zip(default, taken(None, 2), strict=True):

@@ -165,7 +165,8 @@ def test_a_data_set_without_random_access_takes_a_buffer():
 def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
     arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT}
     whole = taken(batches(DATASET, AUGMENTED, 8, training=True, **arguments), start + 9)
-    rest = taken(batches(DATASET, AUGMENTED, 8, training=True, start_step=start, **arguments), 9)
+    later = {"training": True, "start_step": np.int64(start), **arguments}
+    rest = taken(batches(DATASET, AUGMENTED, np.int64(8), **later), 9)
     for part in range(2):
         np.testing.assert_array_equal(whole[part][start:], rest[part])
 
@@ -242,6 +243,7 @@ def test_fit_reads_across_epochs():
         ({"cache": None}, "`cache` must be True or False"),
         ({"seed": -1}, "`seed` must be an integer in [0, 2**63)"),
         ({"start_step": -1}, "`start_step` must be an integer of at least 0"),
+        ({"shard": (False, 1)}, "`shard` must be two integers (i, n). Received: shard=(False, 1)"),
         ({"start_step": True}, "`start_step` must be an integer of at least 0"),
         ({"shard": (2, 2)}, "`shard` must be (i, n) with 0 <= i < n. Received: shard=(2, 2)"),
         ({"shard": 1}, "`shard` must be two integers (i, n)"),

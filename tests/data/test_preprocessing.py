@@ -174,6 +174,16 @@ def test_round_trip_through_json():
     assert Preprocessing.from_dict(attributes) == preprocessing
     assert hash(Preprocessing.from_dict(attributes)) == hash(preprocessing)
     assert Preprocessing(8, mean=0.5) == Preprocessing(8, mean=[0.5])
+    of_numpy = Preprocessing(
+        np.int64(32),
+        channels=np.uint8(3),
+        resize=np.int32(40),
+        mean=np.array([0.1, 0.2, 0.3]),
+        std=np.float64(0.5),
+        pad=np.int64(4),
+        flip=np.bool_(True),
+    )
+    assert json.loads(json.dumps(of_numpy.to_dict())) == attributes
 
 
 @pytest.mark.parametrize(

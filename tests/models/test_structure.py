@@ -1,6 +1,7 @@
 """Names, placement, specs by stage and block, pyramid features, and the catalogue."""
 
 import inspect
+import json
 import re
 
 import keras
@@ -17,6 +18,7 @@ from srm_keras.models import (
     ResNet50,
     ResNet101,
     ResNet152,
+    StylizationNet,
     build,
     insert_recalibration,
     list_models,
@@ -81,6 +83,31 @@ def test_a_type_checker_sees_the_arguments(tmp_path):
     unknown, wrong = found.splitlines()
     assert 'script.py:3: error: Unexpected keyword argument "clases"' in unknown
     assert 'script.py:4: error: Argument "classes" has incompatible type "str"' in wrong
+
+
+def test_numbers_of_numpy_and_paths_of_any_kind_are_taken(tmp_path):
+    shape = (np.int64(8), np.int32(8), np.uint8(3))
+    given = {"classes": np.int64(5), "input_shape": shape, "recalibration": "srm"}
+    model = CifarResNet(np.int64(8), "basic", **given)
+    assert json.loads(model.to_json())["config"]["layers"][0]["config"]["batch_shape"][1:] == [
+        8,
+        8,
+        3,
+    ]
+    randomize(model)
+
+    class Path:
+        """What is no ``pathlib.Path``, but says which path it is."""
+
+        def __fspath__(self):
+            return str(tmp_path / "net.weights.h5")
+
+    model.save_weights(tmp_path / "net.weights.h5")
+    same = CifarResNet(8, "basic", weights=Path(), **given)
+    for ours, theirs in zip(same.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    stylizer = StylizationNet(filters=np.int64(4), blocks=np.int64(1))
+    assert stylizer.get_layer("conv1_conv").filters == 4
 
 
 def test_every_block_has_a_module_with_the_papers_name():
@@ -267,6 +294,7 @@ WRONG = [
     (lambda: ResNet18(pooling="avg"), r"`pooling` must be None where include_top=True"),
     (lambda: ResNet18(include_top=False, pooling="sum"), r"`pooling` must be one of.*'sum'"),
     (lambda: ResNet18(stride_in="5x5"), r"`stride_in` must be one of.*'5x5'"),
+    (lambda: ResNet18(classes=True), r"`classes` must be a positive integer.*classes=True"),
     (lambda: ResNet18(weights="imagenet"), r"`weights` must be None or a path.*'imagenet'"),
     (lambda: ResNet18(input_shape=(16, 16, 3)), r"`input_shape` must.*at least 32.*\(16, 16, 3\)"),
     (lambda: ResNet18(input_shape=(64, 64)), r"`input_shape` must have three entries"),

@@ -189,8 +189,8 @@ def contact_sheet(
     Reference:
         Lee et al. 2019, figs. 7 and 10.
     """
-    positive_int("channels", channels)
-    positive_int("columns", columns)
+    channels = positive_int("channels", channels)
+    columns = positive_int("columns", columns)
     _check(activations, images)
     side = tile_side(images[0], _SIDE)
     panels = []
@@ -221,7 +221,7 @@ def ranked_sheet(
     Raises:
         ValueError: as for ``contact_sheet``.
     """
-    positive_int("channels", channels)
+    channels = positive_int("channels", channels)
     _check(activations, images)
     side = tile_side(images[0], _SIDE)
     panels = []

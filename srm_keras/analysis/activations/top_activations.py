@@ -186,7 +186,7 @@ def top_activations(
     Reference:
         Lee et al. 2019, section 5.3 and figs. 7 and 10.
     """
-    positive_int("k", k)
+    k = positive_int("k", k)
     layers = select_blocks(model, blocks)
     tops = {name: _Top(k) for name in layers}
     images = 0

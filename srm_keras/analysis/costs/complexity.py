@@ -22,7 +22,7 @@ from srm_keras.layers.conventions import channel_axis
 from srm_keras.models.surgery.functional import check_functional
 from srm_keras.support.files import write_csv, write_json
 from srm_keras.support.tables import text_table
-from srm_keras.support.validation import one_of, positive_int
+from srm_keras.support.validation import as_int, one_of, positive_int
 
 COLUMNS = (
     *("trainable", "non_trainable", "multiply_adds", "module_operations", "operations"),
@@ -232,7 +232,7 @@ def complexity(
         Lee et al. 2019, section 3.3 and table 1.
     """
     check_functional(model)
-    positive_int("bytes_per_element", bytes_per_element)
+    bytes_per_element = positive_int("bytes_per_element", bytes_per_element)
     shapes = _input_shapes(model, input_shape)
     costs: dict[int, LayerCost] = {}
     for call in static_calls(model, [(1, *shape) for shape in shapes]):
@@ -255,7 +255,8 @@ def _image_shape(
 ) -> Shape:
     given = own if input_shape is None else input_shape
     valid = isinstance(given, list | tuple) and len(given) == len(own)
-    valid = valid and all(isinstance(side, int) and side > 0 for side in given)
+    given = tuple(map(as_int, given)) if valid else given
+    valid = valid and all(side is not None and side > 0 for side in given)
     if valid and len(own) == 3:
         channels = channel_axis(data_format_of(model)) % 4 - 1
         valid = given[channels] == own[channels]

@@ -45,7 +45,7 @@ def load_examples(
             are missing or corrupt.
     """
     one_of("split", split, _PARTS)
-    one_of("fold", fold, FOLDS)
+    fold = one_of("fold", fold, FOLDS)
     root = _root(data_dir)
     class_names = tuple(folder.name for folder in folders_in(root / "images"))
     names = sorted(

@@ -4,11 +4,11 @@ import os
 from dataclasses import replace
 
 from srm_keras.data import checks
-from srm_keras.data.checks import fraction, seed_in_range
+from srm_keras.data.checks import seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.sources.image_folder.layout import list_unlabelled, part_of
 from srm_keras.data.sources.image_folder.source import as_examples
-from srm_keras.support.validation import boolean, one_of
+from srm_keras.support.validation import boolean, fraction, one_of
 
 SPLITS = ("train", "test", "all")
 DEFAULT_TEST_FRACTION = 0.1
@@ -46,9 +46,10 @@ def load_examples(
     """
     one_of("split", split, SPLITS)
     one_of("on_error", on_error, ("raise", "skip"))
-    seed_in_range(seed)
+    seed = seed_in_range(seed)
     boolean("verify", verify)
-    if fraction("test_fraction", test_fraction) in (0, 1):
+    test_fraction = fraction("test_fraction", test_fraction)
+    if test_fraction in (0, 1):
         raise ValueError(
             f"`test_fraction` must lie between 0 and 1. Received: test_fraction={test_fraction}"
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from srm_keras.data.checks import seed_in_range
 from srm_keras.data.examples import DatasetInfo, Examples
-from srm_keras.support.validation import one_of, positive_int
+from srm_keras.support.validation import as_int, int_of_at_least_0, one_of, positive_int
 
 GENERATOR_VERSION = "1.0.0"
 """Changes whenever an image would."""
@@ -44,9 +44,9 @@ def load_examples(
         ValueError: If an argument is out of its range.
     """
     height, width = _sides(image_shape)
-    one_of("channels", channels, (1, 3))
-    positive_int("classes", classes)
-    positive_int("examples", examples)
+    channels = one_of("channels", channels, (1, 3))
+    classes = positive_int("classes", classes)
+    examples = positive_int("examples", examples)
     if not isinstance(split, str) or not split:
         raise ValueError(f"`split` must be a name. Received: split={split!r}")
     labels = (np.arange(examples) % classes).astype("int32")
@@ -68,7 +68,8 @@ def load_examples(
 
 
 def _sides(image_shape: int | tuple[int, int]) -> tuple[int, int]:
-    sides = (image_shape, image_shape) if isinstance(image_shape, int) else tuple(image_shape)
+    one = as_int(image_shape) is not None
+    sides = (image_shape, image_shape) if one else tuple(image_shape)  # type: ignore[arg-type]
     if len(sides) != 2:
         raise ValueError(
             "`image_shape` must be a side or a height and a width. "
@@ -80,8 +81,7 @@ def _sides(image_shape: int | tuple[int, int]) -> tuple[int, int]:
 
 def _names(kind: str, number: int, examples: int) -> np.ndarray | None:
     """`kind_0`, `kind_1`, …, each for a run of examples; None for number=0."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"`{kind}s` must be an integer >= 0. Received: {kind}s={number!r}")
+    number = int_of_at_least_0(f"{kind}s", number)
     if number == 0:
         return None
     return np.array([f"{kind}_{k * number // examples}" for k in range(examples)])

@@ -32,7 +32,7 @@ from srm_keras.data.stylized.painting import (
 )
 from srm_keras.support.files import replace, temporary_sibling
 from srm_keras.support.progress import with_progress
-from srm_keras.support.validation import one_of, positive_int
+from srm_keras.support.validation import as_int, fraction, one_of, positive_int
 
 FORMATS = {"jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "png": ("PNG", {})}
 """Suffixes of the files, and how Pillow writes them."""
@@ -116,17 +116,19 @@ def stylize_dataset(
     Reference:
         Geirhos et al., *ImageNet-trained CNNs are biased towards texture*, ICLR 2019.
     """
-    _check(splits, alpha, shard, shards, batch_size)
+    _check(splits, alpha)
+    batch_size = positive_int("batch_size", batch_size)
+    shard, shards = _part(shard, shards)
     one_of("image_format", image_format, FORMATS)
     styles = Paintings(paintings, painting_size, seed)
     painter = Painter(stylizer, styles, alpha)
     plans = [SplitPlan(split, examples, image_format) for split, examples in splits.items()]
     parameters = {
-        "seed": seed,
+        "seed": styles.seed,
         "alpha": float(alpha),
         "stylizer": weights_digest(stylizer),
         "paintings": {"count": len(styles.names), "sha256": styles.digest()},
-        "painting_size": painting_size,
+        "painting_size": styles.size,
         "batch_size": batch_size,
         "image_format": image_format,
     }
@@ -276,14 +278,16 @@ def _skipped_rows(report: StylizedReport) -> list[dict[str, str]]:
     ]
 
 
-def _check(
-    splits: Mapping[str, Examples | Records], alpha: float, shard: int, shards: int, batch_size: int
-) -> None:
-    checks.fraction("alpha", alpha)
-    positive_int("batch_size", batch_size)
-    positive_int("shards", shards)
-    if isinstance(shard, bool) or not isinstance(shard, int) or not 0 <= shard < shards:
-        raise ValueError(f"`shard` must be an integer in [0, {shards}). Received: shard={shard!r}")
+def _part(shard: int, shards: int) -> tuple[int, int]:
+    """The number of a worker and how many there are."""
+    number, count = as_int(shard), positive_int("shards", shards)
+    if number is None or not 0 <= number < count:
+        raise ValueError(f"`shard` must be an integer in [0, {count}). Received: shard={shard!r}")
+    return number, count
+
+
+def _check(splits: Mapping[str, Examples | Records], alpha: float) -> None:
+    fraction("alpha", alpha)
     for split, examples in splits.items():
         if not split or not split.isprintable() or "/" in split or split.startswith("."):
             raise ValueError(f"`splits` must have names of folders. Received: {split!r}")

@@ -55,10 +55,12 @@ class TextureShapesConfig(tfds.core.BuilderConfig):
     test_examples: int = generator.TEST_EXAMPLES
 
     def __post_init__(self) -> None:
-        check_arguments(self.seed, "train", self.size, self.cue_correlation)
+        self.seed, self.size, self.cue_correlation = check_arguments(
+            self.seed, "train", self.size, self.cue_correlation
+        )
         one_of("label", self.label, generator.LABEL_SPLITS)
-        positive_int("train_examples", self.train_examples)
-        positive_int("test_examples", self.test_examples)
+        self.train_examples = positive_int("train_examples", self.train_examples)
+        self.test_examples = positive_int("test_examples", self.test_examples)
         changed = [
             f"{field.name}_{getattr(self, field.name)}"
             for field in dataclasses.fields(self)

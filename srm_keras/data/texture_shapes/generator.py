@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srm_keras.data.checks import fraction, seed_in_range
+from srm_keras.data.checks import seed_in_range
 from srm_keras.data.texture_shapes.drawing import SHAPES, Canvas, Draws, stream_keys
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURES, TEXTURES, UNSEEN_TEXTURES
-from srm_keras.support.validation import one_of, positive_int
+from srm_keras.support.validation import fraction, one_of, positive_int
 
 SPLITS = ("train", "test", "test_unseen_style", "cue_conflict")
 
@@ -274,7 +274,7 @@ def examples(
     Raises:
         ValueError: if an argument is out of its range.
     """
-    check_arguments(seed, split, size, cue_correlation)
+    seed, size, cue_correlation = check_arguments(seed, split, size, cue_correlation)
     indices = _checked_indices(indices)
     step = max(1, _BATCH_POINTS // size**2)
     groups = [
@@ -292,13 +292,16 @@ def example(
     return Example(drawn.images[0], int(drawn.shapes[0]), int(drawn.textures[0]))
 
 
-def check_arguments(seed: int, split: str, size: int, cue_correlation: float) -> None:
-    """Raises the `ValueError`s that `examples` promises."""
+def check_arguments(
+    seed: int, split: str, size: int, cue_correlation: float
+) -> tuple[int, int, float]:
+    """Returns seed, size and correlation; raises the `ValueError`s that `examples` promises."""
     one_of("split", split, SPLITS)
-    seed_in_range(seed)
-    if positive_int("size", size) < MIN_SIZE:
+    seed = seed_in_range(seed)
+    size = positive_int("size", size)
+    if size < MIN_SIZE:
         raise ValueError(f"`size` must be at least {MIN_SIZE} pixels. Received: size={size}")
-    fraction("cue_correlation", cue_correlation)
+    return seed, size, fraction("cue_correlation", cue_correlation)
 
 
 def _group(

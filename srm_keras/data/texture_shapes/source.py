@@ -53,11 +53,10 @@ def load_examples(
         ValueError: If an argument is out of its range, if `label="texture"` is asked of
             `test_unseen_style`, or if the images would need more than 4 GiB of memory.
     """
-    check_arguments(seed, split, size, cue_correlation)
+    seed, size, cue_correlation = check_arguments(seed, split, size, cue_correlation)
     _check_label(label, split)
-    positive_int("train_examples", train_examples)
-    positive_int("test_examples", test_examples)
-    count = train_examples if split == "train" else test_examples
+    counts = {"train": positive_int("train_examples", train_examples)}
+    count = counts.get(split, positive_int("test_examples", test_examples))
     _check_memory(count, size)
     drawn = _draw(seed, split, count, size, cue_correlation)
     labels = drawn.shapes if label == "shape" else drawn.textures

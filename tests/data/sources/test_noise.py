@@ -27,6 +27,7 @@ def test_the_seed_and_the_split_decide():
         return data.load_examples("made_up", split, image_shape=4, **options).images
 
     np.testing.assert_array_equal(images(seed=1), images(seed=1))
+    np.testing.assert_array_equal(images(seed=np.int64(1), classes=np.int8(10)), images(seed=1))
     assert (images(seed=1) != images(seed=2)).any()
     assert (images("train") != images("test")).any()
 
@@ -46,11 +47,20 @@ def test_the_nearest_mean_tells_the_class_in_another_split():
         ("", {}, "`split` must be a name"),
         ("train", {"image_shape": 0}, "`image_shape` must be a positive integer"),
         ("train", {"image_shape": (3, 4, 3)}, "`image_shape` must be a side or a height and"),
+        ("train", {"channels": True}, "`channels` must be one of [1, 3]. Received: channels=True"),
         ("train", {"channels": 2}, "`channels` must be one of [1, 3]"),
         ("train", {"classes": 0}, "`classes` must be a positive integer"),
         ("train", {"examples": -1}, "`examples` must be a positive integer"),
-        ("train", {"domains": -1}, "`domains` must be an integer >= 0. Received: domains=-1"),
-        ("train", {"groups": True}, "`groups` must be an integer >= 0. Received: groups=True"),
+        (
+            "train",
+            {"domains": -1},
+            "`domains` must be an integer of at least 0. Received: domains=-1",
+        ),
+        (
+            "train",
+            {"groups": True},
+            "`groups` must be an integer of at least 0. Received: groups=True",
+        ),
         ("train", {"seed": -1}, "`seed` must be an integer in [0, 2**63)"),
     ],
 )

@@ -10,12 +10,12 @@ import numpy as np
 from absl import logging
 
 from srm_keras.data import decode
-from srm_keras.data.checks import fraction, seed_in_range
 from srm_keras.data.checks import path as checked_path
+from srm_keras.data.checks import seed_in_range
 from srm_keras.data.decode import Verdict
 from srm_keras.data.examples import DatasetInfo, Examples
 from srm_keras.data.sources.image_folder.layout import ImageList, list_images, refuse_lost_classes
-from srm_keras.support.validation import boolean, one_of
+from srm_keras.support.validation import boolean, fraction, one_of
 
 
 def compiled(**patterns: str | None) -> dict[str, re.Pattern[str] | None]:
