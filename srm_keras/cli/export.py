@@ -25,6 +25,7 @@ of any size, or with --image_size of that size alone, which web/ always does.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 from absl.flags import FlagValues
@@ -32,6 +33,9 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 
 TAKES = ("run", "stylizer", "preset", "keras")
+
+if TYPE_CHECKING:
+    from srm_keras.export.formats import Source, StylizerSource
 
 
 def define(flags: FlagValues) -> None:
@@ -97,20 +101,24 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 def _export(flags: FlagValues, arguments: Sequence[str]) -> dict[str, str]:
     shared.check(flags, arguments, "model")
     from srm_keras.cli.networks import kind_of
-    from srm_keras.export.formats import FORMATS as OF_CLASSIFIERS
-    from srm_keras.export.formats import STYLIZER_FORMATS, check_formats, export_formats
+    from srm_keras.export.formats import (
+        Source,
+        StylizerSource,
+        available_formats,
+        check_formats,
+        export_formats,
+    )
     from srm_keras.support.files import writable_file
 
     kind = kind_of(flags.model, TAKES)
     of_stylizer = kind == "stylizer"
-    table = STYLIZER_FORMATS if of_stylizer else OF_CLASSIFIERS
-    check_formats(flags.formats or (), table)
+    check_formats(flags.formats or (), StylizerSource if of_stylizer else Source)
     out = _out(flags, kind)
     if flags.out:
         writable_file("out", out / "report.json")
-    source, formats = _stylizer(flags) if of_stylizer else _classifier(flags)
-    formats = flags.formats or formats
-    failures = export_formats(source, out, formats, lambda report: print(report, flush=True), table)
+    source = _stylizer(flags) if of_stylizer else _classifier(flags)
+    formats = flags.formats or available_formats(source)
+    failures = export_formats(source, out, formats, lambda report: print(report, flush=True))
     if len(failures) < len(formats):
         print(f"Wrote report.json and report.md to {out}")
     return failures
@@ -129,11 +137,11 @@ def _out(flags: FlagValues, kind: str) -> Path:
     return Path(flags.out)
 
 
-def _classifier(flags: FlagValues) -> tuple:
-    """What is exported of a classifier, and the formats by default."""
+def _classifier(flags: FlagValues) -> "Source":
+    """What is exported of a classifier."""
     from srm_keras.cli.networks import load_trained
     from srm_keras.cli.samples import export_inputs
-    from srm_keras.export.formats import Source, available_formats
+    from srm_keras.export.formats import Source
     from srm_keras.export.predictions import image_files
 
     if flags.image_size:
@@ -141,7 +149,7 @@ def _classifier(flags: FlagValues) -> tuple:
     files = image_files(flags.images) if flags.images else ()
     run = load_trained(flags.model, flags.checkpoint)
     samples, representative = export_inputs(run, flags.samples or 256, flags.representative, files)
-    source = Source(
+    return Source(
         run.model,
         samples,
         representative,
@@ -150,23 +158,21 @@ def _classifier(flags: FlagValues) -> tuple:
         flags.tolerance,
         flags.min_snr_db,
     )
-    return source, available_formats(run.model)
 
 
-def _stylizer(flags: FlagValues) -> tuple:
+def _stylizer(flags: FlagValues) -> "StylizerSource":
     """The same of a run of train_stylizer."""
     from srm_keras.cli.networks import load_stylizer_run, photo_samples
-    from srm_keras.export.formats import STYLIZER_FORMATS, StylizerSource
+    from srm_keras.export.formats import StylizerSource
     from srm_keras.export.predictions import image_files
 
     files = image_files(flags.images) if flags.images else ()
     run = load_stylizer_run(flags.model)
     side = flags.image_size or run.recipe.content.image_size
-    source = StylizerSource(
+    return StylizerSource(
         run.model,
         photo_samples(run, flags.samples or 8, side, files),
         bool(flags.image_size),
         flags.tolerance,
         flags.min_snr_db,
     )
-    return source, list(STYLIZER_FORMATS)

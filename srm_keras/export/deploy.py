@@ -1,12 +1,18 @@
 """Networks in the form in which phones, servers and browsers run them best."""
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from srm_keras.export.deploy_forms import FORMS, LAYER_FORMS, has_layer_form
-from srm_keras.export.folding import fold
+from srm_keras.export.folding import fold_with_plan
+from srm_keras.export.runners import signature
 from srm_keras.layers import SRM, GatherExcite, Recalibration
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.flatten import flatten
@@ -46,12 +52,75 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
         ValueError: ``fold`` refuses the model, or ``gates`` is asked of a layer without deploy
             form.
     """
-    folded = fold(model)
-    formed = [layer for layer in folded.layers if _has_form(layer, folded)]
+    folded, _ = fold_with_plan(model)
+    formed = _with_form(folded)
     if gates:
-        _check_gates(folded, formed)
-    with dtype_policy("float32"):
-        return _expand(folded, {layer.name: layer for layer in formed}, gates)
+        _check_gates(_without_form(folded, formed))
+    return _expand(folded, formed, gates)[0]
+
+
+class Deployed:
+    """A network as it is written, from one tensor to one, and what is told of it.
+
+    Args:
+        network: for inference.
+        gates: those of its recalibration layers, symbolic tensors by the layers' names.
+        batch_norm_kept: for each batch norm left in it, why it could not be merged.
+        without_form: the recalibration layers that have no deploy form, and no gates here.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        gates: Mapping[str, Any] = MappingProxyType({}),
+        batch_norm_kept: Mapping[str, str] = MappingProxyType({}),
+        without_form: Sequence[keras.layers.Layer] = (),
+    ):
+        self.network, self.batch_norm_kept = network, dict(batch_norm_kept)
+        self._gates, self._without_form = gates, without_form
+        self._saved_models: dict[int | None, str] = {}
+
+    def gates(self) -> dict[str, Any]:
+        """Return the gates of every recalibration layer.
+
+        Raises:
+            ValueError: one has no deploy form.
+        """
+        _check_gates(self._without_form)
+        return dict(self._gates)
+
+    def saved_model(self, batch_size: int | None = None) -> str:
+        """Return the folder of a SavedModel of the network alone, which lasts as long as this.
+
+        Every TFLite file of a batch size is converted from the same one.
+        """
+        if batch_size not in self._saved_models:
+            folder = tempfile.mkdtemp()
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            spec = signature(self.network)
+            spec = tf.TensorSpec((batch_size, *spec.shape[1:]), spec.dtype, name=spec.name)
+            self.network.export(folder, input_signature=[spec], verbose=False)
+            self._saved_models[batch_size] = folder
+        return self._saved_models[batch_size]
+
+
+def deployed(model: keras.Model) -> Deployed:
+    """``deploy(model)`` from one tensor to one, its gates and what ``fold`` left.
+
+    Args:
+        model: that ``fold`` accepts, with one input and one output; not changed.
+
+    Raises:
+        ValueError: ``fold`` refuses the model.
+    """
+    folded, plan = fold_with_plan(model)
+    formed = _with_form(folded)
+    whole, names = _expand(folded, formed, with_gates=True)
+    output, *gates = whole.outputs
+    network = keras.Model(whole.inputs[0], output, name=whole.name)
+    network.trainable = False
+    named = dict(zip(names, gates, strict=True))
+    return Deployed(network, named, plan.kept, _without_form(folded, formed))
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -74,6 +143,16 @@ def computes_otherwise(model: keras.Model) -> list[str]:
     return sorted({layer.compute_dtype for layer in all_layers(model)}.intersection(_FLOAT32))
 
 
+def _with_form(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    return {layer.name: layer for layer in model.layers if _has_form(layer, model)}
+
+
+def _without_form(
+    model: keras.Model, formed: Mapping[str, keras.layers.Layer]
+) -> list[Recalibration]:
+    return [x for x in model.layers if isinstance(x, Recalibration) and x.name not in formed]
+
+
 def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
     if type(layer) not in FORMS and not has_layer_form(layer):
         return False
@@ -93,8 +172,9 @@ def _needs_size(layer: keras.layers.Layer) -> bool:
 
 
 def _expand(
-    model: keras.Model, formed: dict[str, keras.layers.Layer], with_gates: bool
-) -> keras.Model:
+    model: keras.Model, formed: Mapping[str, keras.layers.Layer], with_gates: bool
+) -> tuple[keras.Model, list[str]]:
+    """The deploy form, and the layers whose gates it has after the outputs of ``model``."""
     gates: dict[str, Any] = {}
 
     def call(layer, *args, **kwargs):
@@ -106,12 +186,13 @@ def _expand(
             output, gates[layer.name] = output
         return output
 
-    clone = copied(model, _in_float32, call, new_inputs(model, _FLOAT32))
-    if with_gates:
-        clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
-    flat = flatten(clone)
+    with dtype_policy("float32"):
+        clone = copied(model, _in_float32, call, new_inputs(model, _FLOAT32))
+        if with_gates:
+            clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
+        flat = flatten(clone)
     flat.trainable = False
-    return flat
+    return flat, list(gates)
 
 
 def _form(layer: keras.layers.Layer, shape: tuple[int | None, ...]) -> keras.Model:
@@ -127,14 +208,13 @@ def _in_float32(layer: Any) -> Any:
     return remade(layer, layer.name, **({"dtype": "float32"} if otherwise else {}))
 
 
-def _check_gates(model: keras.Model, formed: list[keras.layers.Layer]) -> None:
-    for layer in model.layers:
-        if isinstance(layer, Recalibration) and layer not in formed:
-            raise ValueError(
-                "`gates` must be False for a model with a recalibration layer that has no deploy "
-                f"form. Received: gates=True and {layer.name!r}, a {type(layer).__name__} "
-                f"({layer.data_format}) with input {tuple(layer.input.shape)}"
-            )
+def _check_gates(without_form: Sequence[keras.layers.Layer]) -> None:
+    for layer in without_form[:1]:
+        raise ValueError(
+            "`gates` must be False for a model with a recalibration layer that has no deploy "
+            f"form. Received: gates=True and {layer.name!r}, a {type(layer).__name__} "
+            f"({layer.data_format}) with input {tuple(layer.input.shape)}"
+        )
 
 
 def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
@@ -148,7 +228,7 @@ def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Mo
     Raises:
         ValueError: ``input_shape`` does not fit what ``model`` reads, or is too small for it.
     """
-    shape = _checked(input_shape, model)
+    shape = check_input_shape(input_shape, model)
     flat = flatten(model)
     (old,) = flat.inputs
     image = keras.Input(shape, dtype=old.dtype, name=old.name)
@@ -161,7 +241,8 @@ def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Mo
         ) from error
 
 
-def _checked(input_shape: Any, model: keras.Model) -> tuple[int, ...]:
+def check_input_shape(input_shape: Any, model: keras.Model) -> tuple[int, ...]:
+    """Return ``input_shape`` as a tuple; ``ValueError`` unless ``model`` reads such images."""
     expected = tuple(model.inputs[0].shape)[1:]
     shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
     fits = len(shape) == len(expected) and all(

@@ -12,12 +12,13 @@ import keras
 import numpy as np
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.onnx import to_onnx
-from srm_keras.export.pipeline import ExportError, reason
+from srm_keras.export.onnx import onnx_format
+from srm_keras.export.pipeline import Exportable, ExportError, Format, export, reason
 from srm_keras.export.report import ExportReport
-from srm_keras.export.serving.saved_model import to_saved_model
-from srm_keras.export.tflite.exporter import to_tflite
-from srm_keras.export.web.exporter import stylizer_to_web, to_web
+from srm_keras.export.serving.saved_model import saved_model_format
+from srm_keras.export.tflite.conversion import INTEGERS, Conversion
+from srm_keras.export.tflite.exporter import tflite_format
+from srm_keras.export.web.exporter import stylizer_web_format, web_format
 from srm_keras.layers import Recalibration
 from srm_keras.support.foreign import require
 from srm_keras.support.validation import one_of
@@ -25,7 +26,7 @@ from srm_keras.support.validation import one_of
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported.
+    """A classifier to be exported.
 
     Attributes:
         model: a functional classifier with one input.
@@ -50,116 +51,10 @@ class Source:
         """The arguments by which a file learns of labels and preprocessing."""
         return {"preprocessing": self.preprocessing, "classes": list(self.classes)}
 
-    def float32(self) -> dict[str, Any]:
-        """``described()``, and the bound of what computes in float32."""
-        return {**self.described(), "tolerance": self.tolerance}
-
-
-def _saved_model(source: Source, path: Path) -> ExportReport:
-    return to_saved_model(source.model, path, source.samples, **source.float32())
-
-
-def _tflite(source: Source, path: Path, **options: Any) -> ExportReport:
-    options |= {**source.float32(), "min_snr_db": source.min_snr_db}
-    return to_tflite(source.model, path, source.samples, **options)
-
-
-def _integer(source: Source, path: Path, **options: Any) -> ExportReport:
-    return _tflite(source, path, representative=source.representative, **options)
-
-
-def _onnx(source: Source, path: Path) -> ExportReport:
-    return to_onnx(source.model, path, source.samples, **source.float32())
-
-
-def _web(source: Source, path: Path) -> ExportReport:
-    return to_web(source.model, path, source.samples, **source.described())
-
-
-PACKAGES = {"onnx": ("tf2onnx", "onnxruntime")}
-
-# The file or folder of each format, and what writes it.
-FORMATS: dict[str, tuple[str, Callable[[Source, Path], ExportReport]]] = {
-    "saved_model": ("saved_model", _saved_model),
-    "float32": ("model.tflite", _tflite),
-    "float16": ("model_float16.tflite", partial(_tflite, format="float16")),
-    "dynamic": ("model_dynamic.tflite", partial(_tflite, format="dynamic")),
-    "int8": ("model_int8.tflite", partial(_integer, format="int8")),
-    "int8_io": ("model_int8_io.tflite", partial(_integer, format="int8", integer_io=True)),
-    "int8_float_modules": (
-        "model_int8_float_modules.tflite",
-        partial(_integer, format="int8", float_modules=True),
-    ),
-    "int16x8": ("model_int16x8.tflite", partial(_integer, format="int16x8")),
-    "onnx": ("model.onnx", _onnx),
-    "web": ("web", _web),
-}
-
-
-def export_formats(
-    source: Any,
-    folder: str | os.PathLike,
-    formats: Iterable[str] | None = None,
-    on_report: Callable[[ExportReport], None] = lambda report: None,
-    table: Mapping[str, tuple[str, Callable[[Any, Path], ExportReport]]] = FORMATS,
-) -> dict[str, str]:
-    """Export to every one of ``formats``; one that fails does not keep the others from it.
-
-    Args:
-        source: what is exported: a ``Source``, or what the functions in ``table`` take.
-        folder: for the files, one a format, and ``report.json`` and ``report.md`` on all of them.
-        formats: keys of ``table``; None for all.
-        on_report: called with the report on each file that was written.
-        table: the file of each format and what writes it.
-
-    Returns:
-        For each format that failed, why; no such file was written.
-
-    Raises:
-        ValueError: ``formats`` has an unknown name; nothing was written.
-        ImportError: a package that a format needs is not installed; nothing was written.
-    """
-    names = check_formats(table if formats is None else formats, table)
-    failures = {}
-    for name in names:
-        file, export = table[name]
-        try:
-            on_report(export(source, Path(folder) / file))
-        except ExportError as error:
-            failures[name] = str(error)
-        except Exception as error:  # Whatever it is, the other formats are not concerned.
-            failures[name] = f"{file} was not written: {reason(error)}"
-    return failures
-
-
-def check_formats(formats: Iterable[str], table: Iterable[str] = FORMATS) -> list[str]:
-    """Return ``formats``, each one of ``table``, whose packages are installed.
-
-    Raises:
-        ValueError: a name is unknown.
-        ImportError: a package that a format needs is not installed.
-    """
-    names = [one_of("formats", name, table) for name in formats]
-    for name in names:
-        for package in PACKAGES.get(name, ()):
-            require(package)
-    return names
-
-
-def available_formats(model: keras.Model) -> list[str]:
-    """The formats that fit ``model`` and whose packages are installed."""
-    modules = any(isinstance(layer, Recalibration) for layer in model.layers)
-    return [
-        name
-        for name in FORMATS
-        if all(importlib.util.find_spec(package) for package in PACKAGES.get(name, ()))
-        and (modules or name != "int8_float_modules")
-    ]
-
 
 @dataclass(frozen=True)
 class StylizerSource:
-    """What is exported.
+    """A stylization network to be exported.
 
     Attributes:
         model: from RGB images of 0 to 255 to such images, of any size.
@@ -176,33 +71,161 @@ class StylizerSource:
     min_snr_db: float | None = None
 
 
-def _stylizer_saved_model(source: StylizerSource, path: Path) -> ExportReport:
-    options: dict[str, Any] = {"tolerance": source.tolerance, "image_output": True}
-    return to_saved_model(source.model, path, source.samples, **options)
+def _saved_model(source: Source, network: Exportable) -> Format:
+    return saved_model_format(network, source.tolerance, **source.described())
 
 
-def _stylizer_tflite(source: StylizerSource, path: Path, format: str = "float32") -> ExportReport:
-    return to_tflite(
-        source.model,
-        path,
-        source.samples,
-        format,
-        batch_size=1 if source.fixed else None,
+def _tflite(
+    source: Source, network: Exportable, format: str, float_modules: bool = False, **options: Any
+) -> Format:
+    if format in INTEGERS:
+        options["representative"] = source.representative
+    return tflite_format(
+        network,
+        Conversion(format, **options),
+        float_modules,
+        tolerance=source.tolerance,
+        min_snr_db=source.min_snr_db,
+        **source.described(),
+    )
+
+
+def _onnx(source: Source, network: Exportable) -> Format:
+    return onnx_format(network, source.tolerance, **source.described())
+
+
+def _web(source: Source, network: Exportable) -> Format:
+    return web_format(network, **source.described())
+
+
+def _stylizer_saved_model(source: StylizerSource, network: Exportable) -> Format:
+    return saved_model_format(network, source.tolerance, image_output=True)
+
+
+def _stylizer_tflite(source: StylizerSource, network: Exportable, format: str) -> Format:
+    return tflite_format(
+        network,
+        Conversion(format, batch_size=1 if source.fixed else None),
         input_shape=source.samples.shape[1:] if source.fixed else None,
         tolerance=source.tolerance,
         min_snr_db=source.min_snr_db,
     )
 
 
-def _stylizer_web(source: StylizerSource, path: Path) -> ExportReport:
-    side = source.samples.shape[1]
-    return stylizer_to_web(source.model, path, source.samples, side, source.tolerance)
+def _stylizer_web(source: StylizerSource, network: Exportable) -> Format:
+    return stylizer_web_format(network, source.samples.shape[1], source.tolerance)
 
 
-# The file or folder of each format, and what writes it.
-STYLIZER_FORMATS: dict[str, tuple[str, Callable[[StylizerSource, Path], ExportReport]]] = {
-    "saved_model": ("saved_model", _stylizer_saved_model),
-    "float32": ("model.tflite", _stylizer_tflite),
-    "float16": ("model_float16.tflite", partial(_stylizer_tflite, format="float16")),
-    "web": ("web", _stylizer_web),
+Makers = Mapping[type, Callable[[Any, Exportable], Format]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One format.
+
+    Attributes:
+        file: the name of its file or folder.
+        makers: what is written there, for each kind of source that it fits.
+        packages: that it needs.
+        needs_modules: whether only networks with recalibration layers have it.
+    """
+
+    file: str
+    makers: Makers
+    packages: tuple[str, ...] = ()
+    needs_modules: bool = False
+
+
+def _of_both(format: str) -> Makers:
+    return {
+        Source: partial(_tflite, format=format),
+        StylizerSource: partial(_stylizer_tflite, format=format),
+    }
+
+
+def _of_classifiers(format: str, **options: Any) -> Makers:
+    return {Source: partial(_tflite, format=format, **options)}
+
+
+FORMATS = {
+    "saved_model": Entry(
+        "saved_model", {Source: _saved_model, StylizerSource: _stylizer_saved_model}
+    ),
+    "float32": Entry("model.tflite", _of_both("float32")),
+    "float16": Entry("model_float16.tflite", _of_both("float16")),
+    "dynamic": Entry("model_dynamic.tflite", _of_classifiers("dynamic")),
+    "int8": Entry("model_int8.tflite", _of_classifiers("int8")),
+    "int8_io": Entry("model_int8_io.tflite", _of_classifiers("int8", integer_io=True)),
+    "int8_float_modules": Entry(
+        "model_int8_float_modules.tflite",
+        _of_classifiers("int8", float_modules=True),
+        needs_modules=True,
+    ),
+    "int16x8": Entry("model_int16x8.tflite", _of_classifiers("int16x8")),
+    "onnx": Entry("model.onnx", {Source: _onnx}, packages=("tf2onnx", "onnxruntime")),
+    "web": Entry("web", {Source: _web, StylizerSource: _stylizer_web}),
 }
+
+
+def export_formats(
+    source: Source | StylizerSource,
+    folder: str | os.PathLike,
+    formats: Iterable[str] | None = None,
+    on_report: Callable[[ExportReport], None] = lambda report: None,
+) -> dict[str, str]:
+    """Export to every one of ``formats``; one that fails does not keep the others from it.
+
+    Args:
+        source: what is exported. It is folded and run once for all formats.
+        folder: for the files, one a format, and ``report.json`` and ``report.md`` on all of them.
+        formats: keys of ``FORMATS`` that fit this kind of network; None for all.
+        on_report: called with the report on each file that was written.
+
+    Returns:
+        For each format that failed, why; no such file was written.
+
+    Raises:
+        ValueError: ``formats`` has an unknown name, or the model is none that can be exported or
+            reads no such samples; nothing was written.
+        ImportError: a package that a format needs is not installed; nothing was written.
+    """
+    names = check_formats(formats, type(source))
+    network = Exportable(source.model, source.samples)
+    failures = {}
+    for name in names:
+        entry = FORMATS[name]
+        try:
+            made = entry.makers[type(source)](source, network)
+            on_report(export(network, Path(folder) / entry.file, made))
+        except ExportError as error:
+            failures[name] = str(error)
+        except Exception as error:  # Whatever it is, the other formats are not concerned.
+            failures[name] = f"{entry.file} was not written: {reason(error)}"
+    return failures
+
+
+def check_formats(formats: Iterable[str] | None, kind: type) -> list[str]:
+    """Return ``formats``, each one that fits this kind of source, whose packages are installed.
+
+    Raises:
+        ValueError: a name is unknown.
+        ImportError: a package that a format needs is not installed.
+    """
+    fitting = [name for name, entry in FORMATS.items() if kind in entry.makers]
+    names = fitting if formats is None else [one_of("formats", one, fitting) for one in formats]
+    for name in names:
+        for package in FORMATS[name].packages:
+            require(package)
+    return names
+
+
+def available_formats(source: Source | StylizerSource) -> list[str]:
+    """The formats that fit the network and whose packages are installed."""
+    modules = any(isinstance(layer, Recalibration) for layer in source.model.layers)
+    return [
+        name
+        for name, entry in FORMATS.items()
+        if type(source) in entry.makers
+        and all(importlib.util.find_spec(package) for package in entry.packages)
+        and (modules or not entry.needs_modules)
+    ]

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import exact_bound
-from srm_keras.export.pipeline import ExportError, Format, check_model, export
+from srm_keras.export.pipeline import (
+    Exportable,
+    ExportError,
+    Format,
+    check_file_path,
+    export,
+)
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import onnx_runner, signature
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
@@ -67,25 +74,35 @@ def to_onnx(
         ExportError: a part of ``model`` has no ONNX form, or the outputs differ by more than
             ``tolerance``; nothing was written.
     """
-    path = Path(path)
-    if path.suffix != ".onnx" or path.is_dir():
-        raise ValueError(f"`path` must be a file *.onnx. Received: path={str(path)!r}")
+    source = Exportable(model, samples)
+    return export(
+        source, Path(path), onnx_format(source, tolerance, opset, preprocessing, classes), fold
+    )
+
+
+def onnx_format(
+    source: Exportable,
+    tolerance: float | None = None,
+    opset: int = OPSET,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+) -> Format:
+    """What ``to_onnx`` writes; see there."""
     one_of("opset", opset, OPSETS)
     for package in ("tf2onnx", "onnxruntime"):
         require(package)
-    check_model(model)
-    check_preprocessing(preprocessing, model)
-    check_classes(classes, model)
+    check_preprocessing(preprocessing, source.model)
+    check_classes(classes, source.model)
     properties = metadata(preprocessing, classes)
-    file_format = Format(
+    return Format(
         name=f"ONNX opset {opset}",
-        write=lambda network, file: write_onnx(network, file, opset, properties),
+        write=lambda written, file: write_onnx(written.network, file, opset, properties),
         load=onnx_runner,
         bound=exact_bound(tolerance),
+        check_path=partial(check_file_path, suffix=".onnx"),
         details=onnx_details,
         named=classes is not None,
     )
-    return export(model, path, samples, file_format, fold)
 
 
 def metadata(preprocessing: Preprocessing | None, classes: Sequence[str] | None) -> dict[str, str]:

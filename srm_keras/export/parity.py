@@ -68,7 +68,41 @@ class Parity:
 
     def within(self, bound: Bound) -> bool:
         """Whether every limit of ``bound`` is kept; never for NaN."""
-        return all(share <= 1 for share in self.used(bound).values())
+        return not self.failures(bound)
+
+    def failures(self, bound: Bound) -> list[str]:
+        """What is wrong, for each limit of ``bound`` that is broken."""
+        broken = [name for name, share in self.used(bound).items() if not share <= 1]
+        return [self._failure(name, getattr(bound, name)) for name in broken]
+
+    def _failure(self, name: str, limit: float) -> str:
+        what = "logits" if self.kind.centred else "outputs"
+        if name == "max_error":
+            return (
+                f"its outputs differ from the Keras model's by up to {self.max_error:.3g} on "
+                f"{self.samples} samples, more than the {self.allowed_error(limit):.3g} that "
+                f"tolerance={limit:g} allows"
+            )
+        if name == "max_grey_levels":
+            return (
+                f"its pictures differ from the Keras model's by up to {self.max_error:.3g} grey "
+                f"levels of 255 on {self.samples} samples, more than {limit:g}"
+            )
+        if name == "min_snr_db":
+            return (
+                f"its {what} have a signal-to-noise ratio of {self.snr_db:.1f} dB on "
+                f"{self.samples} samples, less than min_snr_db={limit:g}"
+            )
+        if name == "min_worst_db":
+            return (
+                f"its {what} have a signal-to-noise ratio of {self.worst_db:.1f} dB on the worst "
+                f"of {self.samples} samples, less than the {limit:g} dB that one sample may have"
+            )
+        return (
+            f"its largest score is another one on {self.changed_answers} of {self.samples} "
+            f"samples, more than the {self.allowed_changes(limit)} that a top-1 agreement of "
+            f"{100 * limit:.1f} % allows"
+        )
 
     @property
     def changed_answers(self) -> int:

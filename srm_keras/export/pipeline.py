@@ -1,9 +1,10 @@
-"""The way of every export: check the arguments, fold, write, compare, and only then publish."""
+"""The way of every export: fold and compute the reference once; write, compare, then publish."""
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ import numpy as np
 
 from srm_keras.export import report
 from srm_keras.export.bounds import TOLERANCE, Bound, Kind, exact_bound, lossy_bound, output_kind
-from srm_keras.export.deploy import computes_otherwise, deploy, in_float32
-from srm_keras.export.folding import folding_plan
+from srm_keras.export.deploy import (
+    Deployed,
+    check_input_shape,
+    computes_otherwise,
+    deployed,
+    in_float32,
+    with_input_shape,
+)
 from srm_keras.export.parity import Parity, outputs, parity
 from srm_keras.export.report import latencies
 from srm_keras.export.runners import Runner, keras_runner, one_tensor
@@ -41,74 +48,153 @@ class Format:
         write: writes a network to a path.
         load: makes the file at a path runnable.
         bound: what its outputs are held to, as far as it applies to their kind.
+        check_path: raises ``ValueError`` where no such file may be written or replaced.
         details: what a report says of this kind of file, JSON values by name.
+        signatures: of the file at a path, called by a name in errors: how near what else it can do
+            is; raises ``ExportError`` where that is too far.
         logits: makes the logits of the file at a path readable, where its outputs are too coarse
             to compute them from; returns None where they are not.
         named: whether each output is the score of a class that has a name.
         batch_size: of the file.
+        input_shape: what it reads, of a network that leaves that free; None for what that reads.
     """
 
     name: str
-    write: Callable[[keras.Model, Path], Any]
+    write: Callable[[Deployed, Path], Any]
     load: Callable[[Path], Runner]
     bound: Bound = field(default=exact_bound(None))
+    check_path: Callable[[Path], Any] = lambda path: None
     details: Callable[[Path], dict[str, Any]] = lambda path: {}
+    signatures: Callable[[Path, str], dict[str, Parity]] = lambda path, name: {}
     logits: Callable[[Path], Runner | None] = lambda path: None
     named: bool = False
     batch_size: int = 1
+    input_shape: Sequence[int] | None = None
+
+
+class Exportable:
+    """A network to be exported, and what its files have in common, each made once when needed.
+
+    What files are compared with is the network itself. Where that computes in another dtype than
+    float32 they are compared with a copy of it in float32, and the copy with the network, by the
+    looser bound of that dtype (``OWN_SNR_DB``).
+
+    Args:
+        model: the user's own network, with one input and one output; not changed.
+        samples: real inputs, prepared as for training.
+
+    Raises:
+        ValueError: ``model`` is none that can be exported, or reads no such ``samples``.
+    """
+
+    def __init__(self, model: keras.Model, samples: np.ndarray):
+        check_model(model)
+        self.model, self.samples = model, check_samples(samples, model)
+        self._readers: dict[tuple[int, ...], keras.Model] = {}
+        self._deployed: dict[tuple[bool, keras.Model], Deployed] = {}
+
+    @cached_property
+    def reference(self) -> keras.Model:
+        """The network in float32: itself where it computes so, else a copy."""
+        return in_float32(self.model)
+
+    @cached_property
+    def run(self) -> Runner:
+        """The reference as a function of samples of any dtype."""
+        return _casting(keras_runner(self.reference), self.reference.inputs[0].dtype)
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """The outputs of the reference, float64."""
+        return outputs(self.run, self.samples)
+
+    def reading(self, input_shape: Sequence[int] | None) -> keras.Model:
+        """The reference for images of one size; of any where that is None."""
+        if input_shape is None:
+            return self.reference
+        shape = check_input_shape(input_shape, self.model)
+        if shape not in self._readers:
+            self._readers[shape] = with_input_shape(self.reference, shape)
+        return self._readers[shape]
+
+    def deployed(self, fold: bool = True, input_shape: Sequence[int] | None = None) -> Deployed:
+        """What is written: the deploy form, or without ``fold`` the reference as it is."""
+        model = self.reading(input_shape)
+        if (fold, model) not in self._deployed:
+            self._deployed[fold, model] = deployed(model) if fold else Deployed(one_tensor(model))
+        return self._deployed[fold, model]
+
+    @cached_property
+    def _own_outputs(self) -> np.ndarray:
+        return outputs(keras_runner(self.model), self.samples)
+
+    def own_precision(self, kind: Kind, file: str) -> dict[str, Any]:
+        """How far the reference is from the network itself; for the report, {} if they are one.
+
+        Raises:
+            ExportError: they differ by more than the rounding of the network's dtype.
+        """
+        if self.reference is self.model:
+            return {}
+        dtype = min(computes_otherwise(self.model), key=lambda name: OWN_SNR_DB[name])
+        limit, step = OWN_SNR_DB[dtype], Bound(max_error=OWN_STEP[dtype])
+        found = parity(self._own_outputs, self.expected, len(self.samples), kind=kind)
+        # Outputs of fresh networks hardly differ, and rounding is all that there is in them.
+        if not found.within(step) and not found.within(lossy_bound(limit).of(kind)):
+            raise ExportError(
+                f"{file} was not written: computed in float32 the outputs differ from the "
+                f"Keras model's own, in {dtype}, by up to {found.max_error:.3g} on "
+                f"{found.samples} samples: a signal-to-noise ratio of {found.snr_db:.1f} dB, "
+                f"where {limit:g} dB are due."
+            )
+        return {"own_precision": {"dtype": dtype, "min_snr_db": limit, **asdict(found)}}
 
 
 def export(
-    model: keras.Model,
-    path: Path,
-    samples: np.ndarray,
-    file_format: Format,
-    fold: bool,
-    original: keras.Model | None = None,
+    source: Exportable, path: Path, file_format: Format, fold: bool = True
 ) -> report.ExportReport:
-    """Write ``model`` to ``path`` if what was written computes the same, and report on it.
+    """Write a network to ``path`` if what was written computes the same, and report on it.
 
-    With ``fold`` what is written is ``deploy(model)``, else ``model`` as it is, in float32.
+    With ``fold`` what is written is its deploy form, else the network as it is, in float32.
 
-    What it is compared with is the user's own network, no copy of it: ``original`` where ``model``
-    was made for the file, else ``model``. Where that computes in another dtype than float32 the
-    file is compared with a copy of it in float32, and the copy with the network itself, by the
-    looser bound of that dtype (``OWN_SNR_DB``).
+    Raises:
+        ValueError: an argument or the format does not fit; nothing was written.
+        ExportError: the file does not compute what the network computes; nothing was written.
     """
-    own = model if original is None else original
-    check_model(model)
-    samples = check_samples(samples, model)
+    boolean("fold", fold)
+    file_format.check_path(path)
+    read_by_file = source.reading(file_format.input_shape)
+    samples = check_samples(source.samples, read_by_file)
     report.read_reports(path.parent)
-    kept = folding_plan(model).kept if boolean("fold", fold) else {}
-    reference = in_float32(own)
-    network = one_tensor(deploy(model) if fold else in_float32(model))
-    runner = _casting(keras_runner(reference), reference.inputs[0].dtype)
-    expected = outputs(runner, samples)
-    kind = output_kind(model, samples, expected, file_format.named)
+    written = source.deployed(fold, file_format.input_shape)
+    kind = output_kind(source.model, samples, source.expected, file_format.named)
     bound = file_format.bound.of(kind)
-    check_variation(expected, kind, bound)
-    precision = {} if reference is own else _own_precision(own, samples, expected, kind, path)
+    check_variation(source.expected, kind, bound)
+    precision = source.own_precision(kind, path.name)
     with _publishing(path) as temporary:
         with quiet():
-            file_format.write(network, temporary)
+            file_format.write(written, temporary)
         with _running(path), quiet():
-            run, logits = _loaded(file_format, temporary, network.inputs[0].dtype)
+            run, logits = _loaded(file_format, temporary, written.network.inputs[0].dtype)
             found = None if logits is None else outputs(logits, samples)
-            compared = parity(expected, outputs(run, samples), len(samples), found, kind)
-        check_parity(compared, bound, path)
-        latency = _latency({"keras": runner, "file": run}, samples, file_format.batch_size)
-        details = {**file_format.details(temporary), **precision}
+            compared = parity(source.expected, outputs(run, samples), len(samples), found, kind)
+        check_parity(compared, bound, path.name)
+        latency = _latency({"keras": source.run, "file": run}, samples, file_format.batch_size)
+        details = file_format.details(temporary) | precision
+        signatures = file_format.signatures(temporary, path.name)
+        if signatures:
+            details["signatures"] = {name: asdict(one) for name, one in signatures.items()}
     result = report.ExportReport(
         file=path.name,
         format=file_format.name,
-        model=model.name,
-        input_shape=tuple(model.inputs[0].shape),
-        output_shape=tuple(model.outputs[0].shape),
+        model=source.model.name,
+        input_shape=tuple(read_by_file.inputs[0].shape),
+        output_shape=tuple(read_by_file.outputs[0].shape),
         size_bytes=size_in_bytes(path),
-        parameters=network.count_params(),
-        keras_parameters=model.count_params(),
+        parameters=written.network.count_params(),
+        keras_parameters=source.model.count_params(),
         folded=fold,
-        batch_norm_kept=kept,
+        batch_norm_kept=written.batch_norm_kept,
         parity=compared,
         bound=bound,
         details=details,
@@ -153,27 +239,6 @@ def _casting(runner: Runner, dtype: str) -> Runner:
     return lambda samples: runner(samples.astype(dtype, copy=False))
 
 
-def _own_precision(
-    own: keras.Model, samples: np.ndarray, expected: np.ndarray, kind: Kind, path: Path
-) -> dict[str, Any]:
-    """Compare ``expected``, of a copy in float32, with the network itself; for the report.
-
-    Raises:
-        ExportError: they differ by more than the rounding of the network's dtype.
-    """
-    dtype = min(computes_otherwise(own), key=lambda name: OWN_SNR_DB[name])
-    limit, step = OWN_SNR_DB[dtype], Bound(max_error=OWN_STEP[dtype])
-    found = parity(outputs(keras_runner(own), samples), expected, len(samples), kind=kind)
-    # Outputs of fresh networks hardly differ, and rounding is all that there is in them.
-    if not found.within(step) and not found.within(lossy_bound(limit).of(kind)):
-        raise ExportError(
-            f"{path.name} was not written: computed in float32 the outputs differ from the Keras "
-            f"model's own, in {dtype}, by up to {found.max_error:.3g} on {found.samples} samples: "
-            f"a signal-to-noise ratio of {found.snr_db:.1f} dB, where {limit:g} dB are due."
-        )
-    return {"own_precision": {"dtype": dtype, "min_snr_db": limit, **asdict(found)}}
-
-
 def _latency(
     runners: Mapping[str, Runner], samples: np.ndarray, batch_size: int
 ) -> dict[str, Spread]:
@@ -196,43 +261,10 @@ def reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
-def check_parity(parity: Parity, bound: Bound, path: Path) -> None:
+def check_parity(parity: Parity, bound: Bound, file: str) -> None:
     """Raise ``ExportError`` where the outputs differ by more than the bound."""
-    for name, share in parity.used(bound).items():
-        if not share <= 1:
-            why = _failure(parity, name, getattr(bound, name))
-            raise ExportError(f"{path.name} was not written: {why}.")
-
-
-def _failure(parity: Parity, name: str, limit: float) -> str:
-    """What is wrong where this limit of a bound is broken."""
-    samples, what = parity.samples, "logits" if parity.kind.centred else "outputs"
-    if name == "max_error":
-        return (
-            f"its outputs differ from the Keras model's by up to {parity.max_error:.3g} on "
-            f"{samples} samples, more than the {parity.allowed_error(limit):.3g} that "
-            f"tolerance={limit:g} allows"
-        )
-    if name == "max_grey_levels":
-        return (
-            f"its pictures differ from the Keras model's by up to {parity.max_error:.3g} grey "
-            f"levels of 255 on {samples} samples, more than {limit:g}"
-        )
-    if name == "min_snr_db":
-        return (
-            f"its {what} have a signal-to-noise ratio of {parity.snr_db:.1f} dB on {samples} "
-            f"samples, less than min_snr_db={limit:g}"
-        )
-    if name == "min_worst_db":
-        return (
-            f"its {what} have a signal-to-noise ratio of {parity.worst_db:.1f} dB on the worst of "
-            f"{samples} samples, less than the {limit:g} dB that one sample may have"
-        )
-    return (
-        f"its largest score is another one on {parity.changed_answers} of {samples} samples, more "
-        f"than the {parity.allowed_changes(limit)} that a top-1 agreement of "
-        f"{100 * limit:.1f} % allows"
-    )
+    for why in parity.failures(bound):
+        raise ExportError(f"{file} was not written: {why}.")
 
 
 def check_variation(expected: np.ndarray, kind: Kind, bound: Bound) -> None:
@@ -245,6 +277,12 @@ def check_variation(expected: np.ndarray, kind: Kind, bound: Bound) -> None:
             "is held to how much less its errors are. "
             f"Received: {len(expected)} with equal outputs"
         )
+
+
+def check_file_path(path: Path, suffix: str) -> None:
+    """Raise ``ValueError`` unless a file with this suffix may be written to ``path``."""
+    if path.suffix != suffix or path.is_dir():
+        raise ValueError(f"`path` must be a file *{suffix}. Received: path={str(path)!r}")
 
 
 def check_model(model: keras.Model) -> None:
@@ -285,7 +323,7 @@ def check_samples(samples: np.ndarray, model: keras.Model, name: str = "samples"
         )
     if not np.isfinite(samples).all():
         raise ValueError(f"`{name}` must be finite. Received: an array with NaN or infinity")
-    return samples.astype(source.dtype)
+    return samples.astype(source.dtype, copy=False)
 
 
 def _is_held(samples: np.ndarray, dtype: str) -> bool:

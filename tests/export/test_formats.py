@@ -2,6 +2,8 @@ import errno
 import importlib.util
 import os
 import sys
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import keras
@@ -10,10 +12,17 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export import ExportError, load_predictor, report, to_tflite
+from srm_keras.export import ExportError, load_predictor, pipeline, report, to_tflite
 from srm_keras.export import formats as module
-from srm_keras.export.formats import FORMATS, Source, available_formats, export_formats
-from srm_keras.export.pipeline import Format, export
+from srm_keras.export.formats import (
+    FORMATS,
+    Entry,
+    Source,
+    StylizerSource,
+    available_formats,
+    export_formats,
+)
+from srm_keras.export.pipeline import Format
 from srm_keras.export.report import read_reports
 from srm_keras.export.runners import keras_runner
 from srm_keras.support.foreign import quiet
@@ -26,20 +35,22 @@ def source(small_model):
     return Source(small_model, samples, samples[:6], Preprocessing(8), tuple("abcdefg"))
 
 
-def test_every_format_writes_a_file_of_its_own(small_model):
-    files = [file for file, _ in FORMATS.values()]
+def test_every_format_writes_a_file_of_its_own(source):
+    files = [entry.file for entry in FORMATS.values()]
     assert len(set(files)) == len(files) == 10
-    assert set(available_formats(small_model)) <= set(FORMATS)
-    plain = keras.Model(small_model.input, small_model.get_layer("bn").output)
-    assert "int8_float_modules" in available_formats(small_model)
-    assert "int8_float_modules" not in available_formats(plain)
+    assert set(available_formats(source)) <= set(FORMATS)
+    plain = keras.Model(source.model.input, source.model.get_layer("bn").output)
+    assert "int8_float_modules" in available_formats(source)
+    assert "int8_float_modules" not in available_formats(replace(source, model=plain))
+    of_stylizers = available_formats(StylizerSource(plain, source.samples))
+    assert of_stylizers == ["saved_model", "float32", "float16", "web"]
 
 
 def test_one_failure_is_told_and_the_rest_is_written(source, tmp_path, monkeypatch):
-    def fails(source, path):
+    def fails(source, network):
         raise ExportError("no such thing")
 
-    monkeypatch.setitem(module.FORMATS, "saved_model", ("saved_model", fails))
+    monkeypatch.setitem(FORMATS, "saved_model", Entry("saved_model", {Source: fails}))
     reports = []
     failures = export_formats(source, tmp_path, ["saved_model", "float32"], reports.append)
     assert failures == {"saved_model": "no such thing"}  # As the exporter says it.
@@ -54,28 +65,28 @@ def test_one_failure_is_told_and_the_rest_is_written(source, tmp_path, monkeypat
 def test_bounds_and_representative_images_reach_the_formats(source, tmp_path, monkeypatch):
     given = {}
 
-    def recorded(model, path, samples, **options):
-        given[path.name] = options
+    def recorded(network, conversion, *_, **options):
+        given[conversion.format] = (conversion, options)
 
-    monkeypatch.setattr(module, "to_tflite", recorded)
-    bounded = Source(**{**vars(source), "tolerance": 1e-3, "min_snr_db": 5.0})
+    monkeypatch.setattr(module, "tflite_format", recorded)
+    bounded = replace(source, tolerance=1e-3, min_snr_db=5.0)
     export_formats(bounded, tmp_path, ["float32", "int8_io"])
-    assert given["model.tflite"]["tolerance"] == 1e-3
-    integer = given["model_int8_io.tflite"]
-    assert integer["integer_io"]
-    assert integer["format"] == "int8"
-    assert integer["min_snr_db"] == 5.0
-    np.testing.assert_array_equal(integer["representative"], source.representative)
-    assert integer["classes"] == list("abcdefg")
+    assert given["float32"][1]["tolerance"] == 1e-3
+    conversion, options = given["int8"]
+    assert conversion.integer_io
+    assert options["min_snr_db"] == 5.0
+    np.testing.assert_array_equal(conversion.representative, source.representative)
+    assert options["classes"] == list("abcdefg")
 
 
 def test_unknown_formats_and_missing_packages_are_refused_first(source, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"`formats` must be one of .*Received: formats='int4'"):
         export_formats(source, tmp_path, ["float32", "int4"])
-    monkeypatch.setitem(module.PACKAGES, "float32", ("no_such_package",))
+    needy = replace(FORMATS["float32"], packages=("no_such_package",))
+    monkeypatch.setitem(FORMATS, "float32", needy)
     with pytest.raises(ImportError, match="'no_such_package' is needed"):
         export_formats(source, tmp_path, ["int8", "float32"])
-    assert "float32" not in available_formats(source.model)
+    assert "float32" not in available_formats(source)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -95,12 +106,12 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/.model.1.tfl
 )
 @pytest.mark.parametrize("where", ["write", "load", "details", "outside"])
 def test_whatever_ends_one_format_is_one_line_and_the_next_is_written(
-    where, error, told, source, tmp_path
+    where, error, told, source, tmp_path, monkeypatch
 ):
     def fail(*_):
         raise error
 
-    def exported(source, path, **broken):
+    def made(source, network, **broken):
         if "outside" in broken:
             fail()
         parts = {
@@ -108,15 +119,13 @@ def test_whatever_ends_one_format_is_one_line_and_the_next_is_written(
             "load": lambda path: keras_runner(source.model),
             "details": lambda path: {},
         }
-        form = Format("fake", **{**parts, **broken})
-        return export(source.model, path, source.samples, form, fold=False)
+        return Format("fake", **{**parts, **broken})
 
-    table = {
-        "broken": ("broken.bin", partial(exported, **{where: fail})),
-        "good": ("good.bin", exported),
-    }
+    broken = {Source: partial(made, **{where: fail})}
+    monkeypatch.setitem(FORMATS, "broken", Entry("broken.bin", broken))
+    monkeypatch.setitem(FORMATS, "good", Entry("good.bin", {Source: made}))
     reports = []
-    failures = export_formats(source, tmp_path, None, reports.append, table)
+    failures = export_formats(source, tmp_path, ["broken", "good"], reports.append)
     assert list(failures) == ["broken"]
     assert failures["broken"].startswith("broken.bin was not written: ")
     assert told in failures["broken"]
@@ -145,7 +154,7 @@ def test_folders_may_be_called_as_people_call_them(source, tmp_path):
     assert export_formats(source, folder, formats) == {}
     assert len(read_reports(folder)) == len(formats)
     expected = source.model.predict(source.samples, verbose=0)
-    for file in [FORMATS[form][0] for form in formats if form != "web"]:
+    for file in [FORMATS[form].file for form in formats if form != "web"]:
         runner = load_predictor(folder / file).runner
         np.testing.assert_allclose(runner(source.samples), expected, rtol=0, atol=1e-5)
 
@@ -186,3 +195,35 @@ def test_an_export_prints_nothing_of_its_own(source, tmp_path, capfd):
     assert export_formats(source, tmp_path, ["saved_model", "float32"], reports.append) == {}
     assert [report.file for report in reports] == ["saved_model", "model.tflite"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_folds_deploys_and_computes_the_reference_once(source, tmp_path, monkeypatch):
+    counts, batches = Counter(), []
+
+    def counted(owner, name):
+        function = getattr(owner, name)
+
+        def call(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    def runner(model):
+        run = keras_runner(model)
+        return lambda images: batches.append(len(images)) or run(images)
+
+    monkeypatch.setattr(pipeline, "keras_runner", runner)
+    counted(pipeline, "keras_runner")
+    counted(pipeline, "in_float32")
+    counted(importlib.import_module("srm_keras.export.deploy"), "fold_with_plan")
+    counted(importlib.import_module("srm_keras.export.deploy"), "_expand")
+    counted(importlib.import_module("srm_keras.export.folding.fold"), "plan_of_flat")
+    counted(keras.Model, "export")
+    formats = ["float32", "float16", "dynamic", "web"]
+    assert export_formats(source, tmp_path, formats) == {}
+    assert counts.pop("export") == 2  # What is converted: the network, and that with its gates.
+    assert set(counts.values()) == {1}
+    assert len(counts) == 5
+    # Of batch 1 are the times of one image, taken in turn with those of each file.
+    assert [batch for batch in batches if batch > 1] == [len(source.samples)]

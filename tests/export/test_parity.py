@@ -5,7 +5,7 @@ import pytest
 from srm_keras.export import ExportError
 from srm_keras.export.bounds import Bound, Kind, exact_bound, lossy_bound, output_kind
 from srm_keras.export.parity import Parity, compare
-from srm_keras.export.pipeline import Format, export
+from srm_keras.export.pipeline import Exportable, Format, export
 from srm_keras.export.runners import keras_runner
 from tests.support.weights import feature_map, randomize
 
@@ -241,7 +241,7 @@ def test_every_kind_of_output_can_fail_the_check(head, tmp_path):
             bound,
             named=head == "scores",
         )
-        return export(model, tmp_path / name, samples, form, fold=False)
+        return export(Exportable(model, samples), tmp_path / name, form, fold=False)
 
     for bound in (exact_bound(None), lossy_bound(20)):
         assert exported("right", bound, right * (1 + 1e-7)).parity.kind is kind
@@ -262,9 +262,9 @@ def test_pictures_are_held_to_a_quarter_of_a_grey_level(off, within, tmp_path):
         with pytest.raises(
             ExportError, match=r"by up to 0.3 grey levels of 255 on 24 .* than 0.25"
         ):
-            export(model, tmp_path / "file", samples, form, fold=False)
+            export(Exportable(model, samples), tmp_path / "file", form, fold=False)
         return
-    report = export(model, tmp_path / "file", samples, form, fold=False)
+    report = export(Exportable(model, samples), tmp_path / "file", form, fold=False)
     assert report.bound == Bound(max_grey_levels=0.25)
     assert "at most 0.25 grey levels (80 % used)" in (tmp_path / "report.md").read_text()
     assert "80 % of the bound" in str(report)
@@ -276,5 +276,5 @@ def test_samples_that_tell_nothing_are_refused_before_anything_is_written(tmp_pa
         inputs = keras.Input((1,))
         model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
         with pytest.raises(ValueError, match="`samples` must be at least two for which"):
-            export(model, tmp_path / "file", samples, form, fold=False)
+            export(Exportable(model, samples), tmp_path / "file", form, fold=False)
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, folding_plan, to_saved_model, to_tflite
 from srm_keras.export.deploy import with_input_shape
-from srm_keras.export.formats import STYLIZER_FORMATS, StylizerSource, export_formats
+from srm_keras.export.formats import StylizerSource, export_formats
 from srm_keras.export.report import read_reports
 from srm_keras.export.serving import saved_model
 from srm_keras.export.serving.signatures import image_signatures
@@ -164,7 +164,7 @@ def test_all_formats_in_one_call(tmp_path):
     source = StylizerSource(stylizer(), photos(2, 16, 16), fixed=True)
     reports = []
     names = ["float16", "web"]
-    assert not export_formats(source, tmp_path, names, reports.append, STYLIZER_FORMATS)
+    assert not export_formats(source, tmp_path, names, reports.append)
     assert [report.file for report in reports] == ["model_float16.tflite", "web"]
     assert {report.input_shape for report in reports} == {(None, 16, 16, 3)}
     assert [report.bound.max_grey_levels for report in reports] == [1.0, 0.25]

@@ -25,7 +25,7 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
-from srm_keras.export.deploy import in_float32
+from srm_keras.export.deploy import Deployed, in_float32
 from srm_keras.export.parity import centred_logits, outputs, signal_to_noise_db
 from srm_keras.export.pipeline import ExportError
 from srm_keras.export.runners import TFLiteRunner, keras_runner
@@ -195,13 +195,13 @@ class _Work:
         return outputs(keras_runner(in_float32(self.subject.model)), self.images.inputs)
 
     @cached_property
-    def networks(self) -> dict[str, keras.Model]:
+    def networks(self) -> dict[str, Deployed]:
         """The network in each form."""
-        return {form: make(self.subject.model) for form, make in FORMS.items()}
+        return {form: Deployed(make(self.subject.model)) for form, make in FORMS.items()}
 
     @cached_property
     def parts(self) -> dict[str, str]:
-        return recalibration_parts(self.subject.model, self.networks[DEPLOYED])
+        return recalibration_parts(self.subject.model, self.networks[DEPLOYED].network)
 
     @cached_property
     def ends(self) -> dict[str, list[str]]:

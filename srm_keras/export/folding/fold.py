@@ -207,9 +207,6 @@ def _behind_obstacle(layer: layers.Layer, of_last_axis: bool) -> str:
     return ""
 
 
-__all__ = ["FoldingPlan", "fold", "folding_plan"]
-
-
 def fold(model: keras.Model) -> keras.Model:
     """Return a copy of ``model`` for inference in which batch norm is merged into other layers.
 
@@ -240,11 +237,16 @@ def fold(model: keras.Model) -> keras.Model:
         >>> folded = srm_keras.export.fold(srm_keras.models.ResNet50(recalibration="srm"))
         >>> folded.save("resnet50_folded.keras")
     """
+    return fold_with_plan(model)[0]
+
+
+def fold_with_plan(model: keras.Model) -> tuple[keras.Model, FoldingPlan]:
+    """``fold(model)`` and ``folding_plan(model)``, planned once."""
     flat = flatten(model)
     plan = plan_of_flat(flat)
     folded = _folded(flat, plan)
     folded.trainable = False
-    return folded
+    return folded, plan
 
 
 def _folded(model: keras.Model, plan: FoldingPlan) -> keras.Model:

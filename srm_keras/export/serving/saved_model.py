@@ -3,7 +3,6 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import GREY_LEVELS, exact_bound
-from srm_keras.export.pipeline import Format, check_model, check_parity, export
+from srm_keras.export.deploy import Deployed
+from srm_keras.export.parity import Parity
+from srm_keras.export.pipeline import Exportable, Format, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
 from srm_keras.export.serving.signatures import (
@@ -89,41 +90,46 @@ def to_saved_model(
         ValueError: an argument is not one of the above; nothing was written.
         ExportError: the outputs differ by more than ``tolerance``; nothing was written.
     """
-    path = Path(path)
-    check_saved_model_path(path)
-    check_model(model)
-    check_preprocessing(preprocessing, model)
-    check_classes(classes, model)
+    source = Exportable(model, samples)
+    file_format = saved_model_format(source, tolerance, preprocessing, classes, image_output)
+    return export(source, Path(path), file_format, fold)
+
+
+def saved_model_format(
+    source: Exportable,
+    tolerance: float | None = None,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+    image_output: bool = False,
+) -> Format:
+    """What ``to_saved_model`` writes; see there."""
+    check_preprocessing(preprocessing, source.model)
+    check_classes(classes, source.model)
     if boolean("image_output", image_output):
-        check_image_output(model)
+        check_image_output(source.model)
         _check_bare(preprocessing, classes)
+    bound = exact_bound(tolerance)
 
-    def write(network: keras.Model, temporary: Path) -> None:
-        write_saved_model(network, temporary, preprocessing, classes, image_output)
+    def write(written: Deployed, path: Path) -> None:
+        write_saved_model(written.network, path, preprocessing, classes, image_output)
 
-    def details(temporary: Path) -> dict[str, Any]:
+    def signatures(path: Path, name: str) -> dict[str, Parity]:
         if image_output:
-            images = np.asarray(samples)
             levels = GREY_LEVELS if tolerance is None else 255 * tolerance
-            parities = image_signature_parities(temporary, model, images, levels)
-            return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
+            return image_signature_parities(path, name, source, levels)
         if preprocessing is None:
             return {}
-        parities = signature_parities(temporary, model, np.asarray(samples), preprocessing)
-        for name, parity in parities.items():
-            check_parity(parity, bound.of(parity.kind), path.with_name(f"{path.name} ({name})"))
-        return {"signatures": {name: asdict(parity) for name, parity in parities.items()}}
+        return signature_parities(path, name, source, preprocessing, bound)
 
-    bound = exact_bound(tolerance)
-    file_format = Format(
+    return Format(
         name="SavedModel",
         write=write,
         load=saved_model_runner,
         bound=bound,
-        details=details,
+        check_path=check_saved_model_path,
+        signatures=signatures,
         named=classes is not None,
     )
-    return export(model, path, samples, file_format, fold)
 
 
 def write_saved_model(

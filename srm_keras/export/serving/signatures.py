@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.data.decode import decode
-from srm_keras.export.deploy import in_float32
+from srm_keras.export.bounds import Bound
 from srm_keras.export.parity import Parity, compare, parity
-from srm_keras.export.pipeline import ExportError
-from srm_keras.export.runners import keras_runner, load_saved_model
+from srm_keras.export.pipeline import Exportable, ExportError, check_parity
+from srm_keras.export.runners import load_saved_model
 from srm_keras.export.serving.graph import check_file, prepared_arrays, prepared_files
 from srm_keras.support.validation import class_names
 
@@ -95,20 +95,23 @@ def check_classes(classes: Any, model: keras.Model) -> None:
 
 
 def signature_parities(
-    path: Path, model: keras.Model, samples: np.ndarray, preprocessing: Preprocessing
+    path: Path, file: str, source: Exportable, preprocessing: Preprocessing, bound: Bound
 ) -> dict[str, Parity]:
-    """Compare ``serve_uint8`` and ``serve_jpeg`` with preprocessing and ``model``.
+    """Compare ``serve_uint8`` and ``serve_jpeg`` with preprocessing and the network.
 
     Args:
         path: the SavedModel.
-        model: the Keras model.
-        samples: as for training; they are turned back into raw images, which for ``serve_jpeg``
+        file: what errors call it.
+        source: the network. Its samples are turned back into raw images, which for ``serve_jpeg``
             are encoded as JPEG and PNG in turn and in two widths.
         preprocessing: of both.
+        bound: what both are held to.
+
+    Raises:
+        ExportError: the outputs differ by more than the bound.
     """
     loaded = load_saved_model(path)
-    run = keras_runner(in_float32(model))
-    raw = raw_images(samples, preprocessing)
+    raw = raw_images(source.samples, preprocessing)
     files = np.array([encoded(image, place) for place, image in enumerate(raw)], dtype=object)
 
     def of_arrays(images: np.ndarray) -> np.ndarray:
@@ -119,15 +122,18 @@ def signature_parities(
         return outputs[OUTPUT].numpy()
 
     def reference_of_arrays(images: np.ndarray) -> np.ndarray:
-        return run(preprocessing.evaluation(tf.constant(images)).numpy())
+        return source.run(preprocessing.evaluation(tf.constant(images)).numpy())
 
     def reference_of_files(contents: np.ndarray) -> np.ndarray:
-        return run(np.stack([_prepared(content, preprocessing) for content in contents]))
+        return source.run(np.stack([_prepared(content, preprocessing) for content in contents]))
 
-    return {
+    parities = {
         UINT8: compare(reference_of_arrays, of_arrays, raw),
         JPEG: compare(reference_of_files, of_files, files),
     }
+    for name, one in parities.items():
+        check_parity(one, bound.of(one.kind), f"{file} ({name})")
+    return parities
 
 
 def raw_images(samples: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -202,23 +208,22 @@ def check_image_output(model: keras.Model) -> None:
 
 
 def image_signature_parities(
-    path: Path, model: keras.Model, samples: np.ndarray, levels: float
+    path: Path, file: str, source: Exportable, levels: float
 ) -> dict[str, Parity]:
-    """Compare ``serve_uint8`` and ``serve_jpeg`` with what ``model`` computes, clipped.
+    """Compare ``serve_uint8`` and ``serve_jpeg`` with what the network computes, clipped.
 
     Args:
         path: the SavedModel.
-        model: the Keras model.
-        samples: float images; for ``serve_jpeg`` they are encoded as JPEG and PNG in turn.
+        file: what errors call it.
+        source: the network and images; for ``serve_jpeg`` they are encoded as JPEG and PNG in turn.
         levels: how far a pixel may be off beyond rounding, in grey levels.
 
     Raises:
         ExportError: a pixel differs by more than half a grey level and ``levels``.
     """
     loaded = load_saved_model(path)
-    run = keras_runner(in_float32(model))
-    raw = np.clip(np.rint(samples), 0, 255).astype("uint8")
-    whole = None not in model.inputs[0].shape[1:3]
+    raw = np.clip(np.rint(source.samples), 0, 255).astype("uint8")
+    whole = None not in source.model.inputs[0].shape[1:3]
     files = [encoded(image, place, whole) for place, image in enumerate(raw)]
     arrays = [loaded.signatures[UINT8](image=tf.constant(image[None]))[OUTPUT][0] for image in raw]
     answers = loaded.signatures[JPEG](image_bytes=tf.constant(files))[OUTPUT].numpy()
@@ -226,11 +231,11 @@ def image_signature_parities(
         UINT8: zip(raw, arrays, strict=True),
         JPEG: zip(map(decode, files), map(decode, answers), strict=True),
     }
-    parities = {name: _parity(run, list(images), len(raw)) for name, images in pairs.items()}
+    parities = {name: _parity(source.run, list(images), len(raw)) for name, images in pairs.items()}
     for name, one in parities.items():
         if not one.max_error <= ROUNDING + levels:
             raise ExportError(
-                f"{path.name} was not written: pixels of {name} differ from the Keras model's by "
+                f"{file} was not written: pixels of {name} differ from the Keras model's by "
                 f"up to {one.max_error:.3g}, more than rounding explains."
             )
     return parities

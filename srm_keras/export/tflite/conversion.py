@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 
 import keras
@@ -10,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from srm_keras.export.deploy import Deployed
 from srm_keras.export.pipeline import ExportError
-from srm_keras.export.runners import signature
 from srm_keras.layers import Recalibration
 from srm_keras.models.surgery.functional import all_layers
 from srm_keras.support.foreign import first_line
@@ -79,28 +78,24 @@ class Conversion:
         batch = f", batch {self.batch_size}" if self.batch_size else ""
         return f"TFLite {self.format}{', integer input and output' * self.integer_io}{batch}"
 
-    def convert(self, network: keras.Model) -> bytes:
+    def convert(self, network: keras.Model | Deployed) -> bytes:
         """Return the file.
 
         Raises:
             ExportError: the converter has no form of an operator in this precision.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            # By way of a SavedModel: converting a traced function directly has produced NaN.
-            network.export(folder, input_signature=[self._signature(network)], verbose=False)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            self._configure(converter)
-            try:
-                return converter.convert()
-            except Exception as error:  # The converter's own has no public name.
-                raise ExportError(
-                    f"{network.name!r} has no form in the format {self.format!r}: "
-                    f"{first_line(error)}"
-                ) from error
-
-    def _signature(self, network: keras.Model) -> tf.TensorSpec:
-        spec = signature(network)
-        return tf.TensorSpec((self.batch_size, *spec.shape[1:]), spec.dtype, name=spec.name)
+        written = network if isinstance(network, Deployed) else Deployed(network)
+        # By way of a SavedModel: converting a traced function directly has produced NaN.
+        folder = written.saved_model(self.batch_size)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        self._configure(converter)
+        try:
+            return converter.convert()
+        except Exception as error:  # The converter's own has no public name.
+            raise ExportError(
+                f"{written.network.name!r} has no form in the format {self.format!r}: "
+                f"{first_line(error)}"
+            ) from error
 
     def _configure(self, converter: tf.lite.TFLiteConverter) -> None:
         if self.format == "float32":
@@ -130,24 +125,22 @@ class PartlyInteger:
     """Makes int8 files of one network, calibrated once.
 
     Args:
-        network: in deploy form.
+        written: the network, in deploy form.
         parts: for each layer that a file may keep in floats, the name of the part of the network
             that it is (``recalibration_parts``).
         representative: inputs from which the range of every tensor is taken.
     """
 
-    def __init__(self, network: keras.Model, parts: Mapping[str, str], representative: np.ndarray):
+    def __init__(self, written: Deployed, parts: Mapping[str, str], representative: np.ndarray):
         def images() -> Iterator[list[np.ndarray]]:
             return ([image[np.newaxis]] for image in representative)
 
-        with tempfile.TemporaryDirectory() as folder:
-            network.export(folder, input_signature=[signature(network)], verbose=False)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = images
-            self._debugger = tf.lite.experimental.QuantizationDebugger(
-                converter=converter, debug_dataset=images
-            )
+        converter = tf.lite.TFLiteConverter.from_saved_model(written.saved_model())
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = images
+        self._debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=images
+        )
         (graph,) = self._read([]).subgraphs
         self._nodes = _nodes_of_parts(graph, parts)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,8 +11,8 @@ import numpy as np
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
-from srm_keras.export.deploy import with_input_shape
-from srm_keras.export.pipeline import Format, check_model, check_samples, export
+from srm_keras.export.deploy import Deployed
+from srm_keras.export.pipeline import Exportable, Format, check_file_path, check_samples, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
@@ -101,67 +102,91 @@ def to_tflite(
         ExportError: the converter has no such form of an operator, or the outputs differ by more
             than the bound; nothing was written.
     """
-    path = Path(path)
-    if path.suffix != ".tflite" or path.is_dir():
-        raise ValueError(f"`path` must be a file *.tflite. Received: path={str(path)!r}")
+    source = Exportable(model, samples)
     conversion = Conversion(format, integer_io, batch_size, representative)
-    check_model(model)
-    check_float(model)
-    check_preprocessing(preprocessing, model)
-    check_classes(classes, model)
-    original = model
-    if input_shape is not None:
-        model = with_input_shape(model, input_shape)
+    file_format = tflite_format(
+        source,
+        conversion,
+        float_modules=boolean("float_modules", float_modules),
+        input_shape=input_shape,
+        fold=fold,
+        tolerance=tolerance,
+        min_snr_db=min_snr_db,
+        preprocessing=preprocessing,
+        classes=classes,
+    )
+    return export(source, Path(path), file_format, fold)
+
+
+def tflite_format(
+    source: Exportable,
+    conversion: Conversion,
+    float_modules: bool = False,
+    input_shape: Sequence[int] | None = None,
+    fold: bool = True,
+    tolerance: float | None = None,
+    min_snr_db: float | None = None,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+) -> Format:
+    """What ``to_tflite`` writes; see there."""
+    check_float(source.model)
+    check_preprocessing(preprocessing, source.model)
+    check_classes(classes, source.model)
+    model = source.reading(input_shape)
     if conversion.integer:
-        images = samples if representative is None else representative
-        images = check_samples(images, model, "samples" if images is samples else "representative")
-        conversion = replace(conversion, representative=images)
+        conversion = _with_representative(conversion, source, model)
+    if float_modules:
+        _check_float_modules(conversion, model, fold)
 
-    _check_float_modules(boolean("float_modules", float_modules), conversion, model, fold)
-
-    def write(network: keras.Model, file: Path) -> None:
-        file.write_bytes(
-            _partly_integer(model, network, conversion)
-            if float_modules
-            else conversion.convert(network)
-        )
+    def write(written: Deployed, file: Path) -> None:
+        partly = float_modules and _partly_integer(model, written, conversion)
+        file.write_bytes(partly or conversion.convert(written))
         if preprocessing is not None or classes is not None:
-            add_metadata(file, preprocessing, classes, model.name)
+            add_metadata(file, preprocessing, classes, source.model.name)
 
-    file_format = Format(
+    return Format(
         name=conversion.name + ", modules in float32" * float_modules,
         write=write,
         load=TFLiteRunner,
-        bound=_bound(format, tolerance, min_snr_db),
-        details=lambda file: tflite_details(file, np.shape(samples)[1:]),
+        bound=_bound(conversion.format, tolerance, min_snr_db),
+        check_path=partial(check_file_path, suffix=".tflite"),
+        details=lambda file: tflite_details(file, source.samples.shape[1:]),
         logits=tflite_logits,
         named=classes is not None,
-        batch_size=batch_size or 1,
+        batch_size=conversion.batch_size or 1,
+        input_shape=input_shape,
     )
-    return export(model, path, samples, file_format, fold, original)
 
 
-def _check_float_modules(
-    float_modules: bool, conversion: Conversion, model: keras.Model, fold: bool
-) -> None:
+def _with_representative(
+    conversion: Conversion, source: Exportable, model: keras.Model
+) -> Conversion:
+    if conversion.representative is None:
+        return replace(conversion, representative=check_samples(source.samples, model))
+    images = check_samples(conversion.representative, model, "representative")
+    return replace(conversion, representative=images)
+
+
+def _check_float_modules(conversion: Conversion, model: keras.Model, fold: bool) -> None:
     """Raise ``ValueError`` where modules cannot stay in float32."""
     plain_int8 = conversion.format == "int8" and not conversion.integer_io
-    if float_modules and not (plain_int8 and conversion.batch_size is None and fold):
+    if not (plain_int8 and conversion.batch_size is None and fold):
         raise ValueError(
             "`float_modules` needs the format 'int8' with float input and output, any batch and "
             f"fold=True. Received: {conversion.name}, fold={fold}"
         )
-    if float_modules and not any(isinstance(x, Recalibration) for x in flatten(model).layers):
+    if not any(isinstance(x, Recalibration) for x in flatten(model).layers):
         raise ValueError(
             "`float_modules` needs a model with recalibration layers. "
             f"Received: {model.name!r}, which has none"
         )
 
 
-def _partly_integer(model: keras.Model, network: keras.Model, conversion: Conversion) -> bytes:
+def _partly_integer(model: keras.Model, written: Deployed, conversion: Conversion) -> bytes:
     assert conversion.representative is not None
-    parts = recalibration_parts(flatten(model), network)
-    converter = PartlyInteger(network, parts, conversion.representative)
+    parts = recalibration_parts(flatten(model), written.network)
+    converter = PartlyInteger(written, parts, conversion.representative)
     return converter.file(set(parts.values()))
 
 

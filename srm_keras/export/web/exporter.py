@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export.bounds import exact_bound
-from srm_keras.export.deploy import deploy, in_float32, with_input_shape
+from srm_keras.export.bounds import exact_bound, sum_to_one
+from srm_keras.export.deploy import Deployed
 from srm_keras.export.parity import BATCH_SIZE
-from srm_keras.export.pipeline import ExportError, Format, check_model, check_samples, export
+from srm_keras.export.pipeline import Exportable, ExportError, Format, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, TFLiteRunner, load_interpreter
 from srm_keras.export.serving.signatures import check_image_output, check_preprocessing
@@ -59,16 +59,26 @@ def to_web(
             (``deploy``); nothing was written.
         ExportError: predictions or gates are not those of ``model``; nothing was written.
     """
-    check_model(model)
-    check_float(model)
-    samples = check_samples(samples, model)
-    _check_shape(model, preprocessing)
-    check_preprocessing(preprocessing, model)
-    _check_classes(model, classes)
-    flat = in_float32(flatten(model))
-    page = _Page(flat, deploy(flat, gates=True), samples, preprocessing, tuple(classes))
-    file_format = Format("web page", page.write, WebRunner, details=_details, named=True)
-    return export(model, web_folder(folder), samples, file_format, fold=True)
+    source = Exportable(model, samples)
+    return export(source, Path(folder), web_format(source, preprocessing, classes))
+
+
+def web_format(source: Exportable, preprocessing: Preprocessing, classes: Sequence[str]) -> Format:
+    """What ``to_web`` writes; see there."""
+    check_float(source.model)
+    _check_shape(source.model, preprocessing)
+    check_preprocessing(preprocessing, source.model)
+    _check_classes(source.model, classes)
+    source.deployed().gates()
+    page = _Page(source, preprocessing, tuple(classes))
+    return Format(
+        name="web page",
+        write=page.write,
+        load=WebRunner,
+        check_path=web_folder,
+        details=_details,
+        named=True,
+    )
 
 
 class WebRunner:
@@ -95,34 +105,33 @@ class WebRunner:
 
 @dataclass(frozen=True)
 class _Page:
-    """What goes into the folder: the arguments of ``to_web``, the model flat and in float32.
+    """What goes into the folder: the arguments of ``to_web``."""
 
-    ``with_gates`` is its deploy form with the gates among its outputs.
-    """
-
-    model: keras.Model
-    with_gates: keras.Model
-    samples: np.ndarray
+    source: Exportable
     preprocessing: Preprocessing
     classes: tuple[str, ...]
 
-    def write(self, _: keras.Model, folder: Path) -> None:
+    def write(self, written: Deployed, folder: Path) -> None:
         """Write the model in deploy form; raise ``ExportError`` if its gates are not the same."""
-        modules = [layer for layer in self.model.layers if isinstance(layer, Recalibration)]
-        names = [PREDICTIONS, *map(_output, modules)]
-        outputs = dict(zip(names, self.with_gates.outputs, strict=True))
+        model = flatten(self.source.reference)
+        modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
+        gates = written.gates()
+        outputs = {PREDICTIONS: written.network.outputs[0]}
+        outputs |= {_output(module): gates[module.name] for module in modules}
         folder.mkdir()
         one_image = Conversion("float32", batch_size=1)
-        network = keras.Model(self.with_gates.inputs[0], outputs, name=self.model.name)
+        network = keras.Model(written.network.inputs[0], outputs, name=self.source.model.name)
         (folder / MODEL).write_bytes(one_image.convert(network))
         runner = WebRunner(folder)
-        error = self._gate_error(runner, modules)
+        error = self._gate_error(runner, model, modules)
         write_json(folder / DESCRIPTION, self._description(runner, modules, error))
 
-    def _gate_error(self, runner: WebRunner, modules: list[Recalibration]) -> float:
+    def _gate_error(
+        self, runner: WebRunner, model: keras.Model, modules: list[Recalibration]
+    ) -> float:
         """The largest difference of a gate; ``ExportError`` where that is too much."""
         largest = 0.0
-        for images, gates in _gates(self.model, modules, self.samples):
+        for images, gates in _gates(model, modules, self.source.samples):
             outputs = runner.outputs(images)
             for module, expected in zip(modules, gates, strict=True):
                 error = float(np.abs(outputs[_output(module)] - expected).max())
@@ -137,13 +146,13 @@ class _Page:
     def _description(
         self, runner: WebRunner, modules: list[Recalibration], gate_error: float
     ) -> dict[str, Any]:
-        outputs = runner.outputs(self.samples[:BATCH_SIZE])
+        outputs = runner.outputs(self.source.samples[:BATCH_SIZE])
         return {
-            "model": self.model.name,
-            "input": {"name": runner.input, "shape": [1, *self.samples.shape[1:]]},
+            "model": self.source.model.name,
+            "input": {"name": runner.input, "shape": [1, *self.source.samples.shape[1:]]},
             "preprocessing": self.preprocessing.to_dict(),
             "classes": list(self.classes),
-            "scores": "probabilities" if _are_probabilities(outputs[PREDICTIONS]) else "logits",
+            "scores": "probabilities" if sum_to_one(outputs[PREDICTIONS]) else "logits",
             "gates": [
                 {
                     "name": module.name.removesuffix("_recalibration"),
@@ -174,10 +183,6 @@ def _gates(
         inputs = features(images, training=False)
         gates = [module.gates(inputs[module.name], training=False) for module in modules]
         yield images, [keras.ops.convert_to_numpy(one) for one in gates]
-
-
-def _are_probabilities(scores: np.ndarray) -> bool:
-    return bool(scores.min() >= 0 and np.allclose(scores.sum(axis=-1), 1, rtol=0, atol=1e-4))
 
 
 def _details(folder: Path) -> dict[str, Any]:
@@ -248,31 +253,38 @@ def stylizer_to_web(
         ValueError: an argument is not one of the above; nothing was written.
         ExportError: the outputs differ by more than that; nothing was written.
     """
-    check_model(model)
-    check_float(model)
-    check_image_output(model)
-    _check_floats(model)
-    side = positive_int("image_size", image_size)
-    fixed = with_input_shape(model, (side, side, 3))
+    source = Exportable(model, samples)
+    return export(source, Path(folder), stylizer_web_format(source, image_size, tolerance))
 
-    def write(network: keras.Model, path: Path) -> None:
+
+def stylizer_web_format(
+    source: Exportable, image_size: int, tolerance: float | None = None
+) -> Format:
+    """What ``stylizer_to_web`` writes; see there."""
+    check_float(source.model)
+    check_image_output(source.model)
+    _check_floats(source.model)
+    side = positive_int("image_size", image_size)
+
+    def write(written: Deployed, path: Path) -> None:
         path.mkdir()
-        (path / MODEL).write_bytes(Conversion("float32", batch_size=1).convert(network))
+        (path / MODEL).write_bytes(Conversion("float32", batch_size=1).convert(written))
         description = {
-            "model": model.name,
-            "input": {"name": network.inputs[0].name, "shape": [1, side, side, 3]},
+            "model": source.model.name,
+            "input": {"name": written.network.inputs[0].name, "shape": [1, side, side, 3]},
             "preprocessing": square_photos(side).to_dict(),
         }
         write_json(path / DESCRIPTION, description)
 
-    file_format = Format(
+    return Format(
         name="web page",
         write=write,
         load=lambda path: TFLiteRunner(path / MODEL),
         bound=exact_bound(tolerance),
+        check_path=web_folder,
         details=lambda path: tflite_details(path / MODEL),
+        input_shape=(side, side, 3),
     )
-    return export(fixed, web_folder(folder), samples, file_format, True, model)
 
 
 def _check_floats(model: keras.Model) -> None:

@@ -4,6 +4,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from srm_keras.export import deploy
+from srm_keras.export.deploy import Deployed
 from srm_keras.export.tflite.conversion import PartlyInteger, recalibration_parts
 from srm_keras.layers import recalibration
 from srm_keras.models import CifarResNet
@@ -26,7 +27,7 @@ def files():
     model = keras.Model(inputs, keras.layers.Conv2D(4, 1, name="out")(x))
     randomize(model, seed=3)
     network = deploy(model)
-    return PartlyInteger(network, recalibration_parts(model, network), IMAGES)
+    return PartlyInteger(Deployed(network), recalibration_parts(model, network), IMAGES)
 
 
 def operators(content):

@@ -6,8 +6,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.export import ExportError, deploy
-from srm_keras.export.web import exporter
+from srm_keras.export import ExportError, pipeline
+from srm_keras.export.deploy import Deployed, deployed
 from srm_keras.export.web.exporter import to_web
 from srm_keras.layers import Recalibration
 from srm_keras.support.files import read_json
@@ -65,14 +65,13 @@ def test_logits_are_called_logits(web_export):
 
 
 def test_other_gates_are_not_published(srm_export, tmp_path, monkeypatch):
-    def wrong(model, gates=False):
-        result = deploy(model, gates=gates)
-        first, *others = result.outputs
-        return keras.Model(result.input, [first, *[1 - gate for gate in others]])
+    def wrong(model):
+        right = deployed(model)
+        return Deployed(right.network, {name: 1 - gate for name, gate in right.gates().items()})
 
     shutil.copytree(srm_export.folder, tmp_path / "web")
     before = (tmp_path / "web" / "model.tflite").read_bytes()
-    monkeypatch.setattr(exporter, "deploy", wrong)
+    monkeypatch.setattr(pipeline, "deployed", wrong)
     with pytest.raises(ExportError, match=r"gates of 'conv2_1_recalibration' differ .* by up to 0"):
         to_web(srm_export.model, tmp_path / "web", SAMPLES, PREPROCESSING, CLASSES)
     assert (tmp_path / "web" / "model.tflite").read_bytes() == before
