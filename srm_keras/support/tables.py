@@ -1,5 +1,6 @@
 """Tables as people read them, and tables that grow on disk."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table: first column to the left, the others to the right."""
     alignment = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *rows])
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean and the sample standard deviation, which a single value has not (None)."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def with_std(

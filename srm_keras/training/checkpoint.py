@@ -19,7 +19,7 @@ from srm_keras.data import fingerprint
 from srm_keras.support.files import as_json, write_atomically
 from srm_keras.training.distribution import Distribution, assign_local, local_values
 from srm_keras.training.inputs import Examples
-from srm_keras.training.recipe import is_free, is_of_known_data
+from srm_keras.training.recipe import differing
 from srm_keras.training.stopping import how_to_go_on
 
 Arrays = dict[str, np.ndarray]
@@ -168,32 +168,6 @@ class Identity:
         before = fingerprint.read_listing(self._listing)
         after = fingerprint.listed(self._splits) if before else {}
         return "data: " + fingerprint.differences(saved[DATA], self.value[DATA], before, after)
-
-
-def differing(
-    one: Mapping[str, Any], other: Mapping[str, Any], data_known: bool = False
-) -> list[str]:
-    """The fields in which two flat recipes are not those of one run; where data lie comes last.
-
-    Args:
-        one: A recipe by dotted paths.
-        other: Another one.
-        data_known: Whether it is known elsewhere that the data are the same: then it does not
-            matter where they lie.
-    """
-    names = [
-        name
-        for name in one.keys() | other.keys()
-        if _leaf(one, name) != _leaf(other, name) and not is_free(name)
-    ]
-    names.sort(key=lambda name: (is_of_known_data(name), name))
-    return [name for name in names if not (data_known and is_of_known_data(name))]
-
-
-def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
-    """A field of a flat recipe; a group without any is as if it were not there."""
-    value = recipe.get(name)
-    return None if value == {} else value
 
 
 FORMAT = "srm-keras training state 1"

@@ -1,15 +1,15 @@
 """Several runs side by side: one picture, one table."""
 
 import os
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from srm_keras.layers import spec_label
 from srm_keras.support.files import read_json, write_csv, write_json
-from srm_keras.support.tables import text_table
+from srm_keras.support.tables import mean_and_std, text_table
 from srm_keras.training import run_folder
+from srm_keras.training.recipe import is_free
 from srm_keras.training.reports import plot_runs, read_metrics
 
 MAY_DIFFER = ("seed", "recalibration", "data.fold", "init", "freeze", "learning_rate.multipliers")
@@ -114,7 +114,9 @@ def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLi
 
 
 def _may_differ(name: str) -> bool:
-    return any(name == field or name.startswith(f"{field}.") for field in MAY_DIFFER)
+    return is_free(name) or any(
+        name == field or name.startswith(f"{field}.") for field in MAY_DIFFER
+    )
 
 
 def _run_row(folder: Path, label: str) -> Row:
@@ -153,6 +155,5 @@ def _group_row(label: str, runs: Sequence[Row]) -> Row:
     row: Row = {"recalibration": label, "runs": len(runs)}
     for name in dict.fromkeys(name for run in runs for name in run if name.endswith("_accuracy")):
         values = [run[name] for run in runs if name in run]
-        row[f"{name}_mean"] = statistics.mean(values)
-        row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+        row[f"{name}_mean"], row[f"{name}_std"] = mean_and_std(values)
     return row

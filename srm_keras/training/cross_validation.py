@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from srm_keras.support.files import read_csv, write_csv, write_json, write_text
 from srm_keras.support.locks import folder_lock
-from srm_keras.support.tables import markdown_table, with_std
+from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder
 from srm_keras.training.fields import Recipe, checked
@@ -177,7 +177,7 @@ def _summary_row(label: str, runs: Sequence[Row]) -> Row:
         "trainable_parameters": mine[0]["trainable_parameters"],
     }
     for split in _splits(mine):
-        row |= _mean_and_std(split, [run[split] for run in mine])
+        row[f"{split}_mean"], row[f"{split}_std"] = mean_and_std([run[split] for run in mine])
     return row
 
 
@@ -190,13 +190,6 @@ def _examples(label: str, held_out: Mapping[Run, HeldOut]) -> Row:
 def _splits(runs: Sequence[Row]) -> list[str]:
     other = ("recalibration", "fold", "seed", "trainable_parameters", "seconds")
     return [name for name in runs[0] if name not in other]
-
-
-def _mean_and_std(name: str, values: Sequence[float]) -> Row:
-    return {
-        f"{name}_mean": statistics.mean(values),
-        f"{name}_std": statistics.stdev(values) if len(values) > 1 else None,
-    }
 
 
 def _domain_rows(finished: Sequence[tuple[Trial, Row]]) -> list[Row]:

@@ -5,7 +5,8 @@ A recipe is an `ml_collections.ConfigDict` or a nested mapping. `FIELDS` is the 
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from ml_collections import config_dict
 
@@ -106,6 +107,32 @@ def is_of_known_data(field: str) -> bool:
     """Whether a field may change within a run as long as its data are known to be the same."""
     group, _, name = field.rpartition(".")
     return field in OF_KNOWN_DATA or (group in SOURCES and name in SOURCE_OPTIONS)
+
+
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], data_known: bool = False
+) -> list[str]:
+    """The fields in which two flat recipes are not those of one run; where data lie comes last.
+
+    Args:
+        one: A recipe by dotted paths.
+        other: Another one.
+        data_known: Whether it is known elsewhere that the data are the same: then it does not
+            matter where they lie.
+    """
+    names = [
+        name
+        for name in one.keys() | other.keys()
+        if _leaf(one, name) != _leaf(other, name) and not is_free(name)
+    ]
+    names.sort(key=lambda name: (is_of_known_data(name), name))
+    return [name for name in names if not (data_known and is_of_known_data(name))]
+
+
+def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
+    """A field of a flat recipe; a group without any is as if it were not there."""
+    value = recipe.get(name)
+    return None if value == {} else value
 
 
 def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config_dict.ConfigDict:

@@ -21,8 +21,8 @@ from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.files import as_json, read_json, write_json
 from srm_keras.support.locks import folder_lock
 from srm_keras.support.timing import environment
-from srm_keras.training.checkpoint import differing
 from srm_keras.training.fields import naming
+from srm_keras.training.recipe import differing
 
 RECIPE = "recipe.json"
 VERSIONS = "versions.json"

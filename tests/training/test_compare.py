@@ -33,10 +33,11 @@ def make_run(folder, recalibration, seed, accuracies, unseen=None, steps=30, **f
 
 
 def test_table_and_files(tmp_path):
+    """Also of runs whose recipes differ in what changes no result."""
     runs = [
         make_run(tmp_path / "a", "srm", 0, [0.1, 0.7, 0.6], unseen=0.5),
-        make_run(tmp_path / "b", None, 0, [0.2, 0.4]),
-        make_run(tmp_path / "c", "srm", 1, [0.1, 0.2, 0.8], unseen=0.3),
+        make_run(tmp_path / "b", None, 0, [0.2, 0.4], keep_checkpoints=5),
+        make_run(tmp_path / "c", "srm", 1, [0.1, 0.2, 0.8], unseen=0.3, eval_batch_size=7),
     ]
     table = {row["recalibration"]: row for row in compare_runs(runs, tmp_path / "out")}
     srm = table["srm"]

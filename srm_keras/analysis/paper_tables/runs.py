@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from srm_keras.layers import list_recalibrations, recalibration
+from srm_keras.support.tables import mean_and_std
 
 # Fields of a recipe that change neither what a network learns nor what it is asked: where files
 # lie, how often and on which devices something is done, and what runs of a setting differ in.
@@ -131,8 +132,7 @@ def measured(runs: Sequence[TrainedRun], split: str, domain: str | None = None) 
     values = [100 * value for value in found if value is not None]
     if not values:
         return None
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return Measured(statistics.mean(values), std, len(values))
+    return Measured(*mean_and_std(values), len(values))
 
 
 def settings(runs: Iterable[TrainedRun]) -> list[Setting]:

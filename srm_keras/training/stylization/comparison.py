@@ -2,7 +2,6 @@
 
 import os
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from srm_keras.support.figures import (
 )
 from srm_keras.support.files import write_atomically, write_csv, write_json, write_text
 from srm_keras.support.locks import folder_lock
-from srm_keras.support.tables import markdown_table, with_std
+from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.fields import Recipe
 from srm_keras.training.reports import read_metrics
@@ -207,9 +206,7 @@ def _run_row(variant: str, seed: int, result: Mapping[str, Any]) -> Row:
 def _summary(variant: str, rows: Sequence[Row]) -> Row:
     summary: Row = {"variant": variant, "parameters": rows[0]["parameters"], "runs": len(rows)}
     for name in ("loss", *LOSSES):
-        values = [row[name] for row in rows]
-        summary[name] = statistics.mean(values)
-        summary[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+        summary[name], summary[f"{name}_std"] = mean_and_std([row[name] for row in rows])
     return summary
 
 
