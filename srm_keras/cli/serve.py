@@ -38,16 +38,17 @@ def define(flags: FlagValues) -> None:
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Serve what the flags name."""
     shared.check(flags, arguments, "model")
+    from srm_keras.cli.networks import kind_of
+
+    kind = kind_of(flags.model, TAKES)
     try:
         from srm_keras.export.serving.server import check_address, serve
     except ModuleNotFoundError as error:
         raise ValueError(f"{error.name} is missing: pip install starlette uvicorn") from error
-    from srm_keras.cli.networks import kind_of
-
     check_address(flags.host, flags.port)
     with tempfile.TemporaryDirectory() as folder:
         path = flags.model
-        if kind_of(path, TAKES) != "saved_model":
+        if kind != "saved_model":
             path = _exported(path, Path(folder) / "model")
         serve(path, flags.name, flags.host, flags.port)
 

@@ -1,4 +1,4 @@
-"""The tools as one calls them: each run is a process of its own."""
+"""Commands that print and write tables: complexity, cross_validate, paper_tables, benchmarks."""
 
 import csv
 import json

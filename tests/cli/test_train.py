@@ -1,4 +1,4 @@
-"""The command line, and signals to a process of its own."""
+"""`srm-keras train` as one calls it, and signals to a process of its own."""
 
 import re
 import signal
@@ -24,7 +24,7 @@ def command(*arguments):
 
 
 def test_help_tells_of_the_flags_and_of_every_field():
-    done = subprocess.run(command("--help"), cwd=ROOT, capture_output=True, text=True)
+    done = command_lines.command("train", "--help")
     assert done.returncode == 0
     for name in ("config", "workdir", "steps", "[no]overwrite", *(f"config.{n}" for n in FIELDS)):
         assert f"\n  --{name}: " in done.stdout, name

@@ -1,4 +1,4 @@
-"""tools.prune as one calls it: each run is a process of its own."""
+"""`srm-keras prune` as one calls it."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The command line, in a process of its own: it defines absl flags."""
+"""`srm-keras gates` as one calls it."""
 
 import csv
 import json

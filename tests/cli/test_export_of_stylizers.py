@@ -1,4 +1,4 @@
-"""The command lines on a run of train_stylizer, each in a process of its own."""
+"""Exports of a run of train_stylizer, as one calls them."""
 
 import json
 
