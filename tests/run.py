@@ -10,15 +10,15 @@ import subprocess
 import sys
 
 BACKENDS = ("tensorflow", "jax", "torch")
-WORKERS = "2"
-SLOWEST = "--durations=10"
+# A file to a worker: what its tests share is made once.
+OPTIONS = ("-q", "-n", "2", "--dist=loadfile", "--durations=10")
 OPTIONAL = {"onnx": ("tf2onnx", "onnxruntime", "openvino"), "serving": ("starlette", "uvicorn")}
 
 
 def run(backend: str, arguments: list[str]) -> int:
     """Run pytest under ``backend`` and return its exit code."""
     print(f"\n=== Keras backend: {backend} ===", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, SLOWEST, *arguments]
+    command = [sys.executable, "-m", "pytest", *OPTIONS, *arguments]
     return subprocess.run(
         command, env={**os.environ, "KERAS_BACKEND": backend}, check=False
     ).returncode
