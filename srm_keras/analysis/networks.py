@@ -31,11 +31,11 @@ class StaticCall:
     """One call of a layer or operation, all shapes of which are known.
 
     Attributes:
-        path: its name, behind the names of the inner models that it stands in.
-        layer: the layer or operation.
-        args: what it is called with by position, symbolic.
-        inputs: shapes of all tensors that it takes.
-        outputs: shapes of those that it gives.
+        path: Its name, behind the names of the inner models that it stands in.
+        layer: The layer or operation.
+        args: What it is called with by position, symbolic.
+        inputs: Shapes of all tensors that it takes.
+        outputs: Shapes of those that it gives.
     """
 
     path: str
@@ -49,12 +49,12 @@ def static_calls(model: keras.Model, shapes: Sequence[Shape], path: str = "") ->
     """Return every call within ``model``, those of inner models in their place, in order.
 
     Args:
-        model: a functional or a built Sequential model.
-        shapes: of its inputs, batch axis first, without None.
-        path: what stands before the names.
+        model: A functional or a built Sequential model.
+        shapes: Of its inputs, batch axis first, without None.
+        path: What stands before the names.
 
     Raises:
-        ValueError: a layer cannot take its input of that shape.
+        ValueError: A layer cannot take its input of that shape.
     """
     calls: list[StaticCall] = []
 
@@ -92,7 +92,7 @@ def single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]
     """Yield each layer or operation with the tensors it takes and gives, inputs before outputs.
 
     Raises:
-        ValueError: a layer is called twice: then ``layer.input`` and ``layer.output`` do not tell
+        ValueError: A layer is called twice: then ``layer.input`` and ``layer.output`` do not tell
             all of the graph.
     """
     known = {id(tensor) for tensor in model.inputs}

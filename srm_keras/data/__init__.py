@@ -1,9 +1,9 @@
 """Data sources, and how their images are made ready for a network.
 
-`load_examples(name, split, ...)` gives a split whose examples are read by position;
-`load(name, split, ...)` gives it as a `tf.data.Dataset` of uint8 images with their labels.
-`batches` makes float32 batches of it as a `Preprocessing` says, and `ArrayBatches` does so for
-images in memory without TensorFlow, which is imported only where it is needed.
+``load_examples(name, split, ...)`` gives a split whose examples are read by position;
+``load(name, split, ...)`` gives it as a ``tf.data.Dataset`` of uint8 images with their labels.
+``batches`` makes float32 batches of it as a ``Preprocessing`` says, and ``ArrayBatches`` does so
+for images in memory without TensorFlow, which is imported only where it is needed.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Batches of in-memory images, made with `keras.ops` alone: no TensorFlow needed."""
+"""Batches of in-memory images, made with ``keras.ops`` alone: no TensorFlow needed."""
 
 import math
 from collections.abc import Iterator
@@ -21,20 +21,21 @@ _ORDER, _CROP, _MIX = range(3)
 
 
 class ArrayBatches(keras.utils.PyDataset):
-    """Preprocessed batches of `Examples` in memory, on any Keras backend.
+    """Preprocessed batches of ``Examples`` in memory, on any Keras backend.
 
-    The contract is that of `srm_keras.data.batches`. For evaluation: all examples once, in order;
-    the last batch may be smaller. For training: an endless stream whose batch k depends on `seed`
-    and k alone (NumPy's counter-based Philox generator), so that `start_step=k` goes on where
-    another run stopped. The random numbers are others than those of `batches`, and NumPy keeps
+    The contract is that of ``srm_keras.data.batches``. For evaluation: all examples once, in order;
+    the last batch may be smaller. For training: an endless stream whose batch k depends on ``seed``
+    and k alone (NumPy's counter-based Philox generator), so that ``start_step=k`` goes on where
+    another run stopped. The random numbers are others than those of ``batches``, and NumPy keeps
     them between its releases where it can, not always.
 
-    It can be given to `fit`, with `steps_per_epoch` and `shuffle=False`, to `evaluate` and to
-    `predict`; `iter` of it gives the batches; `array_batches[i]` is batch `start_step + i`.
+    It can be given to ``fit``, with ``steps_per_epoch`` and ``shuffle=False``, to ``evaluate`` and
+    to ``predict``; ``iter`` of it gives the batches; ``array_batches[i]`` is batch
+    ``start_step + i``.
 
     Args:
-        examples: `Examples` that hold an array.
-        preprocessing: What is done to the images; without `resize` and `crop_scale`.
+        examples: ``Examples`` that hold an array.
+        preprocessing: What is done to the images; without ``resize`` and ``crop_scale``.
         batch_size: Number of examples in a batch.
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
@@ -91,7 +92,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return None if self.training else math.ceil(len(self.examples) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """Batch `start_step + index`."""
+        """Batch ``start_step + index``."""
         if self.training:
             return self._training_batch(self.start_step + index)
         places = slice(index * self.batch_size, (index + 1) * self.batch_size)
@@ -99,7 +100,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return self._standardized(images), self.examples.labels[places]
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """The batches from `start_step` on, without end in training."""
+        """The batches from ``start_step`` on, without end in training."""
         index = 0
         while self.num_batches is None or index < self.num_batches:
             yield self[index]
@@ -112,7 +113,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return self._mixed(images, labels, step) if self.augmentation.mixes else (images, labels)
 
     def _positions(self, step: int) -> np.ndarray:
-        """Positions in the data set of the examples of batch `step`."""
+        """Positions in the data set of the examples of batch ``step``."""
         epoch, within = divmod(step, len(self.examples) // self.batch_size)
         if self._epoch_order[0] != epoch:
             order = _generator(self.seed, _ORDER, epoch).permutation(len(self.examples))
@@ -127,7 +128,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return ops.repeat(images, 3, axis=-1) if grey else images
 
     def _middle(self, images: Any) -> Any:
-        """The middle `image_size` × `image_size`, black where an image is smaller."""
+        """The middle ``image_size`` × ``image_size``, black where an image is smaller."""
         size = self.preprocessing.image_size
         height, width = images.shape[1:3]
         images = ops.pad(images, [(0, 0), _margins(height, size), _margins(width, size), (0, 0)])
@@ -160,7 +161,7 @@ class ArrayBatches(keras.utils.PyDataset):
         )
 
     def _mixed(self, images: Any, labels: np.ndarray, step: int) -> tuple[Any, np.ndarray]:
-        """MixUp and CutMix of a batch, as `mixing` says."""
+        """MixUp and CutMix of a batch, as ``mixing`` says."""
         assert self.num_classes is not None
         size, count = self.preprocessing.image_size, self.batch_size
         generator = _generator(self.seed, _MIX, step)
@@ -190,7 +191,7 @@ def _beta(generator: np.random.Generator, alpha: float, count: int) -> np.ndarra
 
 
 def _margins(side: int, size: int) -> tuple[int, int]:
-    """Black pixels before and after, which a side needs to be at least `size`."""
+    """Black pixels before and after, which a side needs to be at least ``size``."""
     missing = max(0, size - side)
     return missing // 2, missing - missing // 2
 

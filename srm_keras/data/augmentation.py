@@ -2,7 +2,7 @@
 
 Both blend an image with its partner inside a box: MixUp's is the whole image, CutMix's is random
 and shows the partner alone. The functions take an array namespace, NumPy's or
-`tf.experimental.numpy`, so that TensorFlow's pipeline and the one without TensorFlow share them.
+``tf.experimental.numpy``, so that TensorFlow's pipeline and the one without TensorFlow share them.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from srm_keras.support.validation import as_float, fraction, int_of_at_least_0, 
 class Augmentation:
     """RandAugment, MixUp and CutMix, each off by default.
 
-    RandAugment (Cubuk et al. 2020) applies `rand_augment` operations, drawn for each image, to
+    RandAugment (Cubuk et al. 2020) applies ``rand_augment`` operations, drawn for each image, to
     its cropped and mirrored form. MixUp (Zhang et al. 2018) and CutMix (Yun et al. 2019) blend an
     image and its label with those of its neighbour in the batch: examples 2j and 2j + 1 are each
     other's partners, with a weight of their own. As every epoch has a new random order, partners
@@ -72,7 +72,7 @@ class Augmentation:
 
     @classmethod
     def from_dict(cls, attributes: Mapping[str, Any]) -> "Augmentation":
-        """The inverse of `to_dict`; raises `ValueError` for an unknown attribute."""
+        """The inverse of ``to_dict``; raises ``ValueError`` for an unknown attribute."""
         known = [field.name for field in fields(cls)]
         for name in attributes:
             if name not in known:

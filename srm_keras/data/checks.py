@@ -10,7 +10,7 @@ from srm_keras.support.validation import as_int
 
 
 def seed_in_range(seed: Any) -> int:
-    """Return `seed` as an `int` if it is an integer in [0, 2**63), else raise `ValueError`."""
+    """Return ``seed`` as an ``int`` if it is an integer in [0, 2**63), else ``ValueError``."""
     number = as_int(seed)
     if number is None or not 0 <= number < 2**63:
         raise ValueError(f"`seed` must be an integer in [0, 2**63). Received: seed={seed!r}")
@@ -18,14 +18,14 @@ def seed_in_range(seed: Any) -> int:
 
 
 def path(name: str, value: Any) -> Path:
-    """Return `value` as a path with `~` expanded, else raise `ValueError`."""
+    """Return ``value`` as a path with ``~`` expanded, else raise ``ValueError``."""
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"`{name}` must be a path. Received: {name}={value!r}")
     return Path(value).expanduser()
 
 
 def positions(positions: Any, count: int) -> np.ndarray:
-    """Return `positions` as an array if they are integers in [0, count), else `ValueError`."""
+    """Return ``positions`` as an array if they are integers in [0, count), else ``ValueError``."""
     array = np.asarray(positions)
     if array.size == 0:
         array = array.astype("int64")
@@ -42,7 +42,7 @@ def positions(positions: Any, count: int) -> np.ndarray:
 
 
 def class_numbers(name: str, values: Any, classes: int = 2**31) -> np.ndarray:
-    """Return `values` as int32 (N,) if they are integers in [0, classes), else `ValueError`."""
+    """Return ``values`` as int32 (N,) if they are integers in [0, classes), else ``ValueError``."""
     array = np.asarray(values)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         some = ", ".join(str(value) for value in array.ravel()[:3])
@@ -60,7 +60,7 @@ def class_numbers(name: str, values: Any, classes: int = 2**31) -> np.ndarray:
 
 
 def tags(name: str, values: Any) -> np.ndarray:
-    """Return `values` as strings (N,) if they are texts or integers, else `ValueError`."""
+    """Return ``values`` as strings (N,) if they are texts or integers, else ``ValueError``."""
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "Uiu":
         some = ", ".join(repr(value) for value in array.ravel()[:3].tolist())

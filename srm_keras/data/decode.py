@@ -80,7 +80,7 @@ def _decoded_webp(content: "tf.Tensor") -> "tf.Tensor":
     """A WebP file, less its alpha.
 
     TensorFlow 2.21 wants to be told whether there is one, and where it is to find out itself
-    (`channels=0`) an animation without one makes it write beyond its memory.
+    (``channels=0``) an animation without one makes it write beyond its memory.
     """
     import tensorflow as tf
 
@@ -99,7 +99,7 @@ def _decoded_webp(content: "tf.Tensor") -> "tf.Tensor":
 
 
 def _has(content: "tf.Tensor", place: int, expected: bytes) -> "tf.Tensor":
-    """Whether the bytes from `place` on are the expected ones; fails where there are none."""
+    """Whether the bytes from ``place`` on are the expected ones; fails where there are none."""
     import tensorflow as tf
 
     return tf.equal(tf.strings.substr(content, place, len(expected)), expected)
@@ -114,7 +114,7 @@ def _number(content: "tf.Tensor", place: int, dtype: "tf.DType") -> "tf.Tensor":
 
 
 def pixels(content: bytes) -> np.ndarray:
-    """The pixels of an image file, uint8 (H, W, 3), as `decode` makes them.
+    """The pixels of an image file, uint8 (H, W, 3), as ``decode`` makes them.
 
     Raises:
         ValueError: If it cannot be decoded: the reason, in one line.
@@ -131,7 +131,7 @@ def pixels(content: bytes) -> np.ndarray:
 
 
 def file_pixels(path: Path) -> np.ndarray:
-    """`pixels` of a file; a `ValueError` names it."""
+    """``pixels`` of a file; a ``ValueError`` names it."""
     try:
         return pixels(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -15,11 +15,11 @@ from srm_keras.support.validation import class_names
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What `load` knows about the data set that it returns.
+    """What ``load`` knows about the data set that it returns.
 
     Attributes:
-        name: The source's name, as given to `load`.
-        split: The split's name, as given to `load`.
+        name: The source's name, as given to ``load``.
+        split: The split's name, as given to ``load``.
         num_examples: Number of examples in the split.
         num_classes: Number of classes; labels are 0 … num_classes - 1.
         class_names: The name of each label.
@@ -113,7 +113,7 @@ class Examples:
         return isinstance(self.images, np.ndarray)
 
     def subset(self, positions: Sequence[int] | np.ndarray) -> "Examples":
-        """The examples at `positions`, in that order.
+        """The examples at ``positions``, in that order.
 
         Args:
             positions: Integers in [0, N).
@@ -136,9 +136,9 @@ class Examples:
         )
 
     def dataset(self) -> "tf.data.Dataset":
-        """A `tf.data.Dataset` of (uint8 image (H, W, C), int32 label) in this order.
+        """A ``tf.data.Dataset`` of (uint8 image (H, W, C), int32 label) in this order.
 
-        TensorFlow can read it by position. H and W are static where `info.image_shape` says so.
+        TensorFlow can read it by position. H and W are static where ``info.image_shape`` says so.
         """
         import tensorflow as tf
 
@@ -154,7 +154,7 @@ class Examples:
         return self.encoded().map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def encoded(self) -> "tf.data.Dataset":
-        """A `tf.data.Dataset` of (string scalar, the file's bytes; int32 label) in this order.
+        """A ``tf.data.Dataset`` of (string scalar, the file's bytes; int32 label) in this order.
 
         TensorFlow can read it by position: one file is then read, and no other.
 

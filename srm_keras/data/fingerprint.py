@@ -82,7 +82,7 @@ def write_listing(path: Path, splits: Mapping[str, Examples | Records]) -> None:
 
 
 def read_listing(path: Path) -> dict[str, dict[str, Row]]:
-    """What `write_listing` wrote; nothing where the file is missing or damaged."""
+    """What ``write_listing`` wrote; nothing where the file is missing or damaged."""
     found: dict[str, dict[str, Row]] = {}
     try:
         text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")

@@ -16,16 +16,16 @@ Fold = tuple[np.ndarray, np.ndarray]
 def k_folds(
     examples: Examples | Records, folds: int, by: str = "label", seed: int = 0
 ) -> list[Fold]:
-    """Splits a data set `folds` times so that every example is held out exactly once.
+    """Splits a data set ``folds`` times so that every example is held out exactly once.
 
-    Each part has about the class proportions of the whole (scikit-learn's `StratifiedKFold`). With
-    `by="group"` the examples of a group stay together too (`StratifiedGroupKFold`), and the
-    proportions are as close as that allows.
+    Each part has about the class proportions of the whole (scikit-learn's ``StratifiedKFold``).
+    With ``by="group"`` the examples of a group stay together too (``StratifiedGroupKFold``), and
+    the proportions are as close as that allows.
 
     Args:
         examples: The labelled examples.
         folds: Number of parts, at least 2.
-        by: `"label"`, or `"group"` where near-duplicates must not be on both sides.
+        by: ``"label"``, or ``"group"`` where near-duplicates must not be on both sides.
         seed: Integer in [0, 2**32).
 
     Returns:
@@ -34,7 +34,7 @@ def k_folds(
 
     Raises:
         ValueError: If an argument is wrong, every class has fewer examples than there are folds,
-            there are fewer groups, or `by="group"` is asked of examples without groups.
+            there are fewer groups, or ``by="group"`` is asked of examples without groups.
     """
     one_of("by", by, ("label", "group"))
     folds, seed = _checked_counts(examples, folds, by, seed)

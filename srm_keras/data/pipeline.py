@@ -24,8 +24,8 @@ from srm_keras.support.validation import boolean, positive_int
 class Order:
     """Which examples a training stream consists of, from which one on, and which part of it.
 
-    The stream is example 0, 1, 2, … without end; batch k is the examples from `k * batch_size` on.
-    An epoch is `examples // batch_size` batches of a new random permutation.
+    The stream is example 0, 1, 2, … without end; batch k is the examples from ``k * batch_size``
+    on. An epoch is ``examples // batch_size`` batches of a new random permutation.
 
     Attributes:
         examples: Number of examples in the data set.
@@ -54,7 +54,7 @@ class Order:
     def positions(self) -> tf.data.Dataset:
         """Endless (place in the stream, position in the data set), two int64 scalars.
 
-        Nothing before `start_step` is gone through: whole epochs are jumped over.
+        Nothing before ``start_step`` is gone through: whole epochs are jumped over.
         """
         first_epoch, first = divmod(self.start_step * self.batch_size, self.used)
 
@@ -72,7 +72,7 @@ class Order:
     def shuffled(self, dataset: tf.data.Dataset, buffer: int) -> tf.data.Dataset:
         """Endless (place in the stream, element) of a data set that is read from its beginning.
 
-        All that comes before `start_step` is read and left out.
+        All that comes before ``start_step`` is read and left out.
         """
         epochs = dataset.shuffle(buffer, self.seed, reshuffle_each_iteration=True)
         first = self.start_step * self.batch_size
@@ -93,7 +93,7 @@ class Order:
 Pair = tuple[tf.Tensor, tf.Tensor]
 
 _RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX = 2, 3, 4, 5
-"""Numbers that make independent random streams out of an example's seed (`Preprocessing` has 1)."""
+"""Numbers of independent random streams of an example's seed (``Preprocessing`` has 1)."""
 
 
 class Augmenter:
@@ -121,17 +121,17 @@ class Augmenter:
         self._rand_augment = RandAugment(operations, augmentation.magnitude) if operations else None
 
     def of_image(self, place: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> tuple:
-        """Example `place` of the stream, from a uint8 image (H, W, C)."""
+        """Example ``place`` of the stream, from a uint8 image (H, W, C)."""
         seed = tf.stack([self.seed, place])
         return self._finished(self.preprocessing.augmented(image, seed), label, seed)
 
     def of_file(self, place: tf.Tensor, content: tf.Tensor, label: tf.Tensor) -> tuple:
-        """Example `place` of the stream, from an encoded file."""
+        """Example ``place`` of the stream, from an encoded file."""
         seed = tf.stack([self.seed, place])
         return self._finished(self.preprocessing.augmented_file(content, seed), label, seed)
 
     def mixed(self, images: tf.Tensor, labels: tf.Tensor, blend: tuple[tf.Tensor, ...]) -> Pair:
-        """MixUp and CutMix of a batch, as `mixing` says; labels become float32 vectors."""
+        """MixUp and CutMix of a batch, as ``mixing`` says; labels become float32 vectors."""
         inside, box, label_weights = blend
         size = self.preprocessing.image_size
         weights = mixing.own_weights(tnp, size, inside, tf.transpose(box))
@@ -203,30 +203,30 @@ def batches(
 
     For evaluation: all examples once, in order; the last batch may be smaller.
 
-    For training: an endless stream, to be used with `steps_per_epoch`. Each epoch, of
-    `num_examples // batch_size` full batches, has a new order. Which examples batch k holds and
-    how they are cropped, mirrored, augmented and mixed depend on `seed` and k alone, not on
-    TensorFlow's global seed, so that `start_step=k` goes on where another run stopped.
+    For training: an endless stream, to be used with ``steps_per_epoch``. Each epoch, of
+    ``num_examples // batch_size`` full batches, has a new order. Which examples batch k holds and
+    how they are cropped, mirrored, augmented and mixed depend on ``seed`` and k alone, not on
+    TensorFlow's global seed, so that ``start_step=k`` goes on where another run stopped.
 
     Args:
-        dataset: What `load_examples` returns, or unbatched (uint8 image (H, W, C), integer label)
-            pairs, as `load` returns them. Of the former, if they are encoded, training with
-            `crop_scale` decodes the windows that it takes and no more.
+        dataset: What ``load_examples`` returns, or unbatched (uint8 image (H, W, C), integer label)
+            pairs, as ``load`` returns them. Of the former, if they are encoded, training with
+            ``crop_scale`` decodes the windows that it takes and no more.
         preprocessing: What is done to the images.
-        batch_size: Number of examples in a batch; with `shard`, in all of its parts together.
+        batch_size: Number of examples in a batch; with ``shard``, in all of its parts together.
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
         cache: Whether decoded images are kept in memory after they were first read. Where they
             would take more than half of it, this is logged and they are not.
         shuffle_buffer: None: every epoch is a random permutation, for which TensorFlow must be
-            able to read any example of `dataset` by its position; it can for those of `load`.
+            able to read any example of ``dataset`` by its position; it can for those of ``load``.
             A number: the size of the buffer to shuffle a data set in that can only be read from
             its beginning. Then the order depends on TensorFlow's global seed too, and on how often
             the result was iterated over before.
         augmentation: Training only: RandAugment, MixUp, CutMix.
         num_classes: Length of the label vectors; needed with MixUp or CutMix.
         start_step: Training only: the batch to begin with. The ones before it are not decoded;
-            with `shuffle_buffer` they are read, though not augmented.
+            with ``shuffle_buffer`` they are read, though not augmented.
         shard: Training only: (i, n) gives part i of n of each batch. The parts of a batch, one
             after the other, are the batch.
 
@@ -235,8 +235,8 @@ def batches(
         with MixUp or CutMix float32 (B, num_classes). B is static in training.
 
     Raises:
-        ValueError: If an argument is wrong, or in training if `dataset` has fewer examples than
-            a batch, an unknown number of them, or must be given a `shuffle_buffer`.
+        ValueError: If an argument is wrong, or in training if ``dataset`` has fewer examples than
+            a batch, an unknown number of them, or must be given a ``shuffle_buffer``.
     """
     batch_size = positive_int("batch_size", batch_size)
     boolean("training", training)

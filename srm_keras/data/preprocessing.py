@@ -24,31 +24,33 @@ if TYPE_CHECKING:
 class Preprocessing:
     """How images are made ready for a network, in evaluation and in training.
 
-    Evaluation is deterministic: the shorter side is resized to `resize`, the middle
-    `image_size` × `image_size` is cut out, values are scaled to [0, 1] and standardized,
-    `(value / 255 - mean) / std`. An image that is smaller than `image_size` gets a black margin.
+    Evaluation is deterministic: the shorter side is resized to ``resize``, the middle
+    ``image_size`` × ``image_size`` is cut out, values are scaled to [0, 1] and standardized,
+    ``(value / 255 - mean) / std``. An image that is smaller than ``image_size`` gets a black
+    margin.
 
-    Training takes the crop at random instead, after `pad` black pixels on every side ("pad 4
-    zeros, random crop 32": Lee et al. 2019, section 4.1), and with `flip` mirrors every other
-    image left to right. Without `resize`, `pad` and `flip` it equals evaluation where images have
-    `image_size` already.
+    Training takes the crop at random instead, after ``pad`` black pixels on every side ("pad 4
+    zeros, random crop 32": Lee et al. 2019, section 4.1), and with ``flip`` mirrors every other
+    image left to right. Without ``resize``, ``pad`` and ``flip`` it equals evaluation where images
+    have ``image_size`` already.
 
-    With `crop_scale` training takes a window of random area and proportions instead, and resizes
-    it to `image_size` (random resized crop: Szegedy et al. 2015, section 6); `resize` is then for
-    evaluation alone.
+    With ``crop_scale`` training takes a window of random area and proportions instead, and resizes
+    it to ``image_size`` (random resized crop: Szegedy et al. 2015, section 6); ``resize`` is then
+    for evaluation alone.
 
     Attributes:
         image_size: Side of the square that the network reads, in pixels.
         channels: Number of channels, 1 or 3. Grey images become 3 equal channels; colour images
             are refused where 1 is asked for.
         resize: Side in pixels to which the shorter side is resized first (bilinear with
-            antialiasing; the longer side is rounded down), or None. At least `image_size`.
+            antialiasing; the longer side is rounded down), or None. At least ``image_size``.
         mean: Subtracted from values in [0, 1]; one number, or one for each channel.
         std: Divides after that; positive; one number, or one for each channel.
         pad: Training only: black pixels added on every side before the random crop.
         flip: Training only: mirror with probability 1/2.
         crop_scale: Training only: smallest and largest area of the random window as parts of the
-            image's, `(0.08, 1.0)` for ImageNet; None: the window is `image_size` × `image_size`.
+            image's, ``(0.08, 1.0)`` for ImageNet; None: the window is ``image_size`` ×
+            ``image_size``.
         crop_ratio: Training only: smallest and largest width / height of that window.
 
     Raises:
@@ -122,7 +124,7 @@ class Preprocessing:
         return self.standardized(self.augmented(image, seed))
 
     def augmented(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-        """`training` before standardization: values in [0, 255], uint8 or float32."""
+        """``training`` before standardization: values in [0, 255], uint8 or float32."""
         import tensorflow as tf
 
         from srm_keras.data import tf_images
@@ -137,7 +139,7 @@ class Preprocessing:
         return tf_images.mirrored(image, draws[2]) if self.flip else image
 
     def augmented_file(self, content: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
-        """`augmented` of an encoded file; with `crop_scale` only the window is decoded.
+        """``augmented`` of an encoded file; with ``crop_scale`` only the window is decoded.
 
         Args:
             content: Scalar string, the file.
@@ -155,13 +157,13 @@ class Preprocessing:
         return self._of_window(tf_images.with_channels(image, self.channels), seed)
 
     def standardized(self, images: "tf.Tensor") -> "tf.Tensor":
-        """`(images / 255 - mean) / std`, float32."""
+        """``(images / 255 - mean) / std``, float32."""
         from srm_keras.data import tf_images
 
         return tf_images.scaled(images, *self.scale_and_offset())
 
     def scale_and_offset(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Standardization as `value * scale + offset`; one number of each, or one a channel."""
+        """Standardization as ``value * scale + offset``; one number of each, or one a channel."""
         count = max(len(self.mean), len(self.std))
         means, stds = (values * (count // len(values)) for values in (self.mean, self.std))
         offset = tuple(-mean / std for mean, std in zip(means, stds, strict=True))
@@ -176,7 +178,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, attributes: Mapping[str, Any]) -> "Preprocessing":
-        """The inverse of `to_dict`; raises `ValueError` for an unknown or missing attribute."""
+        """The inverse of ``to_dict``; raises ``ValueError`` for an unknown or missing attribute."""
         known = [field.name for field in fields(cls)]
         unknown = [name for name in attributes if name not in known]
         if unknown:

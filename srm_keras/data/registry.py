@@ -1,4 +1,4 @@
-"""`load_examples(name, split, ...)` and `load`: every data source under one name."""
+"""``load_examples(name, split, ...)`` and ``load``: every data source under one name."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,18 +61,18 @@ SPLITS: dict[str, tuple[str, ...]] = {
 
 
 def load(name: str, split: str, **options: Any) -> "tuple[tf.data.Dataset, DatasetInfo]":
-    """Loads a split of a data set as a `tf.data.Dataset`.
+    """Loads a split of a data set as a ``tf.data.Dataset``.
 
     Args:
-        name: One of `SOURCES`, for instance `"texture_shapes"` or `"image_folder"`.
-        split: Name of the split, for instance `"train"` or `"test"`.
-        **options: The source's own: the keyword arguments of its `load_examples`, for instance
-            `srm_keras.data.texture_shapes.load_examples`. A source takes the same options for
+        name: One of ``SOURCES``, for instance ``"texture_shapes"`` or ``"image_folder"``.
+        split: Name of the split, for instance ``"train"`` or ``"test"``.
+        **options: The source's own: the keyword arguments of its ``load_examples``, for instance
+            ``srm_keras.data.texture_shapes.load_examples``. A source takes the same options for
             each of its splits.
 
     Returns:
-        A `tf.data.Dataset` of unbatched (uint8 image (H, W, C), int32 label), in a fixed order,
-        which TensorFlow can read by position, and its `DatasetInfo`.
+        A ``tf.data.Dataset`` of unbatched (uint8 image (H, W, C), int32 label), in a fixed order,
+        which TensorFlow can read by position, and its ``DatasetInfo``.
 
     Raises:
         ValueError: If the name, the split, or an option or its value is wrong, or the files are
@@ -93,16 +93,16 @@ def load_examples(name: str, split: str, **options: Any) -> Examples | Records:
     Needs no TensorFlow where the images are kept in memory.
 
     Args:
-        name: As for `load`.
-        split: As for `load`.
-        **options: As for `load`.
+        name: As for ``load``.
+        split: As for ``load``.
+        **options: As for ``load``.
 
     Returns:
-        The split's `Examples`; of ImageNet in TFDS's format, `Records`, which have the same
-        attributes and methods but for `images`.
+        The split's ``Examples``; of ImageNet in TFDS's format, ``Records``, which have the same
+        attributes and methods but for ``images``.
 
     Raises:
-        ValueError: As `load`.
+        ValueError: As ``load``.
     """
     source = SOURCES[one_of("name", name, SOURCES)]
     _check_options(name, source, options)
@@ -113,9 +113,9 @@ def check_source(name: str, splits: Iterable[str], options: Mapping[str, Any]) -
     """Checks what can be known of a source before anything is read or drawn.
 
     Args:
-        name: As for `load`.
+        name: As for ``load``.
         splits: Those that are to be loaded.
-        options: As for `load`.
+        options: As for ``load``.
 
     Raises:
         ValueError: If the source, an option's name or a split is wrong, or an option is missing.

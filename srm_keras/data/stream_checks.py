@@ -9,7 +9,7 @@ from srm_keras.support.validation import as_int, int_of_at_least_0, positive_int
 def check_part(
     batch_size: int, training: bool, start_step: Any, shard: Any
 ) -> tuple[int, tuple[int, int]]:
-    """Returns `start_step` and `shard` if they name a part of the training stream.
+    """Returns ``start_step`` and ``shard`` if they name a part of the training stream.
 
     Raises:
         ValueError: If they do not.
@@ -37,7 +37,7 @@ def check_part(
 def check_augmentation(
     augmentation: Any, num_classes: Any, training: bool, local_batch_size: int, examples: Any
 ) -> None:
-    """Raises `ValueError` unless batches of that size, of these examples, can be augmented so."""
+    """Raises ``ValueError`` unless batches of that size, of these examples, can be augmented so."""
     if augmentation is None:
         return
     if not isinstance(augmentation, Augmentation):
@@ -63,7 +63,7 @@ def check_augmentation(
 
 
 def check_enough(examples: int, batch_size: int) -> None:
-    """Raises `ValueError` unless the examples fill a batch."""
+    """Raises ``ValueError`` unless the examples fill a batch."""
     if examples < batch_size:
         raise ValueError(
             f"`batch_size` must be at most the number of examples, {examples}, in training. "

@@ -1,4 +1,4 @@
-"""Images in TensorFlow ops: the steps of `Preprocessing`, and RandAugment.
+"""Images in TensorFlow ops: the steps of ``Preprocessing``, and RandAugment.
 
 Values stay in [0, 255]; they are uint8 as long as nothing was resized.
 """
@@ -17,7 +17,7 @@ _TRIES = 10
 
 
 def with_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Images (…, H, W, 1 or 3) with `channels` channels; raises `ValueError` for 1 out of 3."""
+    """Images (…, H, W, 1 or 3) with ``channels`` channels; raises ``ValueError`` for 1 out of 3."""
     images = tf.convert_to_tensor(images)
     given = images.shape[-1]
     if given == 1 and channels == 3:
@@ -31,7 +31,7 @@ def with_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def shorter_side(images: tf.Tensor, side: int | None) -> tf.Tensor:
-    """The shorter side resized to `side` (the longer one rounded down), or the images as given."""
+    """The shorter side resized to ``side`` (the longer rounded down), or the images as given."""
     if side is None:
         return images
     sides = tf.shape(images)[-3:-1]
@@ -39,12 +39,12 @@ def shorter_side(images: tf.Tensor, side: int | None) -> tf.Tensor:
 
 
 def middle(images: tf.Tensor, size: int) -> tf.Tensor:
-    """The middle `size` × `size`, black where an image is smaller."""
+    """The middle ``size`` × ``size``, black where an image is smaller."""
     return tf.image.resize_with_crop_or_pad(images, size, size)
 
 
 def random_crop(image: tf.Tensor, size: int, pad: int, draws: tf.Tensor) -> tf.Tensor:
-    """A `size` × `size` window of one image after `pad` black pixels on every side.
+    """A ``size`` × ``size`` window of one image after ``pad`` black pixels on every side.
 
     Args:
         image: (H, W, C). If it is still smaller than the window, it gets a wider margin.
@@ -67,15 +67,15 @@ def inception_window(
 ) -> tf.Tensor:
     """The window of a random resized crop (Szegedy et al. 2015, section 6; as in torchvision).
 
-    Its area is uniform in `scale` times the image's, the logarithm of its width / height is
+    Its area is uniform in ``scale`` times the image's, the logarithm of its width / height is
     uniform, its place is uniform. The first of ten tries that fits into the image is taken, else
-    the largest window in the image's middle whose proportions are in `ratio`.
+    the largest window in the image's middle whose proportions are in ``ratio``.
 
     Args:
         sides: (2,) int32, height and width of the image.
         scale: Smallest and largest area as parts of the image's.
         ratio: Smallest and largest width / height.
-        seed: (2,) integers; the window is a pure function of them and of `sides`.
+        seed: (2,) integers; the window is a pure function of them and of ``sides``.
 
     Returns:
         (4,) int32: top, left, height, width.
@@ -97,13 +97,13 @@ def inception_window(
 
 
 def window(image: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
-    """The part of one image (H, W, C) that `bounds`, (top, left, height, width), name."""
+    """The part of one image (H, W, C) that ``bounds``, (top, left, height, width), name."""
     corner, shape = tf.pad(bounds[:2], [[0, 1]]), tf.pad(bounds[2:], [[0, 1]], constant_values=-1)
     return tf.slice(image, corner, shape)
 
 
 def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Decodes of a file the part that `bounds_of(sides)` names, as RGB.
+    """Decodes of a file the part that ``bounds_of(sides)`` names, as RGB.
 
     Of a JPEG only the blocks that the window meets are decoded. As the decoder then knows nothing
     of the pixels beyond, colours at the window's border can differ by a few levels from those of
@@ -129,7 +129,7 @@ def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor])
 
 
 def resized(image: tf.Tensor, size: int) -> tf.Tensor:
-    """One image (H, W, C) resized to `size` × `size`, bilinear with antialiasing; float32."""
+    """One image (H, W, C) resized to ``size`` × ``size``, bilinear with antialiasing; float32."""
 
     def to_size(antialias: bool) -> tf.Tensor:
         return tf.image.resize(image, (size, size), antialias=antialias)
@@ -141,12 +141,12 @@ def resized(image: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def mirrored(image: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-    """The image (H, W, C), left and right exchanged if `draw` is less than 1/2."""
+    """The image (H, W, C), left and right exchanged if ``draw`` is less than 1/2."""
     return tf.cond(draw < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def scaled(images: tf.Tensor, scale: Sequence[float], offset: Sequence[float]) -> tf.Tensor:
-    """`images * scale + offset` in float32, with one number of each, or one a channel.
+    """``images * scale + offset`` in float32, with one number of each, or one a channel.
 
     Args:
         images: (…, C).
@@ -188,10 +188,10 @@ class StatelessSeeds(keras.random.SeedGenerator):
 
 
 class RandAugment:
-    """RandAugment (Cubuk et al. 2020) with the operations of `keras.layers.RandAugment`.
+    """RandAugment (Cubuk et al. 2020) with the operations of ``keras.layers.RandAugment``.
 
     That layer computes all eleven operations for each place in the chain and takes its choice and
-    numbers from a generator with state. Here the operations are the same `keras.layers`, but only
+    numbers from a generator with state. Here the operations are the same ``keras.layers``, but only
     the chosen one is computed, and everything random is a function of the seed.
 
     Args:

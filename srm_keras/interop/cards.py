@@ -83,7 +83,7 @@ _KNOWN = ("name", "description", "license", "network", "data", "metrics", "recip
 def readme(
     card: Mapping[str, Any], preprocessing: Mapping[str, Any], classes: Sequence[str]
 ) -> str:
-    """Markdown with the Hub's front matter, of what `card.json` and the other files hold."""
+    """Markdown with the Hub's front matter, of what ``card.json`` and the other files hold."""
     front = [f"{key}: {json.dumps(value)}" for key, value in _front_matter(card).items()]
     parts = ["\n".join(["---", *front, "---"]), f"# {card['name']}"]
     if card.get("description"):

@@ -50,22 +50,22 @@ def convert(
     """Write weights from elsewhere as a ``.keras`` file, with a card beside it.
 
     Args:
-        weights: file of a PyTorch ResNet as for ``from_torch_state_dict``, or
+        weights: File of a PyTorch ResNet as for ``from_torch_state_dict``, or
             ``"keras_applications"``.
-        model: name of the network as ``build`` knows it, ``"srm_resnet50"``. Of a PyTorch file it
+        model: Name of the network as ``build`` knows it, ``"srm_resnet50"``. Of a PyTorch file it
             must be the network that the file is of; of ``keras_applications`` the modules are new.
-        out: the ``.keras`` file; ``OUT.card.json`` and ``OUT.card.md`` come beside it.
-        classes: number of classes, by default that of the weights; another number makes a new
+        out: The ``.keras`` file; ``OUT.card.json`` and ``OUT.card.md`` come beside it.
+        classes: Number of classes, by default that of the weights; another number makes a new
             classifier.
-        pretrained: the ``weights`` argument of ``keras.applications``.
-        ema: which weights of a PyTorch file are taken: as for ``from_torch_state_dict``.
+        pretrained: The ``weights`` argument of ``keras.applications``.
+        ema: Which weights of a PyTorch file are taken: as for ``from_torch_state_dict``.
 
     Returns:
         The card.
 
     Raises:
-        ValueError: an argument or file does not fit; nothing was written.
-        ImportError: a package that reads the file is not installed.
+        ValueError: An argument or file does not fit; nothing was written.
+        ImportError: A package that reads the file is not installed.
     """
     out = _keras_file("out", Path(out))
     network, module = _parts(model)
@@ -92,14 +92,14 @@ def convert_to_torch(
     Args:
         weights: ``.keras`` file of a ResNet of this package.
         out: ``.safetensors``, ``.pth`` or ``.pt`` file.
-        layout: as for ``to_torch_state_dict``.
+        layout: As for ``to_torch_state_dict``.
 
     Returns:
         The card.
 
     Raises:
-        ValueError: an argument or file does not fit; nothing was written.
-        ImportError: a package that writes the file is not installed.
+        ValueError: An argument or file does not fit; nothing was written.
+        ImportError: A package that writes the file is not installed.
     """
     out = check_target(out)
     path = _keras_file("weights", Path(weights))

@@ -46,23 +46,23 @@ def from_keras_applications(
 
     Args:
         model: ``"ResNet50"``, ``"ResNet101"``, ``"ResNet152"``, or such a model.
-        recalibration: a spec, or nested lists of specs, as for ``ResNet50``.
+        recalibration: A spec, or nested lists of specs, as for ``ResNet50``.
         classes: None for the classifier of ``model``, or its features where it has none. Another
             number than it has: a new classifier.
-        weights: for a name: ``"imagenet"`` (Keras downloads them), a file, or None for random.
-        channel_order: the images that the new network reads. ``"bgr"``, what ``model`` reads and
+        weights: For a name: ``"imagenet"`` (Keras downloads them), a file, or None for random.
+        channel_order: The images that the new network reads. ``"bgr"``, what ``model`` reads and
             ``keras.applications.resnet.preprocess_input`` makes; or ``"rgb"``: the first
             convolution is turned round, so that ``Preprocessing(mean=RGB_MEAN, std=RGB_STD)`` of
             this package makes the same images.
         input_shape: (H, W, C); that of ``model`` by default.
         classifier_activation: ``"softmax"``, or None for logits.
-        name: of the network.
+        name: Of the network.
 
     Returns:
         A functional ``keras.Model`` with the stride in the first 1×1 convolution of a bottleneck.
 
     Raises:
-        ValueError: an argument is not one of the above, or ``model`` is another network.
+        ValueError: An argument is not one of the above, or ``model`` is another network.
 
     Example:
         >>> from_keras_applications("ResNet50", recalibration="srm", classes=24)

@@ -26,7 +26,7 @@ class Recalibration(keras.layers.Layer):
         That of the input.
 
     Raises:
-        ValueError: the input is not 4-D or its number of channels is unknown.
+        ValueError: The input is not 4-D or its number of channels is unknown.
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any):

@@ -21,8 +21,8 @@ class CBAM(Recalibration):
 
     Args:
         reduction: r of the shared MLP.
-        kernel_size: odd size of the spatial convolution.
-        use_bias: whether the MLP has biases; the convolution has none.
+        kernel_size: Odd size of the spatial convolution.
+        use_bias: Whether the MLP has biases; the convolution has none.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:

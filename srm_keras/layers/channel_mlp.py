@@ -29,7 +29,7 @@ class ChannelMLP(keras.layers.Layer):
     Args:
         channels: C, the number of outputs.
         reduction: r. The hidden layer has ``max(C // r, 1)`` units.
-        use_bias: whether both dense layers have biases.
+        use_bias: Whether both dense layers have biases.
 
     Input shape:
         (N, features).

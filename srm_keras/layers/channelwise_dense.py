@@ -27,9 +27,9 @@ class ChannelwiseDense(keras.layers.Layer):
     have C²·d.
 
     Args:
-        use_bias: add one bias a channel. Off by default: in SRM the batch norm that follows
+        use_bias: Add one bias a channel. Off by default: in SRM the batch norm that follows
             holds it.
-        kernel_initializer: of the (C, d) kernel. Zeros by default, so that every SRM gate starts
+        kernel_initializer: Of the (C, d) kernel. Zeros by default, so that every SRM gate starts
             at 0.5.
 
     Input shape:

@@ -19,7 +19,7 @@ class ECA(Recalibration):
     Args:
         gamma: γ of the kernel size rule; see ``eca_kernel_size``.
         beta: b of the same rule.
-        kernel_size: an odd k to use instead of the rule.
+        kernel_size: An odd k to use instead of the rule.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:

@@ -29,7 +29,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
     It has the name of Keras' class, after which files call what is in a list of layers.
 
     Raises:
-        ValueError: the map has another size than the kernel.
+        ValueError: The map has another size than the kernel.
     """
 
     def call(self, inputs):
@@ -56,15 +56,15 @@ class GatherExcite(Recalibration):
 
     Args:
         extent: 2, 4, 8, or 0 for the whole map. The SRM paper's rival is ``extent=0``.
-        params: what gathers.
+        params: What gathers.
             ``"theta_minus"``: an average pool of kernel ``2·extent − 1`` and stride ``extent``
             with symmetric padding, which does not count; no weights.
             ``"theta"``: log₂(extent) depthwise 3×3 convolutions of stride 2, each with batch norm,
             ReLU between them; for ``extent=0`` one depthwise H×W convolution with batch norm.
             ``"theta_plus"``: theta's gather, ReLU, then 1×1 convolution to C/r, ReLU, 1×1 to C.
         reduction: r of ``"theta_plus"``.
-        use_bias: whether the convolutions have biases. On: the counts of the SRM paper.
-        batch_norm: whether the depthwise convolutions are followed by batch norm; False is the
+        use_bias: Whether the convolutions have biases. On: the counts of the SRM paper.
+        batch_norm: Whether the depthwise convolutions are followed by batch norm; False is the
             folded form, for which ``use_bias`` must be on.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
@@ -76,7 +76,7 @@ class GatherExcite(Recalibration):
         That of the input. Gates are (N, 1, 1, C) for ``extent=0``, else (N, H, W, C).
 
     Raises:
-        ValueError: an argument is not one of the above, or H×W is needed and unknown.
+        ValueError: An argument is not one of the above, or H×W is needed and unknown.
 
     Reference:
         Hu, Shen, Albanie, Sun, Vedaldi, *Gather-Excite: Exploiting Feature Context in

@@ -23,7 +23,7 @@ class InstanceNormalization(keras.layers.Layer):
     because its hand-written gradient of the statistics keeps nothing of the map's size but the map.
 
     Args:
-        epsilon: added to the variance under the root of σ; 1e-5 as in PyTorch.
+        epsilon: Added to the variance under the root of σ; 1e-5 as in PyTorch.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:
@@ -94,7 +94,7 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
     compute dtype. A channel of x that is constant becomes μ(s), with finite gradients.
 
     Args:
-        epsilon: added to both variances, under the root.
+        epsilon: Added to both variances, under the root.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         **kwargs: ``name``, ``dtype`` as for every Keras layer.
 
@@ -107,7 +107,7 @@ class AdaptiveInstanceNormalization(keras.layers.Layer):
         That of the content features.
 
     Raises:
-        ValueError: the inputs are not two 4-D maps of the same static number of channels, or
+        ValueError: The inputs are not two 4-D maps of the same static number of channels, or
             ``epsilon`` is not positive.
 
     Reference:

@@ -17,7 +17,7 @@ class ReflectionPadding2D(keras.layers.Layer):
     ``numpy.pad`` with ``mode="reflect"``. Unlike zeros, this draws no frame around a picture.
 
     Args:
-        padding: pixels on each of the four sides.
+        padding: Pixels on each of the four sides.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:
@@ -88,7 +88,7 @@ class ReflectionConv2D(keras.layers.Conv2D):
         (N, H, W, filters).
 
     Raises:
-        ValueError: an argument is not one of these.
+        ValueError: An argument is not one of these.
     """
 
     def __init__(self, *args, **kwargs):
@@ -118,7 +118,7 @@ class PadToMultiple(keras.layers.Layer):
     down to one pixel, can be padded. An image whose sides are multiples stays as it is.
 
     Args:
-        multiple: the height and the width become multiples of it...
+        multiple: The height and the width become multiples of it...
         minimum: ...and at least this, itself a multiple. By default ``multiple``.
         **kwargs: ``name``, ``dtype`` as for every Keras layer.
 

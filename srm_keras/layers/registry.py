@@ -39,14 +39,14 @@ def recalibration(
         spec: None or ``"none"`` for no module; a name (``"srm"``); a dict of a name and options
             (``{"name": "se", "reduction": 8}``); a ``keras.layers.Layer`` subclass; or a callable
             that takes ``name`` and returns a layer.
-        name: of the layer.
-        data_format: for named modules and ``Recalibration`` subclasses.
+        name: Of the layer.
+        data_format: For named modules and ``Recalibration`` subclasses.
 
     Returns:
         A new, unbuilt layer, or None.
 
     Raises:
-        ValueError: an unknown name or option (the message lists the known ones and the nearest),
+        ValueError: An unknown name or option (the message lists the known ones and the nearest),
             a layer instance (its weights would be shared), or anything else.
     """
     if spec is None or spec == "none":

@@ -18,7 +18,7 @@ class SqueezeExcite(Recalibration):
 
     Args:
         reduction: r; the bottleneck has ``max(C // r, 1)`` units.
-        use_bias: whether the two dense layers have biases.
+        use_bias: Whether the two dense layers have biases.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:

@@ -26,16 +26,16 @@ class SRM(Recalibration):
     2C weights and 2C batch norm parameters. The other options are its ablations.
 
     Args:
-        pooling: statistics of a channel, any of ``"avg"``, ``"std"``, ``"max"`` (Table 6).
+        pooling: Statistics of a channel, any of ``"avg"``, ``"std"``, ``"max"`` (Table 6).
         integration: ``"cfc"``, or ``"mlp"``: the statistics side by side through SE's two dense
             layers (Table 7).
-        batch_norm: normalize before the sigmoid (Table 7). Without it the CFC has a bias, which
+        batch_norm: Normalize before the sigmoid (Table 7). Without it the CFC has a bias, which
             otherwise lies in the batch norm.
-        reduction: of the MLP; unused by ``"cfc"``.
-        unbiased: standard deviation over H·W − 1, for weights trained with ``torch.std``.
-        epsilon: added to the variance under the root of the standard deviation.
-        momentum: of the batch norm's moving averages, in [0, 1]; 0.9 is what torch calls 0.1.
-        cfc_initializer: of the CFC's kernel, whatever ``keras.initializers.get`` takes. Zeros by
+        reduction: Of the MLP; unused by ``"cfc"``.
+        unbiased: Standard deviation over H·W − 1, for weights trained with ``torch.std``.
+        epsilon: Added to the variance under the root of the standard deviation.
+        momentum: Of the batch norm's moving averages, in [0, 1]; 0.9 is what torch calls 0.1.
+        cfc_initializer: Of the CFC's kernel, whatever ``keras.initializers.get`` takes. Zeros by
             default, so that every gate starts at 0.5; unused by ``"mlp"``.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
@@ -46,7 +46,7 @@ class SRM(Recalibration):
         That of the input. Gates are (N, 1, 1, C) float32, or (N, C, 1, 1).
 
     Raises:
-        ValueError: an argument is not one of the above; see the message.
+        ValueError: An argument is not one of the above; see the message.
 
     Example:
         >>> x = keras.random.normal((8, 56, 56, 256))

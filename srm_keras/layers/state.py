@@ -15,7 +15,7 @@ def copy_state(source: keras.layers.Layer, copy: keras.layers.Layer) -> None:
     saves by ``save_own_variables`` and ``save_assets``.
 
     Raises:
-        ValueError: the copy has no room for these weights, or cannot take the rest.
+        ValueError: The copy has no room for these weights, or cannot take the rest.
     """
     learned, room = ([tuple(w.shape) for w in layer.weights] for layer in (source, copy))
     if learned != room:

@@ -61,8 +61,8 @@ def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False
     Args:
         x: 4-D feature map, any floating dtype.
         data_format: ``"channels_last"`` or ``"channels_first"``.
-        epsilon: added to the variance.
-        unbiased: divide the squared deviations by P − 1 instead of P (by 1 where P = 1), as
+        epsilon: Added to the variance.
+        unbiased: Divide the squared deviations by P − 1 instead of P (by 1 where P = 1), as
             ``torch.std`` does.
 
     Returns:
@@ -101,7 +101,7 @@ def spatial_dot(x, kernel, data_format: str):
 
     Args:
         x: 4-D feature map, any floating dtype.
-        kernel: one number for each pixel and channel, (H, W, C) or, for ``channels_first``,
+        kernel: One number for each pixel and channel, (H, W, C) or, for ``channels_first``,
             (C, H, W); float32 or wider.
         data_format: ``"channels_last"`` or ``"channels_first"``.
     """

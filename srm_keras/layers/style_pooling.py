@@ -18,10 +18,10 @@ class StylePooling(keras.layers.Layer):
     """Summarizes each channel by statistics over height and width: ``t_nc = [μ_nc, σ_nc]``.
 
     Args:
-        pooling: which statistics and in which order; any of ``"avg"``, ``"std"``, ``"max"``, each
+        pooling: Which statistics and in which order; any of ``"avg"``, ``"std"``, ``"max"``, each
             at most once (Lee et al. 2019, Table 6). The paper's SRM is ``("avg", "std")``.
-        epsilon: added to the variance under the root of the standard deviation.
-        unbiased: divide by H·W − 1 in the variance, as ``torch.std`` does. The paper's eq. 2, and
+        epsilon: Added to the variance under the root of the standard deviation.
+        unbiased: Divide by H·W − 1 in the variance, as ``torch.std`` does. The paper's eq. 2, and
             the default, divides by H·W.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 

@@ -43,12 +43,12 @@ def AdaINStylizer(
     compute in float32 under mixed precision.
 
     Args:
-        cut: the convolution whose ReLU ends the encoder, ``"block<b>_conv<c>"``. The default is
+        cut: The convolution whose ReLU ends the encoder, ``"block<b>_conv<c>"``. The default is
             relu4_1; shallower ones are faster and change colours and fine texture alone.
         network: ``"vgg16"`` or ``"vgg19"`` (the paper's).
-        weights: of the encoder: ``"imagenet"``, a file, or None for random ones; as for
+        weights: Of the encoder: ``"imagenet"``, a file, or None for random ones; as for
             ``feature_network``.
-        name: of the model.
+        name: Of the model.
 
     Returns:
         A functional ``keras.Model``. Its input is a dict: ``"content"``, float RGB images of
@@ -95,7 +95,7 @@ class Parts:
         """The parts of a stylizer.
 
         Raises:
-            ValueError: it is none that ``AdaINStylizer`` made.
+            ValueError: It is none that ``AdaINStylizer`` made.
         """
         names = {layer.name: layer for layer in getattr(stylizer, "layers", ())}
         try:

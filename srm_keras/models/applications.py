@@ -30,7 +30,7 @@ def application(name: str) -> Builder:
     """Return the builder of a network by its name, in any case, with or without underscores.
 
     Raises:
-        ValueError: there is none; the message has the nearest.
+        ValueError: There is none; the message has the nearest.
     """
     builders = {
         key.lower(): value
@@ -58,11 +58,11 @@ def without_top(builder: Builder, weights: str | None) -> keras.Model:
     """Build a network without its classifier, for images of any size.
 
     Args:
-        builder: from ``application``.
+        builder: From ``application``.
         weights: ``"imagenet"`` or None.
 
     Raises:
-        ValueError: the weights cannot be downloaded.
+        ValueError: The weights cannot be downloaded.
     """
     try:
         return builder(include_top=False, weights=weights, input_shape=(None, None, 3))
@@ -92,7 +92,7 @@ def load_whole_or_part(network: keras.Model, part: keras.Model, weights: str) ->
     """Load a file of ``network``, or of ``part``, which shares its first layers.
 
     Raises:
-        ValueError: there is no such file, or it fits neither.
+        ValueError: There is no such file, or it fits neither.
     """
     check_weights_file(weights)
     check_no_lfs_pointer("weights", weights)

@@ -55,11 +55,11 @@ def build(name: str, **kwargs: Any) -> keras.Model:
     """Build a network by name: ``build("srm_resnet50", classes=10)``.
 
     Args:
-        name: one of ``list_models()``.
-        **kwargs: for the network's builder (``ResNet50``, ``CifarResNet``).
+        name: One of ``list_models()``.
+        **kwargs: For the network's builder (``ResNet50``, ``CifarResNet``).
 
     Raises:
-        ValueError: an unknown name (the message has the nearest), or ``recalibration`` or another
+        ValueError: An unknown name (the message has the nearest), or ``recalibration`` or another
             argument given twice, in the name and by keyword.
     """
     builder, arguments = _call_of(name, kwargs)
@@ -70,8 +70,8 @@ def check_build(name: str, **kwargs: Any) -> None:
     """Raise what ``build`` would raise for wrong arguments, in no time: nothing is built.
 
     Args:
-        name: as for ``build``.
-        **kwargs: as for ``build``; whether files of ``weights`` fit is not looked at.
+        name: As for ``build``.
+        **kwargs: As for ``build``; whether files of ``weights`` fit is not looked at.
     """
     builder, arguments = _call_of(name, kwargs)
     bound = inspect.signature(builder).bind(**arguments)

@@ -41,25 +41,25 @@ def CifarResNet(
         depth: 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...
         block: ``"bottleneck"`` (the SRM paper; outputs 64, 128, 256) or ``"basic"`` (He et al.;
             outputs 16, 32, 64).
-        include_top: end in global average pool, dense layer and activation.
+        include_top: End in global average pool, dense layer and activation.
         weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
-        input_tensor: a Keras tensor to build upon.
+        input_tensor: A Keras tensor to build upon.
         input_shape: (H, W, C), each side at least 8 pixels or None; (32, 32, 3) by default.
         pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
-        classes: number of classes.
+        classes: Number of classes.
         classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
-        recalibration: a spec, or nested lists of specs, as for ``ResNet50``.
-        stride_in: where a bottleneck strides: ``"3x3"`` or ``"1x1"``.
-        shortcut: where shapes change: ``"projection"``, or ``"identity"`` for He et al.'s option A
+        recalibration: A spec, or nested lists of specs, as for ``ResNet50``.
+        stride_in: Where a bottleneck strides: ``"3x3"`` or ``"1x1"``.
+        shortcut: Where shapes change: ``"projection"``, or ``"identity"`` for He et al.'s option A
             (zero channels appended, no weights).
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
-        name: of the model.
+        name: Of the model.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
 
     Raises:
-        ValueError: an argument is not one of the above; see the message.
+        ValueError: An argument is not one of the above; see the message.
 
     Reference:
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.

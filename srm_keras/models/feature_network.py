@@ -46,14 +46,14 @@ def feature_network(
     call relu2_2. Their convolutions pad with zeros, as torchvision's do.
 
     Args:
-        layers: names of layers, each once.
-        network: a network of ``keras.applications`` (``"vgg16"``, ``"resnet50"``,
+        layers: Names of layers, each once.
+        network: A network of ``keras.applications`` (``"vgg16"``, ``"resnet50"``,
             ``"mobilenet_v2"``, …) without its classifier, or a ``.keras`` file.
-        weights: of a network of ``keras.applications``: ``"imagenet"``, which Keras downloads; a
+        weights: Of a network of ``keras.applications``: ``"imagenet"``, which Keras downloads; a
             ``.weights.h5``, ``.h5`` or ``.keras`` file of the network, or of the part of it that
             ends with the deepest of ``layers``; or None for random ones, which is for tests. A
             ``.keras`` network has its own.
-        preprocessing: what becomes of an image first. ``"caffe"`` (BGR, minus the mean (103.939,
+        preprocessing: What becomes of an image first. ``"caffe"`` (BGR, minus the mean (103.939,
             116.779, 123.68), with which weights may be used that were trained with a mean less
             than one grey level away, such as (104.007, 116.669, 122.679)), ``"tf"`` (RGB from -1
             to 1), ``"torch"`` (RGB, standardized by ImageNet's mean and deviation) or ``"none"``
@@ -66,7 +66,7 @@ def feature_network(
         ``output_names``; as every Keras model, with one output it returns no list.
 
     Raises:
-        ValueError: an argument is not one of the above, a file is missing or of another network,
+        ValueError: An argument is not one of the above, a file is missing or of another network,
             or ImageNet weights cannot be downloaded; see the message.
 
     Example:

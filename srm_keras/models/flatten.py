@@ -23,7 +23,7 @@ def flatten(model: keras.Model) -> keras.Model:
     model that is called several times has its layers shared between the calls, as before.
 
     Args:
-        model: a functional or a built Sequential model, which may contain such models at any
+        model: A functional or a built Sequential model, which may contain such models at any
             depth. Inner models with a ``call`` of their own are treated as single layers. It is
             not changed.
 
@@ -32,7 +32,7 @@ def flatten(model: keras.Model) -> keras.Model:
         copies of them.
 
     Raises:
-        ValueError: the model is not functional, is a Sequential of unknown input shape, or has a
+        ValueError: The model is not functional, is a Sequential of unknown input shape, or has a
             layer that cannot be made anew from its configuration.
     """
     return flatten_named(model)[0]

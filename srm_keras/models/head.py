@@ -17,7 +17,7 @@ def image_input(input_tensor, input_shape, side: int | None, data_format: str, m
     Where neither is given, it is an RGB image of ``side`` × ``side`` pixels, of any size for None.
 
     Raises:
-        ValueError: not three entries, unknown channels, a side under ``minimum`` pixels, or both
+        ValueError: Not three entries, unknown channels, a side under ``minimum`` pixels, or both
             arguments given with different shapes.
     """
     if input_tensor is not None:
@@ -84,7 +84,7 @@ class WithoutActivation(keras.layers.Layer):
     """What a layer computes before its activation; the weights are that layer's own.
 
     Args:
-        layer: with an attribute ``activation``; of any class.
+        layer: With an attribute ``activation``; of any class.
     """
 
     def __init__(self, layer: layers.Layer, **kwargs):
@@ -110,7 +110,7 @@ def logits(model: keras.Model):
     the variables of ``model``, in their order.
 
     Raises:
-        ValueError: the output is not that of one call of a layer, or another activation's.
+        ValueError: The output is not that of one call of a layer, or another activation's.
     """
     activation = getattr(_last_layer(model), "activation", None)
     if activation not in (None, keras.activations.linear, keras.activations.softmax):
@@ -125,12 +125,12 @@ def before_activation(model: keras.Model, activations):
     """Return what goes into the activation that ``model`` ends in, from its own layers.
 
     Args:
-        model: a functional model with one output.
-        activations: of ``keras.activations``; where ``model`` ends in none of them, its output is
+        model: A functional model with one output.
+        activations: Of ``keras.activations``; where ``model`` ends in none of them, its output is
             returned.
 
     Raises:
-        ValueError: the output is not that of one call of a layer.
+        ValueError: The output is not that of one call of a layer.
     """
     last = _last_layer(model)
     activation = getattr(last, "activation", None)

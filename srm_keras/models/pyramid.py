@@ -42,10 +42,10 @@ def as_backbone(
     deepest feature map (pooling, classifier) is left out.
 
     Args:
-        model: a functional model with one input of images (N, H, W, C) or (N, C, H, W).
-        levels: name of the layer for each level, ``{"P2": "conv2_3_out", …}``, where ``Pn`` is
+        model: A functional model with one input of images (N, H, W, C) or (N, C, H, W).
+        levels: Name of the layer for each level, ``{"P2": "conv2_3_out", …}``, where ``Pn`` is
             2ⁿ times smaller than the image. By default those of ``pyramid_outputs``.
-        name: of the backbone; that of ``model`` by default.
+        name: Of the backbone; that of ``model`` by default.
 
     Raises:
         ValueError: ``model`` is not functional or has several inputs; a layer of ``levels`` does
@@ -70,10 +70,10 @@ def pyramid_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     ``keras.Model(model.input, pyramid_outputs(model))`` is the feature extractor.
 
     Args:
-        model: a ResNet whose blocks end in layers named ``conv2_1_out`` or ``conv2_block1_out``.
+        model: A ResNet whose blocks end in layers named ``conv2_1_out`` or ``conv2_block1_out``.
 
     Raises:
-        ValueError: the model has no blocks named so, or several inputs.
+        ValueError: The model has no blocks named so, or several inputs.
     """
     units = {}
     for layer in model.layers:

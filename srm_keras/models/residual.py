@@ -26,8 +26,8 @@ class IdentityShortcut(keras.layers.Layer):
     """Takes every ``strides``-th pixel and appends zero channels up to ``filters``.
 
     Args:
-        filters: number of output channels, at least that of the input.
-        strides: step between the pixels kept.
+        filters: Number of output channels, at least that of the input.
+        strides: Step between the pixels kept.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
 
     Input shape:
@@ -81,13 +81,13 @@ class Unit:
 
     Args:
         block: ``"basic"`` (3×3, 3×3) or ``"bottleneck"`` (1×1, 3×3, 1×1, four times as wide).
-        stride_in: the convolution of a bottleneck that carries the stride, ``"3x3"`` or ``"1x1"``.
-        shortcut: where shapes change, ``"projection"`` (1×1 convolution and batch norm) or
+        stride_in: The convolution of a bottleneck that carries the stride, ``"3x3"`` or ``"1x1"``.
+        shortcut: Where shapes change, ``"projection"`` (1×1 convolution and batch norm) or
             ``"identity"`` (subsampled, zero channels appended).
         data_format: ``"channels_last"`` or ``"channels_first"``.
 
     Raises:
-        ValueError: an argument is not one of the above.
+        ValueError: An argument is not one of the above.
     """
 
     block: str
@@ -171,15 +171,15 @@ def spec_of_each_block(spec: NestedSpec, blocks: Sequence[int]) -> list[list[Spe
     """Spread ``spec`` over a network of ``blocks[s]`` residual blocks in stage ``s``.
 
     Args:
-        spec: one spec for all blocks, or a list with an entry a stage, each of which is one spec
+        spec: One spec for all blocks, or a list with an entry a stage, each of which is one spec
             for the stage or a list with a spec a block: ``[None, "se", "srm", ["srm", None]]``.
-        blocks: number of blocks of each stage.
+        blocks: Number of blocks of each stage.
 
     Returns:
         A list a stage of a spec a block.
 
     Raises:
-        ValueError: a list has the wrong length, or a spec is wrong.
+        ValueError: A list has the wrong length, or a spec is wrong.
     """
     stages = _entries(spec, len(blocks), "one entry a stage")
     specs = [

@@ -47,27 +47,27 @@ def resnet(
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        include_top: end in global average pool, dense layer and activation.
+        include_top: End in global average pool, dense layer and activation.
         weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
-        input_tensor: a Keras tensor to build upon.
+        input_tensor: A Keras tensor to build upon.
         input_shape: (H, W, C), each side at least 32 pixels or None. (224, 224, 3) by default, or
             (None, None, 3) where ``include_top=False``.
         pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
-        classes: number of classes.
+        classes: Number of classes.
         classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
-        recalibration: a spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
+        recalibration: A spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
             class, a callable), or a list with an entry a stage, which may be a list with a spec a
             block: ``[None, "se", "srm", ["srm", None, "srm"]]``.
-        stride_in: where a bottleneck strides: ``"3x3"`` (the SRM authors' code, torchvision;
+        stride_in: Where a bottleneck strides: ``"3x3"`` (the SRM authors' code, torchvision;
             4.09 G multiply-adds) or ``"1x1"`` (He et al.; 3.86 G, the number in the SRM paper).
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
-        name: of the model.
+        name: Of the model.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
 
     Raises:
-        ValueError: an argument is not one of the above; see the message.
+        ValueError: An argument is not one of the above; see the message.
 
     Reference:
         He et al. 2016; Lee et al. 2019, figure 2 and table 1.

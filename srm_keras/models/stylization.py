@@ -99,24 +99,24 @@ def StylizationNet(
 
     Args:
         normalization: ``"instance"`` or ``"batch"``.
-        recalibration: a spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
+        recalibration: A spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
             class, a callable), or a list of three entries, for the three convolutions of the
             encoder, the residual blocks, and the two of the decoder: ``[None, "srm", None]``. An
             entry may be a list with a spec for each of them.
-        filters: channels at full resolution; the residual blocks have four times as many.
-        blocks: number of residual blocks.
+        filters: Channels at full resolution; the residual blocks have four times as many.
+        blocks: Number of residual blocks.
         input_shape: (H, W, 3); (None, None, 3) by default. Modules that need a static size (global
             Gather-Excite with ``"theta"``) need H and W.
         weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
-        name: of the model; ``"stylization_net"`` by default.
+        name: Of the model; ``"stylization_net"`` by default.
 
     Returns:
         A functional ``keras.Model`` with an input "image", float RGB (N, H, W, 3) from 0 to 255,
         and an output of the same shape and range, float32 and not clipped.
 
     Raises:
-        ValueError: an argument is not one of the above, or a module needs H and W and they are
+        ValueError: An argument is not one of the above, or a module needs H and W and they are
             unknown; see the message.
 
     Example:

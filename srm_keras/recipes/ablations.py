@@ -6,7 +6,7 @@ ResNet-50 on ImageNet by the ImageNet recipe, with the variants of SRM of tables
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations
 
 trains all of them on each of five folds of the training images, and evaluates on the held-out fold
-and on `val`. The paper trained on all training images; that is a `train` for each variant:
+and on ``val``. The paper trained on all training images; that is a ``train`` for each variant:
 
     srm-keras train --config=ablations --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --workdir=runs/ablations_avg \
@@ -15,7 +15,7 @@ and on `val`. The paper trained on all training images; that is a `train` for ea
 The paper's top-1 in %: plain 75.89, average 76.58, deviation 76.61, maximum 75.87, average and
 maximum 76.35; MLP 76.75, MLP and batch norm 76.68, CFC 76.91; SRM 77.13. Not run here.
 
-`--config=ablations:desk` is the same by the texture_shapes recipe, which needs no
+``--config=ablations:desk`` is the same by the texture_shapes recipe, which needs no
 download and no accelerator, with bottleneck blocks as in ResNet-50: their 64 channels and more give
 the MLP 4 hidden units and more, where basic blocks would give it one.
 

@@ -8,7 +8,7 @@ falls as 1 / (1 + 5e-5 k); here it falls by the factor 0.1 at the milestones.
         --config.content.options.data_dir=COCO --config.style.options.data_dir=PAINTINGS \
         --workdir=runs/adain
 
-Its run feeds `stylize_dataset`. Not run here: no COCO, no WikiArt, no ImageNet weights.
+Its run feeds ``stylize_dataset``. Not run here: no COCO, no WikiArt, no ImageNet weights.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -10,7 +10,7 @@ from 48,000. The paper's ResNet-56 has nine bottleneck blocks a stage.
 
 The paper's top-1 in %: plain 93.77, SE 94.60, GE 94.32, SRM 95.05, on one GPU. Not run here.
 
-Data: `--config.data.options.data_dir=FOLDER` with CIFAR-10 as TFDS prepares it, or its binary
+Data: ``--config.data.options.data_dir=FOLDER`` with CIFAR-10 as TFDS prepares it, or its binary
 archive; see docs/data.md.
 """
 

@@ -7,7 +7,7 @@ The CIFAR-10 recipe on the 100 fine labels.
 
 The paper's top-1 in %: plain 74.76, SE 76.10, GE 76.02, SRM 76.93, on one GPU. Not run here.
 
-Data: `--config.data.options.data_dir=FOLDER` with CIFAR-100 as TFDS prepares it, or its binary
+Data: ``--config.data.options.data_dir=FOLDER`` with CIFAR-100 as TFDS prepares it, or its binary
 archive; see docs/data.md.
 """
 

@@ -6,14 +6,14 @@ and schedule, bottleneck ResNets, the mean over five folds.
     srm-keras cross_validate --config=dtd \
         --config.data.options.data_dir=FOLDER --workdir=runs/dtd
 
-trains all folds; `train` with `--config.data.fold=0` trains one. The paper's top-1 in %,
-ResNet-32 / 56 (`--config.model.options.depth=56`): plain 44.96 / 45.46, SE 45.20 / 48.63,
+trains all folds; ``train`` with ``--config.data.fold=0`` trains one. The paper's top-1 in %,
+ResNet-32 / 56 (``--config.model.options.depth=56``): plain 44.96 / 45.46, SE 45.20 / 48.63,
 SRM 46.50 / 50.44. Not run here. The paper does not say how its folds were drawn; these are five
 stratified parts of all 5,640 images. The archive's own partitions, two thirds to train on and one
-to test on, are had with `--config.data.folds=0 --config.data.train_split=trainval
---config.data.eval_splits="('test',)" --config.data.options.fold=1` (… 10).
+to test on, are had with ``--config.data.folds=0 --config.data.train_split=trainval
+--config.data.eval_splits="('test',)" --config.data.options.fold=1`` (… 10).
 
-Data: FOLDER is the archive's `dtd`; see docs/data.md.
+Data: FOLDER is the archive's ``dtd``; see docs/data.md.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -8,7 +8,7 @@ pixels, so that crops move as far as there in proportion to the image, and rando
 
 A shorter run with the numbers it gave is in docs/results/training.md.
 
-Data: the Debian package `dataset-fashion-mnist`, or the four files of the original.
+Data: the Debian package ``dataset-fashion-mnist``, or the four files of the original.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -7,11 +7,11 @@ and falls to a tenth every 30 epochs.
     srm-keras train --config=imagenet --config.strategy=mirrored \
         --config.data.options.data_dir=FOLDER --config.recalibration=srm --workdir=runs/imagenet_srm
 
-ResNet-101: `--config.model.name=resnet101`. The paper's top-1 in %, ResNet-50 / 101: plain
+ResNet-101: ``--config.model.name=resnet101``. The paper's top-1 in %, ResNet-50 / 101: plain
 75.89 / 77.40, SE 76.80 / 78.08, GE 76.75 / 77.36, SRM 77.13 / 78.47, on 8 GPUs. Not run here.
 
-Data: FOLDER holds `train/<wnid>/` and `val/<wnid>/`, or `imagenet2012` as TFDS prepares it with
-`file_format="array_record"`; see docs/data.md.
+Data: FOLDER holds ``train/<wnid>/`` and ``val/<wnid>/``, or ``imagenet2012`` as TFDS prepares it
+with ``file_format="array_record"``; see docs/data.md.
 """
 
 from ml_collections import ConfigDict, config_dict

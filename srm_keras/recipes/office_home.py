@@ -6,11 +6,11 @@ accuracy by domain and over all.
     srm-keras cross_validate --config=office_home \
         --config.data.options.data_dir=FOLDER --workdir=runs/office_home
 
-trains all folds; `train` with `--config.data.fold=0` trains one. The paper's average
+trains all folds; ``train`` with ``--config.data.fold=0`` trains one. The paper's average
 top-1 in %: plain 55.47, SE 58.36, SRM 59.47. Not run here. The paper does not say how its folds
 were drawn; these are stratified by class, over the domains together.
 
-Data: FOLDER holds `Art`, `Clipart`, `Product` and `Real World`; see docs/data.md.
+Data: FOLDER holds ``Art``, ``Clipart``, ``Product`` and ``Real World``; see docs/data.md.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -7,14 +7,14 @@ of batches of 4 of MS-COCO, 256×256 crops of images whose shorter side is 256.
         --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
         --config.normalization=batch --config.recalibration=srm --workdir=runs/painting_srm
 
-The four networks of the paper: `normalization=instance`, `batch`, and `batch` with
-`recalibration=se` and `srm`; `compare_stylizers` trains them all. The example's weights of
+The four networks of the paper: ``normalization=instance``, ``batch``, and ``batch`` with
+``recalibration=se`` and ``srm``; ``compare_stylizers`` trains them all. The example's weights of
 the losses, 1e5 and 1e10, are for features of standardized images. Keras' VGG-16 takes 0 to 255, and
 its features are larger by about as much, their mean squares by the square of it and those of Gram
 matrices by the fourth power. Not run here: no COCO, no ImageNet weights.
 
-Any other images: `--config.content.name=image_files --config.content.options.data_dir=FOLDER
---config.content.eval_split=test`.
+Any other images: ``--config.content.name=image_files --config.content.options.data_dir=FOLDER
+--config.content.eval_split=test``.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -1,7 +1,7 @@
 r"""Stylized-ImageNet as in the paper (Lee et al. 2019, section 4.2, Table 3).
 
-The ImageNet recipe on the stylized images, evaluated on these (split `val`) and on the originals
-(`imagenet_val`).
+The ImageNet recipe on the stylized images, evaluated on these (split ``val``) and on the originals
+(``imagenet_val``).
 
     srm-keras train --config=stylized_imagenet \
         --config.data.options.data_dir=STYLIZED --config.data.options.imagenet_dir=IMAGENET \
@@ -10,11 +10,11 @@ The ImageNet recipe on the stylized images, evaluated on these (split `val`) and
 The paper's top-1 in %, Stylized-ImageNet / ImageNet: plain 53.93 / 56.11, SE 58.31 / 60.15,
 SRM 60.69 / 62.12, on 8 GPUs. Not run here.
 
-`stylized_imagenet:desk` is the same question at the size of a desk, for any stylized copy of class
-folders: a basic-block ResNet-8 on 64×64 crops of images whose shorter side is 72. What it gave on
-textures of games is in docs/results/style_transfer.md.
+``stylized_imagenet:desk`` is the same question at the size of a desk, for any stylized copy of
+class folders: a basic-block ResNet-8 on 64×64 crops of images whose shorter side is 72. What it
+gave on textures of games is in docs/results/style_transfer.md.
 
-Data: STYLIZED and IMAGENET each hold `train/<wnid>/` and `val/<wnid>/`; see docs/data.md.
+Data: STYLIZED and IMAGENET each hold ``train/<wnid>/`` and ``val/<wnid>/``; see docs/data.md.
 """
 
 from ml_collections import ConfigDict, config_dict

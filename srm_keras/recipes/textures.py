@@ -9,9 +9,9 @@ the CIFAR one) on a bottleneck ResNet.
 
 A shorter run with the numbers it gave is in docs/results/training.md.
 
-FOLDER holds `train/` and `test/`, each with a folder of JPEG or PNG images for every class. Where
-the files are called `<domain>_<group>_<k>.jpg`, cross-validation that keeps groups together and
-reports every domain is
+FOLDER holds ``train/`` and ``test/``, each with a folder of JPEG or PNG images for every class.
+Where the files are called ``<domain>_<group>_<k>.jpg``, cross-validation that keeps groups together
+and reports every domain is
 
     srm-keras cross_validate --config=textures \
         --config.data.options.data_dir=FOLDER --config.data.folds=5 --config.data.fold_by=group \

@@ -83,11 +83,11 @@ def name_ticks(
     """Name the places 0, 1, … of the horizontal axes, upright where they would touch.
 
     Args:
-        figure: made by ``new_figure``.
-        row: axes beside each other in it.
-        names: one for each place.
-        width: of each of the axes in inches.
-        size: of the letters, in points.
+        figure: Made by ``new_figure``.
+        row: Axes beside each other in it.
+        names: One for each place.
+        width: Of each of the axes in inches.
+        size: Of the letters, in points.
     """
     longest = max(text_width(name, size) for name in names)
     turned = longest > 0.9 * width / len(names)
@@ -117,8 +117,8 @@ def wrapped(text: str, fits: Callable[[str], bool]) -> list[str]:
     """Break ``text`` into lines that fit, between words where it has any.
 
     Args:
-        text: of one or more lines.
-        fits: whether a line is short enough; one letter always is.
+        text: Of one or more lines.
+        fits: Whether a line is short enough; one letter always is.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
@@ -164,7 +164,7 @@ def drawing(name: str) -> Iterator[None]:
     """A context in which an error costs one picture, and a line in the log, but not the work.
 
     Args:
-        name: what the picture is called in that line.
+        name: What the picture is called in that line.
     """
     try:
         yield

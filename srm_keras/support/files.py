@@ -53,8 +53,8 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     Only who holds the lock on the files may: others may be writing them.
 
     Args:
-        folder: of the files.
-        names: of the files, below ``folder``; patterns such as ``checkpoints/step_*.npz``.
+        folder: Of the files.
+        names: Of the files, below ``folder``; patterns such as ``checkpoints/step_*.npz``.
     """
     for name in map(PurePath, names):
         temporary = re.compile(rf"\..*\.\d+{re.escape(name.suffix)}")
@@ -131,8 +131,8 @@ def writable_file(name: str, path: str | os.PathLike) -> Path:
     """Return ``path`` as one that can be written, its folder made, before any work is done.
 
     Args:
-        name: what to call the path in the error message.
-        path: of a file that may exist.
+        name: What to call the path in the error message.
+        path: Of a file that may exist.
 
     Raises:
         ValueError: ``path`` is a folder or lies in something that is none.

@@ -39,10 +39,10 @@ class Prediction:
 
     Attributes:
         image: (H, W, C) uint8, C = 1 or 3.
-        label: the true class.
-        predicted: the class with the highest probability.
-        score: that probability, in [0, 1].
-        label_score: the probability of the true class.
+        label: The true class.
+        predicted: The class with the highest probability.
+        score: That probability, in [0, 1].
+        label_score: The probability of the true class.
     """
 
     image: np.ndarray

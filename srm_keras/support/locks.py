@@ -34,7 +34,7 @@ _TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 def folder_lock(
     name: str, folder: Path, writes: Iterable[str] = (), lock: str = LOCK
 ) -> Iterator[None]:
-    """Hold `folder` for this call alone: a second one, in this process too, is refused.
+    """Hold ``folder`` for this call alone: a second one, in this process too, is refused.
 
     The operating system keeps the lock, so it ends with the process, however that ends. Where the
     file system has no locks, this is logged and the call goes on without.
@@ -42,8 +42,8 @@ def folder_lock(
     Args:
         name: The argument that the folder is, for the error.
         folder: Made if it is not there; taken away again if nothing was put into it.
-        writes: Names of files, below `folder`, that only the holder of this lock writes; patterns
-            such as `checkpoints/step_*.npz`. What killed processes left half written of them is
+        writes: Names of files, below ``folder``, that only the holder of this lock writes; patterns
+            such as ``checkpoints/step_*.npz``. What killed processes left half written of them is
             removed.
         lock: The name of the lock's own file, which is there as long as the lock is held.
 
@@ -97,7 +97,7 @@ def _release(path: Path, descriptor: int) -> None:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one at `path`."""
+    """Whether the open file is the one at ``path``."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.stat())
     return False

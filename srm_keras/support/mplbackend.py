@@ -1,8 +1,8 @@
 """Makes Matplotlib importable whatever MPLBACKEND says; before Keras, which imports it, is.
 
 A notebook hands the name of its own backend down to the commands that it starts, and Matplotlib
-refuses to be imported where that one is not installed. Nothing here needs it: `figures` draws into
-files by Agg. A backend that is installed stays the user's choice.
+refuses to be imported where that one is not installed. Nothing here needs it: ``figures`` draws
+into files by Agg. A backend that is installed stays the user's choice.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ _SECONDS = 5
 
 
 def with_progress(items: Iterable[T], total: int, done: str, noun: str) -> Iterator[T]:
-    """Passes `items` on and every few seconds tells stderr how many there were.
+    """Passes ``items`` on and every few seconds tells stderr how many there were.
 
     Args:
         items: Whatever is worked on.

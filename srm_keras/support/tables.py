@@ -44,13 +44,13 @@ def resumed_rows(path: Path, key: str, head: Mapping[str, Any], kind: str) -> li
     """Return the rows in a JSON file that was made under the same conditions, none without a file.
 
     Args:
-        path: of the file: an object with the keys of ``head``, and the rows under ``key``.
-        key: of the rows.
-        head: what all rows must have in common: settings, versions.
-        kind: what the file is, for messages; its last word alone must name it too.
+        path: Of the file: an object with the keys of ``head``, and the rows under ``key``.
+        key: Of the rows.
+        head: What all rows must have in common: settings, versions.
+        kind: What the file is, for messages; its last word alone must name it too.
 
     Raises:
-        ValueError: the file is of another kind, or of other conditions.
+        ValueError: The file is of another kind, or of other conditions.
     """
     if not path.exists():
         return []

@@ -45,8 +45,8 @@ class Times:
     """Times of one step in ms, one a round, in the order they were taken.
 
     Attributes:
-        wall: time that went by.
-        cpu: time for which the calling thread was computing: without the time in which the machine
+        wall: Time that went by.
+        cpu: Time for which the calling thread was computing: without the time in which the machine
             did something else, but not without the effect of that on caches and clock rates.
     """
 
@@ -66,19 +66,19 @@ def paired_times(
     The order is drawn anew for each round: no step always runs after the same neighbour.
 
     Args:
-        steps: what to time, by name. A step must return only when its work is **done**: one that
+        steps: What to time, by name. A step must return only when its work is **done**: one that
             queues work for a device copies a number of each result to the host.
-        rounds: measured times of each step.
-        warmup: rounds before the first measured one, for tracing, compilation and caches.
-        seed: of the orders.
-        clocks: of the wall and of the thread, each returns seconds.
+        rounds: Measured times of each step.
+        warmup: Rounds before the first measured one, for tracing, compilation and caches.
+        seed: Of the orders.
+        clocks: Of the wall and of the thread, each returns seconds.
 
     Returns:
         The times of each step, in the order of ``steps``. Those of the thread tell of steps that
         work in the calling thread alone.
 
     Raises:
-        ValueError: no steps, or ``rounds`` or ``warmup`` is not a positive integer.
+        ValueError: No steps, or ``rounds`` or ``warmup`` is not a positive integer.
     """
     positive_int("rounds", rounds)
     positive_int("warmup", warmup)

@@ -33,8 +33,8 @@ class Tile:
 
     Attributes:
         image: uint8 (H, W, C) with 1 or 3 channels.
-        caption: the lines beneath it.
-        color: of the caption.
+        caption: The lines beneath it.
+        color: Of the caption.
     """
 
     image: np.ndarray
@@ -51,11 +51,11 @@ def image_grid(
     """Draw tiles in rows.
 
     Args:
-        rows: of tiles; a row may be shorter than the others.
-        side: space for an image in pixels. Images that are smaller are enlarged by the largest
+        rows: Of tiles; a row may be shorter than the others.
+        side: Space for an image in pixels. Images that are smaller are enlarged by the largest
             integer that fits, without smoothing, larger ones are made smaller.
-        columns: a heading for each column, or none.
-        labels: words to the left of each row, or none.
+        columns: A heading for each column, or none.
+        labels: Words to the left of each row, or none.
 
     Returns:
         The picture, RGB on white.
@@ -173,17 +173,17 @@ def contact_sheet(
     A channel that has its highest weight on several images has no top image: it is a grey square.
 
     Args:
-        activations: the block's top images in each network, by the network's name.
-        images: those that the activations were found among, uint8 (H, W, C) each.
-        title: the words above.
-        channels: how many channels to draw, the first ones, row by row.
-        columns: channels in a row.
+        activations: The block's top images in each network, by the network's name.
+        images: Those that the activations were found among, uint8 (H, W, C) each.
+        title: The words above.
+        channels: How many channels to draw, the first ones, row by row.
+        columns: Channels in a row.
 
     Returns:
         The picture, RGB.
 
     Raises:
-        ValueError: there are no activations, ``channels`` or ``columns`` is not a positive
+        ValueError: There are no activations, ``channels`` or ``columns`` is not a positive
             integer, or the activations were not found among as many images.
 
     Reference:
@@ -210,16 +210,16 @@ def ranked_sheet(
     """Draw a row for every channel: its top images from left to right, the weight beneath each.
 
     Args:
-        activations: as for ``contact_sheet``.
-        images: likewise.
-        title: the words above.
-        channels: how many channels to draw, the first ones.
+        activations: As for ``contact_sheet``.
+        images: Likewise.
+        title: The words above.
+        channels: How many channels to draw, the first ones.
 
     Returns:
         The picture, RGB.
 
     Raises:
-        ValueError: as for ``contact_sheet``.
+        ValueError: As for ``contact_sheet``.
     """
     channels = positive_int("channels", channels)
     _check(activations, images)
@@ -271,8 +271,8 @@ def plot_diversity(activations: Mapping[str, TopActivations], path: str | os.Pat
     A black line across a bar is the value expected by chance.
 
     Args:
-        activations: of each network, by its name; a colour each.
-        path: of the PNG.
+        activations: Of each network, by its name; a colour each.
+        path: Of the PNG.
     """
     blocks = list(dict.fromkeys(name for found in activations.values() for name in found.blocks))
     images = next(iter(activations.values())).images

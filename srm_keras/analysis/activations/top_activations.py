@@ -19,13 +19,13 @@ class Diversity:
     independently of each other. Lower diversity than by chance means that channels agree.
 
     Attributes:
-        channels: number of channels that are compared, C.
-        tied: number of channels left out because several images have their highest weight.
-        images: number of images, N.
-        k: number of top images of each channel.
-        distinct: number of distinct images among the C top-1 images.
+        channels: Number of channels that are compared, C.
+        tied: Number of channels left out because several images have their highest weight.
+        images: Number of images, N.
+        k: Number of top images of each channel.
+        distinct: Number of distinct images among the C top-1 images.
         distinct_by_chance: ``N · (1 − (1 − 1/N)^C)``.
-        overlap: share of its k top images that a channel has in common with another one,
+        overlap: Share of its k top images that a channel has in common with another one,
             ``|A ∩ B| / k``, mean over all pairs of channels; 0 where there is no pair.
         overlap_by_chance: ``k / N``.
     """
@@ -66,10 +66,10 @@ def diversity(indices: np.ndarray, tied: np.ndarray, images: int) -> Diversity:
     """Compare the top images of channels.
 
     Args:
-        indices: integers (C, k) below ``images``, the k top images of each channel, no image twice
+        indices: Integers (C, k) below ``images``, the k top images of each channel, no image twice
             in a row.
         tied: bool (C,), channels to leave out.
-        images: number of images that the indices were chosen from.
+        images: Number of images that the indices were chosen from.
     """
     compared = indices[~tied]
     channels, k = len(compared), indices.shape[1]
@@ -105,7 +105,7 @@ class BlockActivations:
     """The top images of the channels of one block.
 
     Attributes:
-        images: number of images that were looked at, N.
+        images: Number of images that were looked at, N.
         indices: int64 (C, k), positions of the images among those N, the highest weight first.
         weights: float32 (C, k), the channel's weight on them, in multiples of ``RESOLUTION``.
         tied: bool (C,), whether several images have the channel's highest weight. Of equal weights
@@ -142,8 +142,8 @@ class TopActivations:
     """The top images of the channels of a network.
 
     Attributes:
-        images: number of images that were looked at, N.
-        blocks: by block name (``"conv2_1"``), in network order unless another was asked for.
+        images: Number of images that were looked at, N.
+        blocks: By block name (``"conv2_1"``), in network order unless another was asked for.
     """
 
     images: int
@@ -169,17 +169,17 @@ def top_activations(
     number of images.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, C) each, as the model takes them; N may vary.
-        k: number of images for each channel.
-        blocks: names of blocks (``"conv2_1"``) or of their recalibration layers; None for all.
+        model: A functional model that contains ``Recalibration`` layers.
+        batches: Prepared images, (N, H, W, C) each, as the model takes them; N may vary.
+        k: Number of images for each channel.
+        blocks: Names of blocks (``"conv2_1"``) or of their recalibration layers; None for all.
 
     Returns:
         Positions and weights of the images, by block. Of equal weights the lower position comes
         first, so nothing depends on how the images were divided into batches.
 
     Raises:
-        ValueError: the model is not functional or has no recalibration layer, ``k`` is not a
+        ValueError: The model is not functional or has no recalibration layer, ``k`` is not a
             positive integer or larger than the number of images, a block is unknown, there are no
             images, or a weight is not finite.
 

@@ -19,11 +19,11 @@ def layer_called(name: str | None, names: Mapping[str, str]) -> str | None:
     """Return the name in a flat model of the layer that is called ``name``; None for None.
 
     Args:
-        name: a key of ``names``, or the last part of one of them alone.
-        names: of ``flatten_named``.
+        name: A key of ``names``, or the last part of one of them alone.
+        names: Of ``flatten_named``.
 
     Raises:
-        ValueError: no layer has this name, or several layers of inner models.
+        ValueError: No layer has this name, or several layers of inner models.
     """
     if name is None or name in names:
         return name if name is None else names[name]
@@ -42,11 +42,11 @@ def feature_map(model: keras.Model, layer: str | None = None):
     """Return the symbolic output of a layer, 4-D.
 
     Args:
-        model: a functional model.
-        layer: its name; None for the last one whose output is a map of more than one place.
+        model: A functional model.
+        layer: Its name; None for the last one whose output is a map of more than one place.
 
     Raises:
-        ValueError: no layer has this name, its output is not 4-D, or none is.
+        ValueError: No layer has this name, its output is not 4-D, or none is.
     """
     layers = {
         each.name: each for each in model.layers if not isinstance(each, keras.layers.InputLayer)
@@ -118,14 +118,14 @@ def input_gradient(function: Function, x: np.ndarray) -> np.ndarray:
     """Return the gradient of ``function`` at ``x``.
 
     Args:
-        function: from a tensor of the backend to a scalar tensor, in Keras layers and operations.
-        x: floating array.
+        function: From a tensor of the backend to a scalar tensor, in Keras layers and operations.
+        x: Floating array.
 
     Returns:
         Array of the shape and dtype of ``x``.
 
     Raises:
-        ValueError: the Keras backend has no gradients here.
+        ValueError: The Keras backend has no gradients here.
     """
     backend = keras.config.backend()
     if backend not in _GRADIENTS:
@@ -184,11 +184,11 @@ def grad_cam(
       of exp(S); its factor exp(S) scales a whole map and is left out.)
 
     Args:
-        model: a functional or Sequential classifier, with or without recalibration modules and
+        model: A functional or Sequential classifier, with or without recalibration modules and
             inner models (a backbone), of any dtype policy. Not changed.
-        images: prepared images (N, H, W, C), or (N, C, H, W) for ``channels_first``.
-        classes: class of all images or of each, (N,); None for the one each image is predicted as.
-        layer: name of the layer with the feature map, ``"inner/layer"`` for one of an inner model
+        images: Prepared images (N, H, W, C), or (N, C, H, W) for ``channels_first``.
+        classes: Class of all images or of each, (N,); None for the one each image is predicted as.
+        layer: Name of the layer with the feature map, ``"inner/layer"`` for one of an inner model
             (``"layer"`` where no other is called so), or of an inner model for its output; None for
             the last one that is more than 1×1, in this package's networks the output of the last
             residual block.
@@ -199,7 +199,7 @@ def grad_cam(
         lies in [0, 1]; where nothing speaks for the class it is 0 throughout.
 
     Raises:
-        ValueError: the model is not a functional classifier with one input; the images are not its
+        ValueError: The model is not a functional classifier with one input; the images are not its
             inputs, or none; a class is out of range; the layer is unknown or its output is not
             4-D; or ``method`` is neither.
 

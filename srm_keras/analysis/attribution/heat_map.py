@@ -46,7 +46,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
         uint8 (H, W, 3); from blue (0) by green to red (1).
 
     Raises:
-        ValueError: an array has another rank.
+        ValueError: An array has another rank.
     """
     if image.ndim != 3 or heat.ndim != 2:
         raise ValueError(
@@ -78,11 +78,11 @@ def heat_map_sheet(
 
     Args:
         images: uint8 (H, W, C) each.
-        names: the words beneath each image.
-        explained: what each network says, by the network's name.
-        classes: their names.
-        title: the words above.
-        labels: true class of each image, where known.
+        names: The words beneath each image.
+        explained: What each network says, by the network's name.
+        classes: Their names.
+        title: The words above.
+        labels: True class of each image, where known.
 
     Returns:
         The picture, RGB.

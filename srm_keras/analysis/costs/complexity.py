@@ -35,12 +35,12 @@ class Cost:
     """Parameters, and operations and memory traffic on one image at inference.
 
     Attributes:
-        trainable: parameters that the optimizer changes.
-        non_trainable: the others: moving averages of batch norms, and frozen layers.
-        multiply_adds: in the convolutions and dense layers of the network outside the modules.
-        module_operations: in the recalibration modules, see ``analysis.costs.module_work``.
-        bytes_read: feature maps and weights that the layers read from memory.
-        bytes_written: feature maps that they write. Both are counted as if every layer read its
+        trainable: Parameters that the optimizer changes.
+        non_trainable: The others: moving averages of batch norms, and frozen layers.
+        multiply_adds: In the convolutions and dense layers of the network outside the modules.
+        module_operations: In the recalibration modules, see ``analysis.costs.module_work``.
+        bytes_read: Feature maps and weights that the layers read from memory.
+        bytes_written: Feature maps that they write. Both are counted as if every layer read its
             inputs once and wrote its output once, with batch norms and activations folded away.
     """
 
@@ -75,15 +75,15 @@ class LayerCost:
     """One layer, its place in the network and its cost.
 
     Attributes:
-        name: of the layer, that of one in an inner model behind the model's: ``"inner/layer"``.
-        type: its class name.
+        name: Of the layer, that of one in an inner model behind the model's: ``"inner/layer"``.
+        type: Its class name.
         stage: ``"conv1"``, ``"conv2"``, … or ``"head"``; ``"other"`` for names unlike this
             package's.
         block: ``"conv2_6"`` for the sixth residual block of conv2; the stage outside of blocks.
-        output_shape: static, with a batch of one.
-        cost: parameters, operations and memory traffic.
-        traced: whether it is a module of a class that is not registered, counted by tracing it.
-        unknown: whether it is not known what it costs but for its parameters; 0 is counted then.
+        output_shape: Static, with a batch of one.
+        cost: Parameters, operations and memory traffic.
+        traced: Whether it is a module of a class that is not registered, counted by tracing it.
+        unknown: Whether it is not known what it costs but for its parameters; 0 is counted then.
     """
 
     name: str
@@ -107,10 +107,10 @@ class Complexity:
     """The cost of every layer of a network, and sums of it.
 
     Attributes:
-        model: name of the network.
-        input_shape: of one image.
-        layers: in network order, the input left out.
-        bytes_per_element: of feature maps and weights.
+        model: Name of the network.
+        input_shape: Of one image.
+        layers: In network order, the input left out.
+        bytes_per_element: Of feature maps and weights.
     """
 
     model: str
@@ -215,17 +215,17 @@ def complexity(
     and is listed in ``Complexity.unknown``.
 
     Args:
-        model: a functional or a built Sequential model, of this package or any other.
-        input_shape: of one image, without the batch axis; needed where the height or width of the
+        model: A functional or a built Sequential model, of this package or any other.
+        input_shape: Of one image, without the batch axis; needed where the height or width of the
             model's input is unknown. It may differ from the model's own in height and width. Of a
             model with several inputs it is that of each one whose size is not known.
-        bytes_per_element: of feature maps and weights: 4 for float32.
+        bytes_per_element: Of feature maps and weights: 4 for float32.
 
     Returns:
         The cost of each layer on one image, with sums by block, stage and in total.
 
     Raises:
-        ValueError: the model is not functional; ``input_shape`` is not one the model could take; or
+        ValueError: The model is not functional; ``input_shape`` is not one the model could take; or
             ``bytes_per_element`` is not a positive integer.
 
     Reference:

@@ -31,8 +31,8 @@ class Work:
 
     Attributes:
         operations: multiply-adds, and additions, multiplications and comparisons that stand alone.
-        read: numbers read from memory, weights among them.
-        written: numbers written to memory.
+        read: Numbers read from memory, weights among them.
+        written: Numbers written to memory.
     """
 
     operations: int = 0
@@ -99,12 +99,12 @@ def layer_work(layer: layers.Layer, input_shape: Any, output_shape: Any = None) 
     """Work of a built layer that is no recalibration module.
 
     Args:
-        layer: of a class that ``knows`` knows.
-        input_shape: static shape of its input, batch axis first; a list where it has several.
-        output_shape: likewise; by default what the layer computes from ``input_shape``.
+        layer: Of a class that ``knows`` knows.
+        input_shape: Static shape of its input, batch axis first; a list where it has several.
+        output_shape: Likewise; by default what the layer computes from ``input_shape``.
 
     Raises:
-        ValueError: it is not known what a layer of this class costs.
+        ValueError: It is not known what a layer of this class costs.
     """
     kind = type(layer)
     if _vanishes(layer):

@@ -150,11 +150,11 @@ def traced_work(layer: Recalibration, shape: Shape) -> Work:
     element of its largest tensor (three where it is a variance). No step is fused with another.
 
     Args:
-        layer: a built module whose ``gates`` is written in ``keras.ops`` and Keras layers.
-        shape: static shape of the feature map, batch axis first.
+        layer: A built module whose ``gates`` is written in ``keras.ops`` and Keras layers.
+        shape: Static shape of the feature map, batch axis first.
 
     Raises:
-        UncountedError: the gates cannot be traced, or contain a step of unknown cost.
+        UncountedError: The gates cannot be traced, or contain a step of unknown cost.
     """
     try:
         work, gates = _traced(lambda x: layer.gates(x, training=False), [shape])
@@ -251,7 +251,7 @@ def register_operations(module: type[keras.layers.Layer]) -> Callable[[AnyCounte
         ...     return Work(operations=2 * size, read=2 * size, written=size)
 
     Args:
-        module: the layer class. The decorated function takes a built layer of it and the static
+        module: The layer class. The decorated function takes a built layer of it and the static
             shape (1, H, W, C) or (1, C, H, W) of its input, and returns a ``Work``, or an int for
             the operations alone: numbers read and written are then those of the trace.
     """
@@ -267,11 +267,11 @@ def multiply_adds(layer: keras.layers.Layer, input_shape: Shape) -> int:
     """Multiply-adds of a convolution or dense layer of the network; 0 for layers that have none.
 
     Args:
-        layer: a built Keras layer.
-        input_shape: static shape of its input, batch axis first.
+        layer: A built Keras layer.
+        input_shape: Static shape of its input, batch axis first.
 
     Raises:
-        ValueError: it is not known what a layer of this class costs.
+        ValueError: It is not known what a layer of this class costs.
     """
     return layer_work(layer, input_shape).operations
 
@@ -280,11 +280,11 @@ def module_operations(layer: keras.layers.Layer, input_shape: Shape) -> int:
     """Operations of a recalibration module: its statistics, its layers, the product with gates.
 
     Args:
-        layer: a built module.
-        input_shape: static shape of the feature map, batch axis first.
+        layer: A built module.
+        input_shape: Static shape of the feature map, batch axis first.
 
     Raises:
-        ValueError: the layer is no ``Recalibration`` and not registered, its gates cannot be
+        ValueError: The layer is no ``Recalibration`` and not registered, its gates cannot be
             traced, or it cannot take a map of this size.
     """
     counted = _counted(layer, input_shape)
@@ -295,7 +295,7 @@ def module_work(layer: keras.layers.Layer, input_shape: Shape) -> Work:
     """What ``module_operations`` counts, with the numbers read and written.
 
     Raises:
-        ValueError: as ``module_operations``.
+        ValueError: As ``module_operations``.
     """
     counted = _counted(layer, input_shape)
     if isinstance(counted, Work):

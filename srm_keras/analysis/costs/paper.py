@@ -24,7 +24,7 @@ def compare_complexity(stride_in: str = "1x1") -> Iterator[Row]:
     After the paper's rows of a network come those of the modules that it does not have.
 
     Args:
-        stride_in: where the bottlenecks stride. ``"1x1"`` is the paper's arithmetic, ``"3x3"`` its
+        stride_in: Where the bottlenecks stride. ``"1x1"`` is the paper's arithmetic, ``"3x3"`` its
             released code.
 
     Yields:
@@ -162,10 +162,10 @@ class Formula:
     """How many parameters a module adds to a stage.
 
     Attributes:
-        text: the formula.
-        value: of the blocks of a stage.
-        difference: by how much the trainable parameters of this package differ from it.
-        because: where the difference comes from.
+        text: The formula.
+        value: Of the blocks of a stage.
+        difference: By how much the trainable parameters of this package differ from it.
+        because: Where the difference comes from.
     """
 
     text: str
@@ -202,7 +202,7 @@ def compare_formulas(network: str = "resnet50") -> Iterator[FormulaRow]:
     """Build a network with each module of section 3.3 and yield formulas with what is counted.
 
     Args:
-        network: a name that ``srm_keras.models.build`` knows, without a module.
+        network: A name that ``srm_keras.models.build`` knows, without a module.
 
     Yields:
         A dict a stage and, as stage ``"total"``, one for all of them: ``module``, ``stage``,
@@ -211,7 +211,7 @@ def compare_formulas(network: str = "resnet50") -> Iterator[FormulaRow]:
         that ``because`` explains), ``because``.
 
     Raises:
-        ValueError: there is no such network.
+        ValueError: There is no such network.
 
     Reference:
         Lee et al. 2019, section 3.3, equation 10.

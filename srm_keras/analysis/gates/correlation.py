@@ -34,7 +34,7 @@ class BlockCorrelation:
     """Pearson correlation between the channel weights of one block over a set of images.
 
     Attributes:
-        block: name of the block.
+        block: Name of the block.
         matrix: (C, C) float64 in [-1, 1]; 1 on the diagonal. Rows and columns of constant
             channels, whose correlation is not defined, are 0, diagonal included.
         constant: (C,) booleans, whether a channel's weight is the same for all images.
@@ -81,7 +81,7 @@ class GateCorrelation:
     """Correlation between the channel weights in every block of a network.
 
     Attributes:
-        images: number of images.
+        images: Number of images.
         blocks: ``{layer name: BlockCorrelation}``, in network order.
     """
 
@@ -161,7 +161,7 @@ class RunningCorrelation:
         """Return the correlation.
 
         Raises:
-            ValueError: there were fewer than two images.
+            ValueError: There were fewer than two images.
         """
         images = max((moments.count for moments in self._blocks.values()), default=0)
         if images < 2:
@@ -179,15 +179,15 @@ def gate_correlation(model: keras.Model, batches: Iterable[np.ndarray]) -> GateC
     a block, whatever the number of images.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
+        model: A functional model that contains ``Recalibration`` layers.
+        batches: Prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
 
     Returns:
         The correlation matrix of every block, and the sums over the network. Where the gates of a
         module differ from pixel to pixel, a channel's weight is their mean over the feature map.
 
     Raises:
-        ValueError: the model is not functional, has no recalibration layer, or there are fewer
+        ValueError: The model is not functional, has no recalibration layer, or there are fewer
             than two images.
     """
     correlation = RunningCorrelation()
@@ -222,9 +222,9 @@ def plot_correlation_matrices(
     constant channels are white.
 
     Args:
-        correlations: for each network's label what ``gate_correlation`` returned.
-        blocks: names of blocks that all networks have, such as ``"conv2_6"``.
-        path: where the PNG goes.
+        correlations: For each network's label what ``gate_correlation`` returned.
+        blocks: Names of blocks that all networks have, such as ``"conv2_6"``.
+        path: Where the PNG goes.
     """
     shape = (len(blocks), len(correlations))
     labels = [wrapped_label(label, 0.95 * _PANEL, 10) for label in correlations]
@@ -253,8 +253,8 @@ def plot_correlation_by_block(
     A dashed line shows what is expected from chance.
 
     Args:
-        correlations: for each network's label what ``gate_correlation`` returned.
-        path: where the PNG goes.
+        correlations: For each network's label what ``gate_correlation`` returned.
+        path: Where the PNG goes.
     """
     blocks = list(
         dict.fromkeys(block.block for c in correlations.values() for block in c.blocks.values())

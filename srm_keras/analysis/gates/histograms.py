@@ -32,7 +32,7 @@ class RunningHistograms:
         """Return for each block the number of gates in each interval: (BINS,) int64.
 
         Raises:
-            ValueError: there was no batch.
+            ValueError: There was no batch.
         """
         if not self._counts:
             raise ValueError("`batches` must hold at least one batch of images. Received: none")
@@ -42,7 +42,7 @@ class RunningHistograms:
         """Return the counts as shares of the block's gates: (BINS,) float64.
 
         Raises:
-            ValueError: there was no batch.
+            ValueError: There was no batch.
         """
         return {name: count / count.sum() for name, count in self.counts().items()}
 
@@ -54,15 +54,15 @@ def gate_histograms(model: keras.Model, batches: Iterable[np.ndarray]) -> dict[s
     every place.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
+        model: A functional model that contains ``Recalibration`` layers.
+        batches: Prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
 
     Returns:
         ``{layer name: (BINS,) float64}``, in network order; each sums to 1. An interval holds its
         lower end, the last one both.
 
     Raises:
-        ValueError: the model is not functional, has no recalibration layer, or there is no batch.
+        ValueError: The model is not functional, has no recalibration layer, or there is no batch.
     """
     network, histograms = NetworkGates(model), RunningHistograms()
     for batch in batches:
@@ -85,9 +85,9 @@ def plot_gate_histograms(
     less, and its label says which.
 
     Args:
-        histograms: for each network's label what ``gate_histograms`` returned.
-        path: where the PNG goes.
-        title: of the picture.
+        histograms: For each network's label what ``gate_histograms`` returned.
+        path: Where the PNG goes.
+        title: Of the picture.
     """
     rows = max(map(len, histograms.values()))
     labels = [wrapped_label(label, 3.8, 12) for label in histograms]
@@ -122,11 +122,11 @@ def plot_gate_training(
     one before.
 
     Args:
-        positions: when the T histograms were taken: rising numbers above 0.
-        histograms: for each layer name its shares, (T, bins).
-        path: where the PNG goes.
-        title: of the picture.
-        unit: of ``positions``.
+        positions: When the T histograms were taken: rising numbers above 0.
+        histograms: For each layer name its shares, (T, bins).
+        path: Where the PNG goes.
+        title: Of the picture.
+        unit: Of ``positions``.
     """
     blocks = len(histograms)
     figure = new_figure(9, max(2.4, 1.5 + 0.45 * blocks), title)

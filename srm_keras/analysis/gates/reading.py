@@ -18,7 +18,7 @@ class GateReader(keras.layers.Layer):
     """Returns what ``module.gates`` computes at inference, without the product.
 
     Args:
-        module: a built ``Recalibration`` layer, whose weights are shared, not copied.
+        module: A built ``Recalibration`` layer, whose weights are shared, not copied.
 
     Input shape:
         That of the module.
@@ -47,10 +47,10 @@ def recalibration_layers(model: keras.Model) -> list[Recalibration]:
     """Return the recalibration layers of ``model``, in network order.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
+        model: A functional model that contains ``Recalibration`` layers.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
     check_functional(model)
     modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
@@ -66,14 +66,14 @@ def gate_model(model: keras.Model) -> keras.Model:
     """Return a model that maps the input of ``model`` to the gates of every block, in one pass.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
+        model: A functional model that contains ``Recalibration`` layers.
 
     Returns:
         A functional model with a dict output ``{layer name: gates}``, in network order; gates are
         (N, 1, 1, C), or (N, H, W, C) for spatial modules. It shares the weights of ``model``.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
     gates = {
         module.name: GateReader(module, name=f"{module.name}_gates")(module.input)
@@ -86,13 +86,13 @@ class NetworkGates:
     """The gates of one network, to be read as often as one likes: it is compiled once.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers; its weights are shared.
+        model: A functional model that contains ``Recalibration`` layers; its weights are shared.
 
     Attributes:
-        layers: names of the recalibration layers, in network order.
+        layers: Names of the recalibration layers, in network order.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
 
     def __init__(self, model: keras.Model):
@@ -107,7 +107,7 @@ class NetworkGates:
         (N, C, 1, 1) and (N, C, H, W).
 
         Raises:
-            ValueError: an image or a gate is NaN or infinite.
+            ValueError: An image or a gate is NaN or infinite.
         """
         images = keras.ops.convert_to_numpy(batch)
         check_finite_images("batches", images)
@@ -151,14 +151,14 @@ def channel_gates(
     a module differ from pixel to pixel, a channel's weight is their mean over the feature map.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
+        model: A functional model that contains ``Recalibration`` layers.
+        batches: Prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
 
     Yields:
         For every batch ``{layer name: float32 (N, C)}``, in network order.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer. It is raised at
+        ValueError: The model is not functional, or has no recalibration layer. It is raised at
             once, not with the first batch.
     """
     network = NetworkGates(model)
@@ -178,14 +178,14 @@ def select_blocks(model: keras.Model, blocks: Sequence[str] | None = None) -> di
     """Return the recalibration layers of the named blocks.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        blocks: names of blocks (``"conv2_1"``) or of their recalibration layers; None for all.
+        model: A functional model that contains ``Recalibration`` layers.
+        blocks: Names of blocks (``"conv2_1"``) or of their recalibration layers; None for all.
 
     Returns:
         ``{block name: layer name}``, in the order of ``blocks``, or in network order for all.
 
     Raises:
-        ValueError: the model is not functional or has no recalibration layer, or a block is
+        ValueError: The model is not functional or has no recalibration layer, or a block is
             unknown; the message has the nearest name.
     """
     known = {block_name(layer.name): layer.name for layer in recalibration_layers(model)}
@@ -204,9 +204,9 @@ def last_blocks(model: keras.Model) -> list[str]:
     its own.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
+        model: A functional model that contains ``Recalibration`` layers.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
     return list({_NUMBER.sub("", name): name for name in select_blocks(model)}.values())

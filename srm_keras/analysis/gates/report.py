@@ -41,9 +41,9 @@ class GateAnalysis:
     """What the gates of a network are like over a set of images.
 
     Attributes:
-        statistics: of every block, by layer name; see ``gate_statistics``.
-        histograms: likewise; see ``gate_histograms``.
-        correlation: see ``gate_correlation``.
+        statistics: Of every block, by layer name; see ``gate_statistics``.
+        histograms: Likewise; see ``gate_histograms``.
+        correlation: See ``gate_correlation``.
     """
 
     statistics: Mapping[str, GateStatistics]
@@ -55,10 +55,10 @@ class RunningAnalysis:
     """Gathers all about the gates of a network, batch by batch.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
+        model: A functional model that contains ``Recalibration`` layers.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
 
     def __init__(self, model: keras.Model):
@@ -92,17 +92,17 @@ def gate_report(
     images.
 
     Args:
-        models: functional models that contain ``Recalibration`` layers, by label.
-        batches: prepared images, (N, H, W, 3) each, as the models take them; N may vary.
-        folder: where ``FILES`` go; made if it does not exist.
-        blocks: those whose correlation matrices are drawn, which all networks have; by default the
+        models: Functional models that contain ``Recalibration`` layers, by label.
+        batches: Prepared images, (N, H, W, 3) each, as the models take them; N may vary.
+        folder: Where ``FILES`` go; made if it does not exist.
+        blocks: Those whose correlation matrices are drawn, which all networks have; by default the
             last one of every stage of the first network.
 
     Returns:
         What was found, by label.
 
     Raises:
-        ValueError: there is no model, one is not functional or has no recalibration layer or no
+        ValueError: There is no model, one is not functional or has no recalibration layer or no
             such block, ``folder`` cannot be written, or there are fewer than two images.
     """
     if not models:

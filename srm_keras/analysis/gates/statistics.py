@@ -19,7 +19,7 @@ class RunningMoments:
     variance", eq. 2.1). Memory is O(C).
 
     Attributes:
-        count: number of examples so far.
+        count: Number of examples so far.
         mean: (C,) float64.
         scatter: (C,) float64, sums over examples of squared deviations from the mean.
     """
@@ -71,14 +71,14 @@ class GateStatistics:
     """The channel weights of one block over a set of images.
 
     Attributes:
-        block: name of the block.
-        images: number of images.
+        block: Name of the block.
+        images: Number of images.
         channel_means: (C,) float64, mean of each channel's weight over the images.
         channel_stds: (C,) float64, its standard deviation over the images (divided by their
             number).
         minimum, maximum: over all images and channels.
-        shut: share of all weights below ``SHUT``.
-        open: share of all weights above ``OPEN``.
+        shut: Share of all weights below ``SHUT``.
+        open: Share of all weights above ``OPEN``.
     """
 
     block: str
@@ -144,7 +144,7 @@ class RunningStatistics:
         """Return the statistics by layer name.
 
         Raises:
-            ValueError: there was no batch.
+            ValueError: There was no batch.
         """
         if not self._blocks:
             raise ValueError("`batches` must hold at least one batch of images. Received: none")
@@ -158,15 +158,15 @@ def gate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> dict[s
     Memory is O(C) a block.
 
     Args:
-        model: a functional model that contains ``Recalibration`` layers.
-        batches: prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
+        model: A functional model that contains ``Recalibration`` layers.
+        batches: Prepared images, (N, H, W, 3) each, as the model takes them; N may vary.
 
     Returns:
         ``{layer name: GateStatistics}``, in network order. Where the gates of a module differ from
         pixel to pixel, a channel's weight is their mean over the feature map.
 
     Raises:
-        ValueError: the model is not functional, has no recalibration layer, or there is no image.
+        ValueError: The model is not functional, has no recalibration layer, or there is no image.
     """
     statistics = RunningStatistics()
     for gates in channel_gates(model, batches):

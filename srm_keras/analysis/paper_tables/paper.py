@@ -29,17 +29,17 @@ class PaperResult:
     """A trained network in a table of the paper, and the experiment that would reproduce it.
 
     Attributes:
-        row: the label of its row, as printed.
-        column: the heading of its columns, as printed; empty where all share one.
-        dataset: what it was trained on, by the name that ``srm_keras.data`` has for it.
-        network: the name that ``srm_keras.models.build`` has for it, without the module.
-        recalibration: the spec of the module.
-        split: what it was evaluated on; ``"held_out"`` is the mean over the folds.
-        top1: accuracy in %.
-        top5: accuracy in %, where the table has it.
-        domain: of Office-Home, ``"mean"`` for the mean over its domains; None elsewhere.
-        params_millions: where the table has them.
-        gflops: where the table has them; they are multiply-adds.
+        row: The label of its row, as printed.
+        column: The heading of its columns, as printed; empty where all share one.
+        dataset: What it was trained on, by the name that ``srm_keras.data`` has for it.
+        network: The name that ``srm_keras.models.build`` has for it, without the module.
+        recalibration: The spec of the module.
+        split: What it was evaluated on; ``"held_out"`` is the mean over the folds.
+        top1: Accuracy in %.
+        top5: Accuracy in %, where the table has it.
+        domain: Of Office-Home, ``"mean"`` for the mean over its domains; None elsewhere.
+        params_millions: Where the table has them.
+        gflops: Where the table has them; they are multiply-adds.
     """
 
     row: str
@@ -65,10 +65,10 @@ class PaperTable:
     """A table of the paper.
 
     Attributes:
-        number: of the table.
-        title: what it compares.
-        question: what it asks, to which other data may give an answer too.
-        results: its numbers.
+        number: Of the table.
+        title: What it compares.
+        question: What it asks, to which other data may give an answer too.
+        results: Its numbers.
     """
 
     number: int
@@ -225,12 +225,12 @@ class PaperFigure:
     """A figure of the paper.
 
     Attributes:
-        number: of the figure.
-        title: what it shows, on which network and data.
-        claim: what the text reads off it.
-        data: the JSON file of an analysis that answers it; empty for training curves, or where
+        number: Of the figure.
+        title: What it shows, on which network and data.
+        claim: What the text reads off it.
+        data: The JSON file of an analysis that answers it; empty for training curves, or where
             nothing here does.
-        pictures: patterns of the names of that analysis' pictures.
+        pictures: Patterns of the names of that analysis' pictures.
     """
 
     number: int

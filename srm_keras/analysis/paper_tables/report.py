@@ -28,10 +28,10 @@ class Analysis:
     """What a tool left in a folder.
 
     Attributes:
-        name: of the folder.
-        path: of the JSON file, for error messages.
-        data: what it holds.
-        pictures: the pictures beside it.
+        name: Of the folder.
+        path: Of the JSON file, for error messages.
+        data: What it holds.
+        pictures: The pictures beside it.
     """
 
     name: str
@@ -44,11 +44,11 @@ def figure_section(figure: PaperFigure, analyses: Sequence[Analysis]) -> Section
     """A figure of the paper beside what was found here.
 
     Args:
-        figure: one of ``FIGURES``.
-        analyses: those made from files named ``figure.data``, or pictures of training curves.
+        figure: One of ``FIGURES``.
+        analyses: Those made from files named ``figure.data``, or pictures of training curves.
 
     Raises:
-        ValueError: a file lacks what it should hold.
+        ValueError: A file lacks what it should hold.
     """
     read, note = _READERS.get(figure.number, (lambda analysis: [], ""))
     rows = [row for analysis in analyses for row in _checked(read, analysis)]
@@ -208,17 +208,17 @@ def paper_report(
     """Set every table and figure of the paper beside what was computed here.
 
     Args:
-        runs: finished trainings, on the paper's data or other.
-        recipes: the paper's recipe for each of its data sets, by dotted path.
-        complexities: rows of ``compare_complexity``.
-        analyses: what was found for each figure, by its number.
+        runs: Finished trainings, on the paper's data or other.
+        recipes: The paper's recipe for each of its data sets, by dotted path.
+        complexities: Rows of ``compare_complexity``.
+        analyses: What was found for each figure, by its number.
 
     Returns:
         How to read it; a section for each table, each followed by those of runs that ask its
         question on other data; and one for each figure.
 
     Raises:
-        ValueError: an analysis lacks what it should hold.
+        ValueError: An analysis lacks what it should hold.
     """
     grouped = settings(runs)
     results = [result for table in TABLES for result in table.results]

@@ -35,11 +35,11 @@ class TrainedRun:
     """One finished training.
 
     Attributes:
-        recipe: its resolved recipe without the module, by dotted path (``"optimizer.momentum"``).
-        recalibration: the spec in the recipe.
-        classes: number of classes.
-        accuracies: of the last weights on every evaluated split, in [0, 1].
-        domains: for splits that have domains, the accuracy on each.
+        recipe: Its resolved recipe without the module, by dotted path (``"optimizer.momentum"``).
+        recalibration: The spec in the recipe.
+        classes: Number of classes.
+        accuracies: Of the last weights on every evaluated split, in [0, 1].
+        domains: For splits that have domains, the accuracy on each.
     """
 
     recipe: Fields
@@ -87,7 +87,7 @@ class Setting:
     """Runs that differ in module, seed and fold only.
 
     Attributes:
-        runs: at least one.
+        runs: At least one.
     """
 
     runs: tuple[TrainedRun, ...]
@@ -112,9 +112,9 @@ class Measured:
     """Accuracy of a module in a setting.
 
     Attributes:
-        mean: over runs, in %.
-        std: sample standard deviation over runs, in %; None for a single run.
-        runs: how many.
+        mean: Over runs, in %.
+        std: Sample standard deviation over runs, in %; None for a single run.
+        runs: How many.
     """
 
     mean: float

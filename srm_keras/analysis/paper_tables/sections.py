@@ -16,9 +16,9 @@ class Picture:
     """A PNG in a report.
 
     Attributes:
-        name: of its file, unique in the report.
-        caption: what it shows.
-        png: its bytes.
+        name: Of its file, unique in the report.
+        caption: What it shows.
+        png: Its bytes.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Section:
     """A heading with text, a table and pictures under it.
 
     Attributes:
-        title: the heading.
-        text: paragraphs above the table.
-        rows: of the table; their keys are its header. None, and what a row lacks, is a dash.
-        notes: lines below the table.
-        pictures: at the end.
+        title: The heading.
+        text: Paragraphs above the table.
+        rows: Of the table; their keys are its header. None, and what a row lacks, is a dash.
+        notes: Lines below the table.
+        pictures: At the end.
         level: 2 for a main heading, 3 for one below it.
-        data: what programs may want to read of it.
+        data: What programs may want to read of it.
     """
 
     title: str

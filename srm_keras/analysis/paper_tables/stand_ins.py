@@ -47,8 +47,8 @@ def stand_in_sections(table: PaperTable, settings: Sequence[Setting]) -> list[Se
     """A section for each setting that asks the table's question on other data.
 
     Args:
-        table: one of ``TABLES``.
-        settings: those that match no result of the paper.
+        table: One of ``TABLES``.
+        settings: Those that match no result of the paper.
     """
     sections = []
     for setting in settings:

@@ -29,10 +29,10 @@ def table_section(
     """A table of the paper beside what was run here.
 
     Args:
-        table: one of ``TABLES``.
-        settings: all runs.
-        recipes: the paper's recipe for each data set, by dotted path.
-        complexities: rows of ``compare_complexity``, for tables 1 and 2.
+        table: One of ``TABLES``.
+        settings: All runs.
+        recipes: The paper's recipe for each data set, by dotted path.
+        complexities: Rows of ``compare_complexity``, for tables 1 and 2.
     """
     notes = _Notes()
     counted = {(row["table"], row["model"], row["classes"]): row for row in complexities}

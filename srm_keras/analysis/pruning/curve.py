@@ -44,12 +44,12 @@ class PruningCurve:
     """Accuracy against the share of channels that are pruned in one stage.
 
     Attributes:
-        stage: name of the stage, ``"all"`` for the whole network.
+        stage: Name of the stage, ``"all"`` for the whole network.
         order: ``"gates"`` or ``"random"``.
-        blocks: names of the residual blocks that were pruned.
-        ratios: shares of the channels, ascending from 0.
+        blocks: Names of the residual blocks that were pruned.
+        ratios: Shares of the channels, ascending from 0.
         accuracies: top-1, in [0, 1], for each of ``ratios``.
-        samples: number of images.
+        samples: Number of images.
     """
 
     stage: str
@@ -85,7 +85,7 @@ def pruning_stages(model: keras.Model) -> dict[str, list[Recalibration]]:
     ``conv2_6_recalibration``.
 
     Raises:
-        ValueError: the model is not functional, or has no recalibration layer.
+        ValueError: The model is not functional, or has no recalibration layer.
     """
     modules = recalibration_layers(model)
     stages: dict[str, list[Recalibration]] = {}
@@ -119,20 +119,20 @@ def pruning_curve(
     stage: the numbers of channels are an input.
 
     Args:
-        model: a functional classifier with recalibration layers, each called once. Not changed.
-        batches: of prepared images (N, H, W, 3) and integer labels (N,); gone through once for
+        model: A functional classifier with recalibration layers, each called once. Not changed.
+        batches: Of prepared images (N, H, W, 3) and integer labels (N,); gone through once for
             each stage, so a list or data set and not a generator.
-        ratios: shares of the channels, ascending from 0 to at most 1.
-        stages: which of ``pruning_stages(model)``; by default all of them.
+        ratios: Shares of the channels, ascending from 0 to at most 1.
+        stages: Which of ``pruning_stages(model)``; by default all of them.
         order: ``"gates"``, or ``"random"``: as many channels of every image and block, drawn at
             random, as a control.
-        seed: of the random order.
+        seed: Of the random order.
 
     Returns:
         A ``PruningCurve`` for each stage.
 
     Raises:
-        ValueError: an argument is not one of the above, a label is no class number of the model,
+        ValueError: An argument is not one of the above, a label is no class number of the model,
             or there are no batches.
 
     Reference:
@@ -227,9 +227,9 @@ def plot_pruning(
     under each line.
 
     Args:
-        networks: by label, the curves of each, in a colour of its own.
-        path: where the PNG goes.
-        title: of the figure.
+        networks: By label, the curves of each, in a colour of its own.
+        path: Where the PNG goes.
+        title: Of the figure.
     """
     stages = list(dict.fromkeys(curve.stage for curves in networks.values() for curve in curves))
     figure, panels = _figure(stages, title)

@@ -18,7 +18,7 @@ class PrunedModule(keras.layers.Layer):
     """What ``module`` computes at inference, with the lowest channels of every image zeroed.
 
     Args:
-        module: a built ``Recalibration`` layer, whose weights are shared, not copied.
+        module: A built ``Recalibration`` layer, whose weights are shared, not copied.
 
     Input:
         The feature map; ``counts``, int32 (N, 1), how many channels of each image to zero; and
@@ -58,12 +58,12 @@ class PrunedNetwork:
     """A network in two parts: what pruning cannot change, and the rest.
 
     Attributes:
-        fixed: maps images to the tensors that no pruned module has a part in and that the rest
+        fixed: Maps images to the tensors that no pruned module has a part in and that the rest
             reads.
-        rest: maps those tensors, ``counts`` of int32 (N, number of modules) and, for another order
+        rest: Maps those tensors, ``counts`` of int32 (N, number of modules) and, for another order
             than that of the gates, ``ranks`` of int32 (N, sum of channels) to the output.
-        channels: of each module, by its name, in network order.
-        by_gates: whether ``rest`` takes no ``ranks``.
+        channels: Of each module, by its name, in network order.
+        by_gates: Whether ``rest`` takes no ``ranks``.
     """
 
     fixed: keras.Model
@@ -80,12 +80,12 @@ def pruned_network(
     Everything shares the weights of ``model``, which is not changed.
 
     Args:
-        model: a functional model that calls each of its layers once.
-        modules: recalibration layers of the model.
-        by_gates: whether channels go in ascending order of their gates; else by given ranks.
+        model: A functional model that calls each of its layers once.
+        modules: Recalibration layers of the model.
+        by_gates: Whether channels go in ascending order of their gates; else by given ranks.
 
     Raises:
-        ValueError: a layer of the model is called twice.
+        ValueError: A layer of the model is called twice.
     """
     frontier = _frontier(model, modules)
     channels = {module.name: _channels(module) for module in modules}

@@ -19,7 +19,7 @@ _PIXELS = 32 * 32 * 3
 class _Variant:
     """One of the two sets, and its binary archive.
 
-    A record of the archive is `label_bytes` labels, of which the last counts, and the red, green
+    A record of the archive is ``label_bytes`` labels, of which the last counts, and the red, green
     and blue planes.
     """
 
@@ -59,12 +59,12 @@ def load_cifar10(split: str, *, data_dir: str | os.PathLike | None = None) -> Ex
     """Reads a split of CIFAR-10.
 
     Args:
-        split: `"train"` or `"test"`.
-        data_dir: A folder of TFDS data sets that holds `cifar10`, or the one to which the binary
+        split: ``"train"`` or ``"test"``.
+        data_dir: A folder of TFDS data sets that holds ``cifar10``, or the one to which the binary
             archive was extracted. Default: the folder where TFDS puts its data sets.
 
     Returns:
-        The `Examples`; images (N, 32, 32, 3) are kept in memory. TensorFlow is not needed to read
+        The ``Examples``; images (N, 32, 32, 3) are kept in memory. TensorFlow is not needed to read
         the binary archive.
 
     Raises:
@@ -75,7 +75,7 @@ def load_cifar10(split: str, *, data_dir: str | os.PathLike | None = None) -> Ex
 
 
 def load_cifar100(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples:
-    """Reads a split of CIFAR-100 with its 100 fine labels; else as `load_cifar10`."""
+    """Reads a split of CIFAR-100 with its 100 fine labels; else as ``load_cifar10``."""
     return _load(_CIFAR100, split, data_dir)
 
 

@@ -34,13 +34,14 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     Files are not decoded before they are needed.
 
     Args:
-        split: `"train"` or `"val"`.
-        data_dir: Either the folder that holds `train2017/*.jpg` and `val2017/*.jpg`, or a folder
-            of TFDS data sets that holds `coco/2017` in the format `array_record`. Default: the
-            folder where TFDS puts its data sets.
+        split: ``"train"`` or ``"val"``.
+        data_dir: Either the folder that holds ``train2017/*.jpg`` and ``val2017/*.jpg``, or a
+            folder of TFDS data sets that holds ``coco/2017`` in the format ``array_record``.
+            Default: the folder where TFDS puts its data sets.
 
     Returns:
-        The `Examples`, whose images are paths, or `Records` for TFDS; all of one class, `"image"`.
+        The ``Examples``, whose images are paths, or ``Records`` for TFDS; all of one class,
+        ``"image"``.
 
     Raises:
         ValueError: If the split is unknown, or the data is missing (it says how to get it) or in

@@ -31,13 +31,13 @@ def load_examples(
     """Lists a split of DTD.
 
     Args:
-        split: `"train"`, `"val"`, `"test"`, `"trainval"`, or `"all"`, the whole data set, for
-            `srm_keras.data.k_folds`.
-        data_dir: The folder `dtd` of the archive, which holds `images` and `labels`.
-        fold: Which of the ten official partitions, 1 … 10. `"all"` is the same in each.
+        split: ``"train"``, ``"val"``, ``"test"``, ``"trainval"``, or ``"all"``, the whole data set,
+            for ``srm_keras.data.k_folds``.
+        data_dir: The folder ``dtd`` of the archive, which holds ``images`` and ``labels``.
+        fold: Which of the ten official partitions, 1 … 10. ``"all"`` is the same in each.
 
     Returns:
-        The `Examples`, whose images are paths, in the order of their names. Every file has been
+        The ``Examples``, whose images are paths, in the order of their names. Every file has been
         decoded once.
 
     Raises:
@@ -72,7 +72,7 @@ def _root(data_dir: str | os.PathLike | None) -> Path:
 
 
 def _listed(path: Path) -> list[str]:
-    """The images that a label file names, `class/class_0001.jpg`."""
+    """The images that a label file names, ``class/class_0001.jpg``."""
     if not path.is_file():
         raise ValueError(f"{path} is missing. Extract {URL} again")
     return path.read_text(encoding="utf-8").split()

@@ -1,7 +1,7 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), from IDX files that are already there.
 
 60,000 + 10,000 grey 28×28 photographs of clothes in ten classes, MIT licence. Debian's package
-`dataset-fashion-mnist` installs the four files.
+``dataset-fashion-mnist`` installs the four files.
 """
 
 import gzip
@@ -83,14 +83,14 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     """Reads a split of Fashion-MNIST.
 
     Args:
-        split: `"train"` or `"test"`.
-        data_dir: The folder that holds `train-images-idx3-ubyte.gz`,
-            `train-labels-idx1-ubyte.gz` and their `t10k` counterparts. Default: the folder of
-            Debian's package, `/usr/share/datasets/fashion-mnist`, or else the one where Keras
-            keeps its download, `~/.keras/datasets/fashion-mnist`.
+        split: ``"train"`` or ``"test"``.
+        data_dir: The folder that holds ``train-images-idx3-ubyte.gz``,
+            ``train-labels-idx1-ubyte.gz`` and their ``t10k`` counterparts. Default: the folder of
+            Debian's package, ``/usr/share/datasets/fashion-mnist``, or else the one where Keras
+            keeps its download, ``~/.keras/datasets/fashion-mnist``.
 
     Returns:
-        The `Examples`; images (N, 28, 28, 1) are kept in memory.
+        The ``Examples``; images (N, 28, 28, 1) are kept in memory.
 
     Raises:
         ValueError: If the split is unknown, or the files are missing (it says how to get them),

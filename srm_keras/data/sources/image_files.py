@@ -23,26 +23,26 @@ def load_examples(
     seed: int = 0,
     verify: bool = True,
 ) -> Examples:
-    """Lists the image files of a folder and of all folders below it: see `image_folder`.
+    """Lists the image files of a folder and of all folders below it: see ``image_folder``.
 
     Which files are the test split follows, file by file, from the seed and their paths below
-    `data_dir`: a new file moves no other.
+    ``data_dir``: a new file moves no other.
 
     Args:
-        split: `"train"`, `"test"`, or `"all"` for both.
+        split: ``"train"``, ``"test"``, or ``"all"`` for both.
         data_dir: The folder.
         test_fraction: Expected part of the images that is the test split, between 0 and 1.
-        on_error: What a file that cannot be decoded leads to: `"raise"`, an error that names all
-            of them, or `"skip"`, a warning that names them, and a data set without them.
+        on_error: What a file that cannot be decoded leads to: ``"raise"``, an error that names all
+            of them, or ``"skip"``, a warning that names them, and a data set without them.
         seed: Integer in [0, 2**63): of the order, and of that fraction.
-        verify: Whether all files are decoded once first; see `image_folder`.
+        verify: Whether all files are decoded once first; see ``image_folder``.
 
     Returns:
-        The `Examples`, whose images are paths, all of the one class `"image"`.
+        The ``Examples``, whose images are paths, all of the one class ``"image"``.
 
     Raises:
-        ValueError: If an argument is wrong; `data_dir` does not exist or holds no image, or none
-            that falls into the split; or files are corrupt and `on_error="raise"`.
+        ValueError: If an argument is wrong; ``data_dir`` does not exist or holds no image, or none
+            that falls into the split; or files are corrupt and ``on_error="raise"``.
     """
     one_of("split", split, SPLITS)
     one_of("on_error", on_error, ("raise", "skip"))

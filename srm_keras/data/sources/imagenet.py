@@ -37,14 +37,14 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     Files are not decoded before they are needed.
 
     Args:
-        split: `"train"` or `"val"`.
-        data_dir: Either the folder that holds `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`, or a
-            folder of TFDS data sets that holds `imagenet2012` in the format `array_record`.
+        split: ``"train"`` or ``"val"``.
+        data_dir: Either the folder that holds ``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG``, or
+            a folder of TFDS data sets that holds ``imagenet2012`` in the format ``array_record``.
             Default: the folder where TFDS puts its data sets.
 
     Returns:
-        The `Examples`, whose images are paths, for class folders; `Records` for TFDS. Classes are
-        in the order of their WordNet ids in both.
+        The ``Examples``, whose images are paths, for class folders; ``Records`` for TFDS. Classes
+        are in the order of their WordNet ids in both.
 
     Raises:
         ValueError: If the split is unknown, or the data is missing (it says how to get it) or in
@@ -62,12 +62,12 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
 
 
 def has_layout(root: Path) -> bool:
-    """Whether `root` has the folders `train` and `val`."""
+    """Whether ``root`` has the folders ``train`` and ``val``."""
     return all((root / split).is_dir() for split in SPLITS)
 
 
 def class_folders(name: str, split: str, root: Path) -> Examples:
-    """The files of `root/<split>/<wnid>/`, as a source called `name`."""
+    """The files of ``root/<split>/<wnid>/``, as a source called ``name``."""
     logging.info("%s: listing the files of %s", name, root / split)
     return as_examples(name, split, list_images(root, split, None, seed=0), root)
 

@@ -31,14 +31,14 @@ def load_examples(
         split: Any name; each is another draw of the same classes.
         image_shape: Side of the images, or their height and width.
         channels: 1 or 3.
-        classes: Number of classes; they take turns, `k % classes`.
+        classes: Number of classes; they take turns, ``k % classes``.
         domains: Number of domains, or 0 for none.
         groups: Number of groups, or 0 for none.
         examples: Number of examples.
         seed: Integer in [0, 2**63).
 
     Returns:
-        The `Examples`, in memory.
+        The ``Examples``, in memory.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -80,7 +80,7 @@ def _sides(image_shape: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _names(kind: str, number: int, examples: int) -> np.ndarray | None:
-    """`kind_0`, `kind_1`, …, each for a run of examples; None for number=0."""
+    """``kind_0``, ``kind_1``, …, each for a run of examples; None for number=0."""
     number = int_of_at_least_0(f"{kind}s", number)
     if number == 0:
         return None

@@ -16,18 +16,18 @@ _MOST_CLASSES = 2**16  # of a file that does not name them: a larger label is ha
 
 
 def load_examples(split: str, *, path: str | os.PathLike) -> Examples:
-    """Reads a split from an `.npz` file.
+    """Reads a split from an ``.npz`` file.
 
-    The file holds `train_images` and `test_images`, uint8 (N, H, W) or (N, H, W, 1 or 3), and
-    `train_labels` and `test_labels`, integers (N,). It may hold `class_names`, and strings (N,)
-    called `train_domains`, `train_groups`, `test_domains` and `test_groups`.
+    The file holds ``train_images`` and ``test_images``, uint8 (N, H, W) or (N, H, W, 1 or 3), and
+    ``train_labels`` and ``test_labels``, integers (N,). It may hold ``class_names``, and strings
+    (N,) called ``train_domains``, ``train_groups``, ``test_domains`` and ``test_groups``.
 
     Args:
-        split: `"train"` or `"test"`.
-        path: The file, as `numpy.savez` writes it.
+        split: ``"train"`` or ``"test"``.
+        path: The file, as ``numpy.savez`` writes it.
 
     Returns:
-        The `Examples`, in memory. Without `class_names` the classes are "0", "1", … up to the
+        The ``Examples``, in memory. Without ``class_names`` the classes are "0", "1", … up to the
         highest label of both splits.
 
     Raises:

@@ -20,13 +20,13 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     """Lists Office-Home, its four domains together.
 
     Args:
-        split: `"all"`; the data set has no split of its own: see `srm_keras.data.k_folds`.
-        data_dir: The folder that holds `Art`, `Clipart`, `Product` and `Real World`, each with a
-            folder of images for every class.
+        split: ``"all"``; the data set has no split of its own: see ``srm_keras.data.k_folds``.
+        data_dir: The folder that holds ``Art``, ``Clipart``, ``Product`` and ``Real World``, each
+            with a folder of images for every class.
 
     Returns:
-        The `Examples`, whose images are paths, in the order of their names, with `domains`. Every
-        file has been decoded once.
+        The ``Examples``, whose images are paths, in the order of their names, with ``domains``.
+        Every file has been decoded once.
 
     Raises:
         ValueError: If the split is unknown, the data is missing (it says how to get it), the

@@ -22,17 +22,17 @@ BY_POSITION = "array_record"
 
 
 def root_folder(data_dir: str | os.PathLike | None) -> Path:
-    """`data_dir`, or else the folder where TFDS puts its data sets."""
+    """``data_dir``, or else the folder where TFDS puts its data sets."""
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     return checks.path("data_dir", default if data_dir is None else data_dir)
 
 
 def prepared_builder(name: str, root: Path) -> "tfds.core.DatasetBuilder | None":
-    """The builder of the newest version of a data set in `root`, or None if there is none.
+    """The builder of the newest version of a data set in ``root``, or None if there is none.
 
     Args:
         name: The data set's name in TFDS.
-        root: The folder of TFDS data sets; `root/name/1.2.3/dataset_info.json` is looked for.
+        root: The folder of TFDS data sets; ``root/name/1.2.3/dataset_info.json`` is looked for.
     """
     found = [
         path.parent
@@ -48,7 +48,7 @@ def prepared_builder(name: str, root: Path) -> "tfds.core.DatasetBuilder | None"
 
 
 def check_read_by_position(builder: "tfds.core.DatasetBuilder", name: str, root: Path) -> None:
-    """Raises `ValueError` unless a data set in `root` has TFDS's format that reads by position."""
+    """Raises ``ValueError`` unless the data set in ``root`` is in the format read by position."""
     file_format = builder.info.file_format.value
     if file_format != BY_POSITION:
         raise ValueError(
@@ -59,7 +59,7 @@ def check_read_by_position(builder: "tfds.core.DatasetBuilder", name: str, root:
 
 
 def prepare_command(name: str, root: Path, file_format: str = "") -> str:
-    """The command line that downloads and prepares a data set of TFDS in `root`."""
+    """The command line that downloads and prepares a data set of TFDS in ``root``."""
     option = f", file_format='{file_format}'" if file_format else ""
     code = (
         f"import tensorflow_datasets as tfds; "
@@ -75,14 +75,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """Encoded images and their labels, record by record: what `Examples` is to files.
+    """Encoded images and their labels, record by record: what ``Examples`` is to files.
 
     Attributes:
-        builder: The prepared TFDS data set, with a feature `image`, in the format `array_record`.
+        builder: The prepared TFDS data set, with a feature ``image``, in the format
+            ``array_record``.
         tfds_split: The name of the split there.
         positions: int64 (N,), the records that are meant, in this order.
         info: What is known about the split.
-        label_feature: The feature that is the label; None: all are of the one class of `info`.
+        label_feature: The feature that is the label; None: all are of the one class of ``info``.
     """
 
     builder: "tfds.core.DatasetBuilder"
@@ -110,12 +111,12 @@ class Records:
         return np.fromiter(read, "int32", len(self))
 
     def subset(self, positions: Sequence[int] | np.ndarray) -> "Records":
-        """The examples at `positions`, in that order; see `Examples.subset`."""
+        """The examples at ``positions``, in that order; see ``Examples.subset``."""
         chosen = self.positions[checks.positions(positions, len(self))]
         return replace(self, positions=chosen, info=replace(self.info, num_examples=len(chosen)))
 
     def encoded(self) -> "tf.data.Dataset":
-        """A `tf.data.Dataset` of (string scalar, the file's bytes; int32 label) in this order.
+        """A ``tf.data.Dataset`` of (string scalar, the file's bytes; int32 label) in this order.
 
         TensorFlow can read it by position: one record is then read, and no other.
         """
@@ -135,7 +136,7 @@ class Records:
         return positions.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def dataset(self) -> "tf.data.Dataset":
-        """A `tf.data.Dataset` of (uint8 image (H, W, 3), int32 label); see `Examples.dataset`."""
+        """Pairs of (uint8 image (H, W, 3), int32 label); see ``Examples.dataset``."""
         import tensorflow as tf
 
         from srm_keras.data.decode import decode
@@ -153,7 +154,7 @@ class Records:
         return checks.class_numbers("`labels`", label[np.newaxis], self.info.num_classes)[0]
 
     def _source(self) -> Sequence[dict[str, Any]]:
-        """The split's records, whose `image` is the file's bytes."""
+        """The split's records, whose ``image`` is the file's bytes."""
         import tensorflow_datasets as tfds
 
         return self.builder.as_data_source(

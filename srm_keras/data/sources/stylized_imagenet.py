@@ -23,13 +23,14 @@ def load_examples(
     """Lists a split of Stylized-ImageNet, or ImageNet's own validation split.
 
     Args:
-        split: `"train"`, `"val"`, or `"imagenet_val"`: the photographs that `"val"` was made of,
-            as the paper's Table 3 evaluates on both.
-        data_dir: The folder that holds `train/<wnid>/` and `val/<wnid>/`.
-        imagenet_dir: For `"imagenet_val"`: ImageNet's folder, with `train/` and `val/` likewise.
+        split: ``"train"``, ``"val"``, or ``"imagenet_val"``: the photographs that ``"val"`` was
+            made of, as the paper's Table 3 evaluates on both.
+        data_dir: The folder that holds ``train/<wnid>/`` and ``val/<wnid>/``.
+        imagenet_dir: For ``"imagenet_val"``: ImageNet's folder, with ``train/`` and ``val/``
+            likewise.
 
     Returns:
-        The `Examples`, whose images are paths; files are not decoded before they are needed.
+        The ``Examples``, whose images are paths; files are not decoded before they are needed.
 
     Raises:
         ValueError: If the split is unknown, the data is missing (it says how to get it), or the

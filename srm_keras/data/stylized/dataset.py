@@ -1,4 +1,4 @@
-"""`stylize_dataset`: a stylized copy of a data set, by one worker or by many."""
+"""``stylize_dataset``: a stylized copy of a data set, by one worker or by many."""
 
 import hashlib
 import io
@@ -79,21 +79,21 @@ def stylize_dataset(
 ) -> StylizedReport:
     """Makes a stylized copy of a data set: each image in the style of a random painting.
 
-    Writes `out/<split>/<class>/<name>.<image_format>`, which the sources `stylized_imagenet` (with
-    splits `train` and `val`) and `image_folder` read, `out/manifest.csv` with the columns split,
-    image, style and output, `out/skipped.csv` with what could not be read, and
-    `out/stylized.json` with the parameters. Images keep their size.
+    Writes ``out/<split>/<class>/<name>.<image_format>``, which the sources ``stylized_imagenet``
+    (with splits ``train`` and ``val``) and ``image_folder`` read, ``out/manifest.csv`` with the
+    columns split, image, style and output, ``out/skipped.csv`` with what could not be read, and
+    ``out/stylized.json`` with the parameters. Images keep their size.
 
     The painting of an image is a hash of (seed, split, the image's name). Batches are parts of
-    `batch_size` successive images, those of one size together (as many as `BATCH_PIXELS` allows),
-    whatever the number of workers and however often they were stopped. So the files are the same,
-    byte by byte, on one kind of machine. A call after a kill goes on where it was: images that are
-    there are not painted again.
+    ``batch_size`` successive images, those of one size together (as many as ``BATCH_PIXELS``
+    allows), whatever the number of workers and however often they were stopped. So the files are
+    the same, byte by byte, on one kind of machine. A call after a kill goes on where it was: images
+    that are there are not painted again.
 
     Args:
-        stylizer: An `AdaINStylizer`, trained.
+        stylizer: An ``AdaINStylizer``, trained.
         splits: For the name of each split of the copy, the split that it is made of, from
-            `load_examples`.
+            ``load_examples``.
         paintings: A folder of image files.
         out: The folder of the copy: new, or one that was begun with the same arguments.
         alpha: Strength of the style, from 0 (none) to 1.
@@ -103,14 +103,14 @@ def stylize_dataset(
         shard: Number of this worker, from 0...
         shards: ...among so many that write to the same folder, side by side or one by one.
         batch_size: Images that are read, painted and written at a time.
-        image_format: `"jpg"` (quality 95, colours at full resolution) or `"png"`.
+        image_format: ``"jpg"`` (quality 95, colours at full resolution) or ``"png"``.
 
     Returns:
         What this worker did. An image that cannot be read is left out; a painting that cannot be
         read is replaced by another. Both are in the report.
 
     Raises:
-        ValueError: If an argument is wrong, no painting can be read, `out` was made with other
+        ValueError: If an argument is wrong, no painting can be read, ``out`` was made with other
             arguments, or another call is this worker.
 
     Reference:
@@ -179,7 +179,7 @@ class SplitPlan:
         self._folders = class_folders(examples.info.class_names)
 
     def blocks(self, size: int, shard: int, shards: int) -> list[range]:
-        """The positions of this worker's images, in blocks of `size`."""
+        """The positions of this worker's images, in blocks of ``size``."""
         starts = range(0, len(self.names), size)
         return [range(s, min(s + size, len(self.names))) for s in starts[shard::shards]]
 

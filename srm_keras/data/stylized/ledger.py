@@ -38,8 +38,8 @@ class Ledger:
     """The record of a stylized data set, in its folder.
 
     Every worker appends a line to a file of its own for each image that lies there whole, and at
-    the end writes `manifest.csv` and `skipped.csv` from the files of all workers. So a manifest is
-    complete when the last worker is done, and what was recorded is known after a kill.
+    the end writes ``manifest.csv`` and ``skipped.csv`` from the files of all workers. So a manifest
+    is complete when the last worker is done, and what was recorded is known after a kill.
 
     Args:
         out: The folder of the data set; made if it is not there.
@@ -72,7 +72,7 @@ class Ledger:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
 
     def finish(self, skipped: Sequence[Row]) -> None:
-        """Writes `manifest.csv` and `skipped.csv` of all workers.
+        """Writes ``manifest.csv`` and ``skipped.csv`` of all workers.
 
         Args:
             skipped: What this worker could not read.
@@ -115,7 +115,7 @@ class Ledger:
 
 
 def shard_lock(out: Path, shard: int, shards: int) -> AbstractContextManager[None]:
-    """A context in which no other call may be the same worker: see `folder_lock`.
+    """A context in which no other call may be the same worker: see ``folder_lock``.
 
     What killed processes of this worker left half written is removed.
 
@@ -129,7 +129,7 @@ def shard_lock(out: Path, shard: int, shards: int) -> AbstractContextManager[Non
 
 
 def check_parameters(out: Path, parameters: Mapping[str, Any], sources: Mapping[str, Any]) -> None:
-    """Writes `stylized.json`, or refuses a folder that was made in another way.
+    """Writes ``stylized.json``, or refuses a folder that was made in another way.
 
     Args:
         out: The folder of the data set.

@@ -29,7 +29,7 @@ class Paintings:
     be read is left out when it is first met, and its images get another one each, again by a hash.
 
     Args:
-        folder: With at least one image file; see `srm_keras.data.image_folder.files`.
+        folder: With at least one image file; see ``srm_keras.data.image_folder.files``.
         size: The shorter side in pixels to which paintings are brought.
         seed: Integer in [0, 2**63).
 
@@ -110,12 +110,12 @@ class Painter:
     is given them as a feature map of two pixels, μ − σ and μ + σ, which has these statistics.
 
     Args:
-        stylizer: An `AdaINStylizer`.
+        stylizer: An ``AdaINStylizer``.
         paintings: To paint after.
         alpha: The strength of the style, in [0, 1].
 
     Raises:
-        ValueError: If `stylizer` is no AdaIN stylizer.
+        ValueError: If ``stylizer`` is no AdaIN stylizer.
     """
 
     def __init__(self, stylizer: keras.Model, paintings: Paintings, alpha: float) -> None:
@@ -137,7 +137,7 @@ class Painter:
 
         Args:
             images: uint8 (N, H, W, 3).
-            paintings: For each image what `painting_for` says.
+            paintings: For each image what ``painting_for`` says.
 
         Returns:
             uint8 (N, H, W, 3).
@@ -199,7 +199,7 @@ class ReadImage:
 def read_images(
     examples: Examples | Records, positions: Sequence[int], pool: ThreadPoolExecutor
 ) -> list[ReadImage]:
-    """Reads images of a split, grey ones as RGB, in the threads of `pool`."""
+    """Reads images of a split, grey ones as RGB, in the threads of ``pool``."""
     if isinstance(examples, Records):
         pairs = examples.subset(positions).encoded().as_numpy_iterator()
         contents, labels = zip(*pairs, strict=True)

@@ -4,10 +4,11 @@ An object (one of ten shapes, at a random place, size and rotation) is filled wi
 texture and stands on a background of another. Colours, contrast, illumination and noise vary. An
 image has two labels, its object's shape and its object's texture, and there are four splits:
 
-- `train` and `test`: ten texture families; `cue_correlation` is the probability that the texture
+- ``train`` and ``test``: ten texture families; ``cue_correlation`` is the probability that the
+texture
   gives the shape away (shape k has texture k), by default chance.
-- `test_unseen_style`: four texture families that the other splits never show.
-- `cue_conflict` (after Geirhos et al. 2019, section 2.2): the texture is always that of another
+- ``test_unseen_style``: four texture families that the other splits never show.
+- ``cue_conflict`` (after Geirhos et al. 2019, section 2.2): the texture is always that of another
   shape.
 """
 

@@ -1,6 +1,6 @@
 """texture_shapes as a TFDS builder, to be prepared on disk without a download.
 
-Importing this module registers the builder, after which `tfds.load("texture_shapes")` finds it.
+Importing this module registers the builder, after which ``tfds.load("texture_shapes")`` finds it.
 """
 
 import dataclasses
@@ -29,17 +29,17 @@ _IN_NAME = ("seed", "cue_correlation", "train_examples", "test_examples")
 
 @dataclasses.dataclass(kw_only=True)
 class TextureShapesConfig(tfds.core.BuilderConfig):
-    """What `srm_keras.data.texture_shapes.load_examples` has as options.
+    """What ``srm_keras.data.texture_shapes.load_examples`` has as options.
 
     Attributes:
         name: Made of the options that are not the default's, so that two configs that differ
             never share a folder.
-        label: `"shape"` or `"texture"`: what the feature `label` holds. With `"texture"` there is
-            no split `test_unseen_style`.
+        label: ``"shape"`` or ``"texture"``: what the feature ``label`` holds. With ``"texture"``
+            there is no split ``test_unseen_style``.
         size: Side of the images in pixels.
         seed: Of the data set.
-        cue_correlation: Probability, in `train` and `test`, that shape k has texture k.
-        train_examples: Number of images in `train`.
+        cue_correlation: Probability, in ``train`` and ``test``, that shape k has texture k.
+        train_examples: Number of images in ``train``.
         test_examples: Number of images in each other split.
 
     Raises:
@@ -70,7 +70,7 @@ class TextureShapesConfig(tfds.core.BuilderConfig):
 
 
 class TextureShapes(tfds.core.GeneratorBasedBuilder):
-    """Shapes filled with textures, drawn by `srm_keras.data.texture_shapes`."""
+    """Shapes filled with textures, drawn by ``srm_keras.data.texture_shapes``."""
 
     VERSION = tfds.core.Version(GENERATOR_VERSION)
     BUILDER_CONFIGS = [  # noqa: RUF012
@@ -133,7 +133,7 @@ def prepare(data_dir: str | os.PathLike, **options: Any) -> Path:
 
     Args:
         data_dir: The folder of TFDS data sets.
-        **options: The attributes of `TextureShapesConfig`.
+        **options: The attributes of ``TextureShapesConfig``.
 
     Returns:
         The data set's own folder.

@@ -24,10 +24,10 @@ def contact_sheet(
 ) -> Image.Image:
     """Shows the first image of a split with each shape and object texture.
 
-    A pair that does not occur stays empty: in `cue_conflict` those on the diagonal.
+    A pair that does not occur stays empty: in ``cue_conflict`` those on the diagonal.
 
     Args:
-        split: One of `srm_keras.data.texture_shapes.SPLITS`.
+        split: One of ``srm_keras.data.texture_shapes.SPLITS``.
         seed: The data set's seed.
         size: Side of the images; small ones are enlarged without smoothing.
         cue_correlation: The data set's.
@@ -53,11 +53,11 @@ def contact_sheet(
 
 
 def write_contact_sheets(folder: str | os.PathLike, **options: Any) -> list[Path]:
-    """Writes `<split>.png` for every split.
+    """Writes ``<split>.png`` for every split.
 
     Args:
         folder: Where to; made if it does not exist.
-        **options: `seed`, `size` and `cue_correlation`, as for `contact_sheet`.
+        **options: ``seed``, ``size`` and ``cue_correlation``, as for ``contact_sheet``.
 
     Returns:
         The paths of the pictures.

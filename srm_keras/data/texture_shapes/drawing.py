@@ -19,10 +19,10 @@ SUPERSAMPLE = 3  # points a pixel in each direction, averaged: the anti-aliasing
 
 
 class Canvas:
-    """A square of `size * SUPERSAMPLE` points a side over [-1, 1] x [-1, 1], y upwards.
+    """A square of ``size * SUPERSAMPLE`` points a side over [-1, 1] x [-1, 1], y upwards.
 
     Args:
-        size: side of the image in pixels.
+        size: Side of the image in pixels.
     """
 
     def __init__(self, size: int):
@@ -43,7 +43,7 @@ class Canvas:
         Args:
             turns: (N,) rotation in turns, counter-clockwise.
             scale: (N,) what coordinates are multiplied by, or a pair of them, (2, N).
-            centre: the frames' origins, two (N,) arrays. Default: the middle of the canvas.
+            centre: The frames' origins, two (N,) arrays. Default: the middle of the canvas.
 
         Returns:
             Two (N, points, points) float32 arrays.
@@ -83,11 +83,11 @@ def _fold(keys: np.ndarray, data: np.ndarray) -> np.ndarray:
 
 
 def stream_keys(seed: int, name: str, indices: np.ndarray) -> np.ndarray:
-    """One uint64 key for each index of the stream `name`.
+    """One uint64 key for each index of the stream ``name``.
 
     Args:
-        seed: integer in [0, 2**63).
-        name: name of the stream.
+        seed: Integer in [0, 2**63).
+        name: Name of the stream.
         indices: (N,) non-negative integers.
 
     Returns:

@@ -22,7 +22,7 @@ TRAIN_EXAMPLES = 20_000
 TEST_EXAMPLES = 2_000  # in each of the other splits
 
 CHANCE = 1 / len(SHAPES)
-"""The `cue_correlation` at which the texture says nothing about the shape."""
+"""The ``cue_correlation`` at which the texture says nothing about the shape."""
 
 _KINDS = len(SHAPES)  # as many seen textures as shapes: shape k goes with texture k
 _BLOCK = _KINDS * _KINDS
@@ -35,16 +35,16 @@ def labels(
 
     Every run of 100 images that starts at a multiple of 100 holds each shape ten times, and each
     of these with its own tenth of the cumulative texture distribution. So labels are balanced in
-    small samples too, and at `CHANCE` all 100 pairs occur once.
+    small samples too, and at ``CHANCE`` all 100 pairs occur once.
 
     Args:
-        seed: the data set's seed.
-        split: one of `SPLITS`.
+        seed: The data set's seed.
+        split: One of ``SPLITS``.
         indices: (N,) non-negative integers.
-        cue_correlation: in `train` and `test`, the probability that shape k has texture k.
+        cue_correlation: In ``train`` and ``test``, the probability that shape k has texture k.
 
     Returns:
-        Two (N,) int32 arrays: shapes as positions in `SHAPES`, textures in `TEXTURES`.
+        Two (N,) int32 arrays: shapes as positions in ``SHAPES``, textures in ``TEXTURES``.
     """
     keys = stream_keys(seed, f"{split}/labels", indices)
     slots = _slots(seed, split, indices)
@@ -62,12 +62,12 @@ def background_textures(draws: Draws, split: str, textures: np.ndarray) -> np.nd
     """The background's texture: another family than the object's, of the same group.
 
     Args:
-        draws: the images' random numbers.
-        split: one of `SPLITS`.
+        draws: The images' random numbers.
+        split: One of ``SPLITS``.
         textures: (N,) the objects' textures.
 
     Returns:
-        (N,) int64 positions in `TEXTURES`.
+        (N,) int64 positions in ``TEXTURES``.
     """
     first, count = 0, len(SEEN_TEXTURES)
     if split == "test_unseen_style":
@@ -84,7 +84,7 @@ def _slots(seed: int, split: str, indices: np.ndarray) -> np.ndarray:
 
 
 def _offsets(place: np.ndarray, agreement: float) -> np.ndarray:
-    """0 with probability `agreement`, else 1 … 9 alike; `place` is uniform in [0, 10)."""
+    """0 with probability ``agreement``, else 1 … 9 alike; ``place`` is uniform in [0, 10)."""
     threshold = _KINDS * agreement
     if agreement == 1:
         return np.zeros(len(place), "int64")
@@ -110,11 +110,11 @@ def render(
     """Draws N images.
 
     Args:
-        size: side in pixels.
-        draws: the images' random numbers.
-        shapes: (N,) positions in `SHAPES`.
-        textures: (N,) positions in `TEXTURES`, of the object.
-        backgrounds: (N,) positions in `TEXTURES`.
+        size: Side in pixels.
+        draws: The images' random numbers.
+        shapes: (N,) positions in ``SHAPES``.
+        textures: (N,) positions in ``TEXTURES``, of the object.
+        backgrounds: (N,) positions in ``TEXTURES``.
 
     Returns:
         (N, size, size, 3) uint8.
@@ -178,7 +178,7 @@ def _colours(draws: Draws) -> np.ndarray:
 def _two_tones(
     centre: np.ndarray, draws: Draws, contrast: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A dark and a light tone about `centre`, mostly in brightness and a little in hue."""
+    """A dark and a light tone about ``centre``, mostly in brightness and a little in hue."""
     swing = draws.uniform("contrast", *contrast)[:, None] * draws.uniform("hue", 0.5, 1.2, (3,))
     swing = np.where(draws.uniform("sign") < 0.5, -1, 1).astype("float32")[:, None] * swing
     return centre - swing, centre + swing
@@ -220,12 +220,12 @@ _BATCH_POINTS = 128 * 32 * 32  # images are drawn in groups that stay in the pro
 
 
 class Examples(NamedTuple):
-    """What `examples` returns, N images long.
+    """What ``examples`` returns, N images long.
 
     Attributes:
         images: (N, size, size, 3) uint8.
-        shapes: (N,) int32, positions in `SHAPE_NAMES`.
-        textures: (N,) int32, positions in `TEXTURE_NAMES`, of the object.
+        shapes: (N,) int32, positions in ``SHAPE_NAMES``.
+        textures: (N,) int32, positions in ``TEXTURE_NAMES``, of the object.
     """
 
     images: np.ndarray
@@ -234,12 +234,12 @@ class Examples(NamedTuple):
 
 
 class Example(NamedTuple):
-    """What `example` returns.
+    """What ``example`` returns.
 
     Attributes:
         image: (size, size, 3) uint8.
-        shape: position in `SHAPE_NAMES`.
-        texture: position in `TEXTURE_NAMES`, of the object.
+        shape: Position in ``SHAPE_NAMES``.
+        texture: Position in ``TEXTURE_NAMES``, of the object.
     """
 
     image: np.ndarray
@@ -260,19 +260,19 @@ def examples(
     with it, their order and the processor change no byte.
 
     Args:
-        seed: integer in [0, 2**63).
-        split: `"train"`, `"test"`, `"test_unseen_style"` or `"cue_conflict"`.
+        seed: Integer in [0, 2**63).
+        split: ``"train"``, ``"test"``, ``"test_unseen_style"`` or ``"cue_conflict"``.
         indices: (N,) integers in [0, 2**31).
-        size: side of the images in pixels. The same index is the same scene at every size.
-        cue_correlation: probability that an object of shape k has texture k, in `train` and
-            `test`; the rest is spread over the nine other textures. 0.1 is chance. The two other
+        size: Side of the images in pixels. The same index is the same scene at every size.
+        cue_correlation: Probability that an object of shape k has texture k, in ``train`` and
+            ``test``; the rest is spread over the nine other textures. 0.1 is chance. The two other
             splits do not depend on it.
 
     Returns:
-        `Examples`: uint8 images and int32 labels.
+        ``Examples``: uint8 images and int32 labels.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: If an argument is out of its range.
     """
     seed, size, cue_correlation = check_arguments(seed, split, size, cue_correlation)
     indices = _checked_indices(indices)
@@ -287,7 +287,7 @@ def examples(
 def example(
     seed: int, split: str, index: int, size: int = 32, cue_correlation: float = CHANCE
 ) -> Example:
-    """Draws one image; see `examples`, which is faster for many."""
+    """Draws one image; see ``examples``, which is faster for many."""
     drawn = examples(seed, split, [index], size, cue_correlation)
     return Example(drawn.images[0], int(drawn.shapes[0]), int(drawn.textures[0]))
 
@@ -295,7 +295,7 @@ def example(
 def check_arguments(
     seed: int, split: str, size: int, cue_correlation: float
 ) -> tuple[int, int, float]:
-    """Returns seed, size and correlation; raises the `ValueError`s that `examples` promises."""
+    """Returns seed, size and correlation; raises the ``ValueError``s that ``examples`` promises."""
     one_of("split", split, SPLITS)
     seed = seed_in_range(seed)
     size = positive_int("size", size)

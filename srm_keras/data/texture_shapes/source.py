@@ -36,22 +36,22 @@ def load_examples(
     The same options serve all splits.
 
     Args:
-        split: `"train"`, `"test"`, `"test_unseen_style"` or `"cue_conflict"`.
-        label: `"shape"` or `"texture"`: the object's. `"texture"` has no `test_unseen_style`,
-            whose textures are not among the classes.
+        split: ``"train"``, ``"test"``, ``"test_unseen_style"`` or ``"cue_conflict"``.
+        label: ``"shape"`` or ``"texture"``: the object's. ``"texture"`` has no
+            ``test_unseen_style``, whose textures are not among the classes.
         size: Side of the images in pixels, at least 8.
         seed: Integer in [0, 2**63). Another seed is another data set.
-        cue_correlation: Probability, in `train` and `test`, that an object of shape k has
+        cue_correlation: Probability, in ``train`` and ``test``, that an object of shape k has
             texture k. The default, 0.1, is chance: the texture says nothing about the shape.
-        train_examples: Number of images in `train`.
+        train_examples: Number of images in ``train``.
         test_examples: Number of images in each of the other splits.
 
     Returns:
-        The `Examples`; the name of the object's texture family is both domain and group.
+        The ``Examples``; the name of the object's texture family is both domain and group.
 
     Raises:
-        ValueError: If an argument is out of its range, if `label="texture"` is asked of
-            `test_unseen_style`, or if the images would need more than 4 GiB of memory.
+        ValueError: If an argument is out of its range, if ``label="texture"`` is asked of
+            ``test_unseen_style``, or if the images would need more than 4 GiB of memory.
     """
     seed, size, cue_correlation = check_arguments(seed, split, size, cue_correlation)
     _check_label(label, split)
@@ -86,7 +86,7 @@ def _check_memory(count: int, size: int) -> None:
 
 @functools.lru_cache(maxsize=3)
 def _draw(seed: int, split: str, count: int, size: int, cue_correlation: float) -> Drawn:
-    """The first `count` images, drawn by as many threads as there are processors.
+    """The first ``count`` images, drawn by as many threads as there are processors.
 
     The last three sets are kept: a cross-validation reads the same ones for every run.
     """

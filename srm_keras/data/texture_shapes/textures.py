@@ -1,6 +1,6 @@
 """The texture families, each a procedural pattern with values in [0, 1].
 
-A family takes the canvas and one `Draws` of N images and returns (N, H, W) float32. It draws its
+A family takes the canvas and one ``Draws`` of N images and returns (N, H, W) float32. It draws its
 own frequency, direction and phase. Pixels see only operations that IEEE 754 rounds exactly, so
 every processor gives the same image.
 """
@@ -169,7 +169,7 @@ def _duty(draws: Draws) -> np.ndarray:
 def _lattice(
     canvas: Canvas, draws: Draws, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates in cells, rotated and shifted at random; `low` to `high` cells an image width."""
+    """Coordinates in cells, rotated and shifted at random; ``low`` to ``high`` cells a width."""
     cells_per_unit = draws.uniform("frequency", low / 2, high / 2)
     a, b = canvas.rotated(draws.uniform("angle"), cells_per_unit)
     return a + _column(draws.uniform("phase_a")), b + _column(draws.uniform("phase_b"))

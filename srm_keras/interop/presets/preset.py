@@ -26,15 +26,15 @@ def download(reference: str, names: Iterable[str]) -> Path:
     """Bring the files of a repository to the local cache.
 
     Args:
-        reference: `hf://USER/REPOSITORY`, or `hf://USER/REPOSITORY@REVISION` with a commit, tag or
-            branch. Only a commit is the same for ever.
-        names: of the files; no others are read.
+        reference: ``hf://USER/REPOSITORY``, or ``hf://USER/REPOSITORY@REVISION`` with a commit, tag
+            or branch. Only a commit is the same for ever.
+        names: Of the files; no others are read.
 
     Returns:
         The folder with the files.
 
     Raises:
-        ValueError: `reference` is of another form, or the repository cannot be read.
+        ValueError: ``reference`` is of another form, or the repository cannot be read.
         ImportError: huggingface_hub is not installed.
     """
     match = _REFERENCE.fullmatch(reference)
@@ -64,11 +64,11 @@ class Preset:
     """A trained network and what is needed to use it.
 
     Attributes:
-        model: the network, not compiled; its input is what `preprocessing` makes.
-        preprocessing: how images are prepared.
-        classes: the name of each output.
-        card: recipe, data, metrics, versions and whatever else was saved.
-        sha256: of the manifest, which holds those of all other files: the same for the same preset.
+        model: The network, not compiled; its input is what ``preprocessing`` makes.
+        preprocessing: How images are prepared.
+        classes: The name of each output.
+        card: Recipe, data, metrics, versions and whatever else was saved.
+        sha256: Of the manifest, which holds those of all other files: the same for the same preset.
     """
 
     model: keras.Model
@@ -86,29 +86,30 @@ def save_preset(
     card: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Preset:
-    """Save a network as a preset: a folder, or one file where `path` ends in `.zip`.
+    """Save a network as a preset: a folder, or one file where ``path`` ends in ``.zip``.
 
-    It holds `config.json`, `metadata.json` and `model.weights.h5` (what Keras makes of a model: it
-    loads the folder as well), `preprocessing.json`, `classes.json`, `card.json`, `README.md` (the
-    same to read, with the front matter of the Hugging Face Hub) and `manifest.json` with the size
-    and SHA-256 of every other file. `srm_keras.training.save_run_as_preset` makes one of a run.
+    It holds ``config.json``, ``metadata.json`` and ``model.weights.h5`` (what Keras makes of a
+    model: it loads the folder as well), ``preprocessing.json``, ``classes.json``, ``card.json``,
+    ``README.md`` (the same to read, with the front matter of the Hugging Face Hub) and
+    ``manifest.json`` with the size and SHA-256 of every other file.
+    ``srm_keras.training.save_run_as_preset`` makes one of a run.
 
     Args:
-        model: a functional or Sequential network of stock layers and those of this package.
-        path: of the folder or the `.zip` file. All of it is written or nothing.
-        preprocessing: what makes its inputs.
-        classes: the name of each output.
-        card: what else to say, as JSON can hold it. Known are `name`, `description`, `license` (a
-            name of the Hub, such as `"cc-by-4.0"`), `data`, `recipe`, `metrics` (for each split,
-            scores by their names); any other is listed as it is.
-        overwrite: whether a preset that is there is replaced.
+        model: A functional or Sequential network of stock layers and those of this package.
+        path: Of the folder or the ``.zip`` file. All of it is written or nothing.
+        preprocessing: What makes its inputs.
+        classes: The name of each output.
+        card: What else to say, as JSON can hold it. Known are ``name``, ``description``,
+            ``license`` (a name of the Hub, such as ``"cc-by-4.0"``), ``data``, ``recipe``,
+            ``metrics`` (for each split, scores by their names); any other is listed as it is.
+        overwrite: Whether a preset that is there is replaced.
 
     Returns:
         The preset as it was saved.
 
     Raises:
-        ValueError: the network has another class of layer, does not fit `preprocessing` or
-            `classes`, or `path` is taken.
+        ValueError: The network has another class of layer, does not fit ``preprocessing`` or
+            ``classes``, or ``path`` is taken.
     """
     path = Path(path)
     _check_free(path, overwrite)
@@ -139,15 +140,15 @@ def load_preset(source: str | os.PathLike) -> Preset:
 
     Check sums and sizes of all files are compared with the manifest, and no class is made that is
     not a stock layer of a network or one of this package. Check sums tell damage, not intent: who
-    can write the folder can write a manifest. To be sure of a preset, compare `Preset.sha256`.
+    can write the folder can write a manifest. To be sure of a preset, compare ``Preset.sha256``.
 
     Args:
-        source: a folder, a `.zip` file, or `hf://USER/REPOSITORY@REVISION` (needs
-            `pip install huggingface-hub`).
+        source: A folder, a ``.zip`` file, or ``hf://USER/REPOSITORY@REVISION`` (needs
+            ``pip install huggingface-hub``).
 
     Raises:
-        ValueError: there is no preset, it was changed, or it names a class that is not allowed.
-        ImportError: `hf://` without huggingface_hub.
+        ValueError: There is no preset, it was changed, or it names a class that is not allowed.
+        ImportError: ``hf://`` without huggingface_hub.
     """
     origin = os.fspath(source)
     path = download(origin, files.LIMITS) if origin.startswith(PREFIX) else Path(source)
@@ -168,7 +169,7 @@ def load_preset(source: str | os.PathLike) -> Preset:
 def is_preset_name(source: str | os.PathLike) -> bool:
     """Whether this is to be loaded as a preset, damaged as it may be.
 
-    That is `hf://…`, a `.zip` file, or a folder with a manifest.
+    That is ``hf://…``, a ``.zip`` file, or a folder with a manifest.
     """
     path = Path(source)
     named = os.fspath(source).startswith(PREFIX) or path.suffix == ".zip"
@@ -187,7 +188,7 @@ def _check_free(path: Path, overwrite: bool) -> None:
 
 
 def _check_fit(model: keras.Model, preprocessing: Preprocessing, classes: Sequence[str]) -> None:
-    """Raise `ValueError` unless inputs, outputs and their descriptions agree."""
+    """Raise ``ValueError`` unless inputs, outputs and their descriptions agree."""
     if not _are_names(list(classes)) or len(model.outputs) != 1 or len(model.inputs) != 1:
         raise ValueError(
             "`model` must have one input and one output, and `classes` be its names. "

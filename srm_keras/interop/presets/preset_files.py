@@ -32,7 +32,7 @@ def sha256(content: bytes) -> str:
 
 
 def with_manifest(parts: Parts) -> dict[str, bytes]:
-    """The files and, as `manifest.json`, the size and SHA-256 of each."""
+    """The files and, as ``manifest.json``, the size and SHA-256 of each."""
     files = {
         name: {"size_bytes": len(content), "sha256": sha256(content)}
         for name, content in sorted(parts.items())
@@ -54,11 +54,11 @@ def read_preset_files(path: Path, origin: str) -> dict[str, bytes]:
     """Read all files of a preset, a folder or a zip file, and verify them.
 
     Args:
-        path: of the folder or the zip file.
-        origin: what an error calls it.
+        path: Of the folder or the zip file.
+        origin: What an error calls it.
 
     Raises:
-        ValueError: it is no preset, holds other files, or a file is not the one that was saved.
+        ValueError: It is no preset, holds other files, or a file is not the one that was saved.
     """
     if path.is_dir():
         parts = _read_folder(path, origin)
@@ -81,7 +81,7 @@ def _manifest(path: Path) -> bytes:
 
 
 def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:
-    """The files of a folder; hidden ones, such as `.gitattributes`, do not count."""
+    """The files of a folder; hidden ones, such as ``.gitattributes``, do not count."""
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     check_names((path.name for path in entries), LIMITS, origin)
     contents = {}

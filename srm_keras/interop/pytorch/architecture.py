@@ -26,10 +26,10 @@ class TorchResNet:
     Attributes:
         layout: ``"torchvision"`` (no modules), ``"timm"`` or ``"authors"``.
         block: ``"basic"`` or ``"bottleneck"``.
-        blocks: number of residual blocks of each stage.
-        recalibration: the spec that builds its modules: one, or one a stage where they differ.
-        classes: of the classifier; None without one.
-        image_size: side of the square input that a global Gather-Excite was made for (with
+        blocks: Number of residual blocks of each stage.
+        recalibration: The spec that builds its modules: one, or one a stage where they differ.
+        classes: Of the classifier; None without one.
+        image_size: Side of the square input that a global Gather-Excite was made for (with
             ImageNet's stem); None for other modules.
     """
 
@@ -60,10 +60,10 @@ def describe(arrays: Mapping[str, np.ndarray]) -> TorchResNet:
     """Return which ResNet a state dict is of.
 
     Args:
-        arrays: by name, as ``read_arrays`` gives them.
+        arrays: By name, as ``read_arrays`` gives them.
 
     Raises:
-        ValueError: a network of another architecture; the message says by what that is known.
+        ValueError: A network of another architecture; the message says by what that is known.
     """
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     _refuse_foreign(shapes)
@@ -138,8 +138,8 @@ class StateDictError(ValueError):
     """A state dict does not fit a network; nothing was loaded.
 
     Attributes:
-        missing: names that the network needs and the state dict has not.
-        unexpected: names that the network has no place for.
+        missing: Names that the network needs and the state dict has not.
+        unexpected: Names that the network has no place for.
         misshaped: ``"name is (…), must be (…)"`` for entries of another shape.
     """
 

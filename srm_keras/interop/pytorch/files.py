@@ -17,7 +17,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 """Keys under which it holds their moving averages."""
 COUNTERS = ("num_batches_tracked", "n_averaged")
-"""Of batch norms and of `torch.optim.swa_utils.AveragedModel`; nothing here reads them."""
+"""Of batch norms and of ``torch.optim.swa_utils.AveragedModel``; nothing here reads them."""
 
 _DEPTH = 4  # wrappers in wrappers
 _PREFIX = re.compile(r"(?:(?:module|_orig_mod|model|net|network)\.)+")
@@ -27,17 +27,18 @@ _FIRST = "conv1.weight"  # of every ResNet, by which the network is told from wh
 def unwrapped(values: Mapping[str, Any], ema: bool | None = None) -> dict[str, Any]:
     """Return the state dict of a network, under the names that the network itself gives.
 
-    Wrappers are opened (`WRAPPERS`, `AVERAGES`), prefixes of `torch.compile` (`_orig_mod.`),
-    `DataParallel` and `AveragedModel` (`module.`) and Lightning (`model.`) taken off, in any order,
-    and `COUNTERS` left out. Which weights are taken, where there are several, is logged.
+    Wrappers are opened (``WRAPPERS``, ``AVERAGES``), prefixes of ``torch.compile``
+    (``_orig_mod.``), ``DataParallel`` and ``AveragedModel`` (``module.``) and Lightning
+    (``model.``) taken off, in any order, and ``COUNTERS`` left out. Which weights are taken, where
+    there are several, is logged.
 
     Args:
-        values: a state dict, or a checkpoint that holds one.
-        ema: take the moving averages of the weights (True), the weights as they were trained
+        values: A state dict, or a checkpoint that holds one.
+        ema: Take the moving averages of the weights (True), the weights as they were trained
             (False), or the averages where there are any (None).
 
     Raises:
-        ValueError: there are no such weights.
+        ValueError: There are no such weights.
     """
     averaged = False
     for _ in range(_DEPTH):
@@ -105,12 +106,12 @@ def read_arrays(
     """Return a state dict as float32 arrays by name, out of whatever it was wrapped in.
 
     Args:
-        source: mapping from name to tensor or array, or path to a ``.safetensors`` file or to one
+        source: Mapping from name to tensor or array, or path to a ``.safetensors`` file or to one
             of ``torch.save``, which is read with ``weights_only=True``: no code in it is run.
-        ema: as for ``unwrapped``.
+        ema: As for ``unwrapped``.
 
     Raises:
-        ValueError: no such file, one that cannot be read in that way, an entry that is no array of
+        ValueError: No such file, one that cannot be read in that way, an entry that is no array of
             numbers, or no weights of the kind that ``ema`` asks for.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
     """
@@ -122,7 +123,7 @@ def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> N
     """Write a state dict to a ``.safetensors`` file, or to ``.pth`` or ``.pt`` by ``torch.save``.
 
     Raises:
-        ValueError: another ending.
+        ValueError: Another ending.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
     """
     path = check_target(path)

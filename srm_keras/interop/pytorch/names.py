@@ -34,10 +34,10 @@ class Entry:
     """An array of a state dict and the variable that holds it here.
 
     Attributes:
-        name: in the state dict, such as ``"layer1.0.conv1.weight"``.
-        variable: of the Keras network.
-        axes: the variable's axes in PyTorch's order.
-        ones: axes of length 1 that PyTorch has after those (a dense layer as 1×1 convolution).
+        name: In the state dict, such as ``"layer1.0.conv1.weight"``.
+        variable: Of the Keras network.
+        axes: The variable's axes in PyTorch's order.
+        ones: Axes of length 1 that PyTorch has after those (a dense layer as 1×1 convolution).
     """
 
     name: str
@@ -88,12 +88,12 @@ def module_entries(layer: keras.layers.Layer, layout: str, unit: str) -> list[En
     """The entries of the recalibration module of a residual unit.
 
     Args:
-        layer: the module.
-        layout: a key of ``ATTRIBUTES``.
-        unit: name of the unit in PyTorch, such as ``"layer1.0"``.
+        layer: The module.
+        layout: A key of ``ATTRIBUTES``.
+        unit: Name of the unit in PyTorch, such as ``"layer1.0"``.
 
     Raises:
-        ValueError: the layout has no such module, or only with other options.
+        ValueError: The layout has no such module, or only with other options.
     """
     known = _MODULES[layout]
     if type(layer) not in known:
@@ -162,10 +162,10 @@ def network_entries(model: keras.Model, layout: str) -> list[Entry]:
 
     Args:
         model: ``ResNet18`` … ``ResNet152``, as built.
-        layout: one of ``LAYOUTS``.
+        layout: One of ``LAYOUTS``.
 
     Raises:
-        ValueError: an unknown layout, a module that it has not, a network of another kind, or
+        ValueError: An unknown layout, a module that it has not, a network of another kind, or
             one whose bottlenecks stride in the first 1×1 convolution: torchvision's, timm's and
             the SRM authors' stride in the 3×3.
     """

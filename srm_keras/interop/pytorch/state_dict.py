@@ -31,24 +31,24 @@ def from_torch_state_dict(
     Everything is checked before anything is assigned.
 
     Args:
-        model: the same architecture, built by ``ResNet18`` … ``ResNet152`` with
+        model: The same architecture, built by ``ResNet18`` … ``ResNet152`` with
             ``stride_in="3x3"``. The authors' SRM is ``AUTHORS_SRM``: unbiased, and with next to no
             ``epsilon``, for which their torch.std has no place (1e-5 moves logits by up to 1e-3).
-        state_dict: tensors or arrays by name, alone or in a checkpoint (``"state_dict"``,
+        state_dict: Tensors or arrays by name, alone or in a checkpoint (``"state_dict"``,
             ``"model"``, …; with the prefixes of DataParallel, torch.compile or Lightning), or a
             path to a ``.safetensors``, ``.pth``, ``.pt``, ``.tar``, ``.bin`` or ``.ckpt`` file.
-        head: load the classifier. With False the network keeps its own, as for another number of
+        head: Load the classifier. With False the network keeps its own, as for another number of
             classes. A network with ``include_top=False`` never has one.
-        ema: of a checkpoint that holds moving averages of the weights too, take them (True), the
+        ema: Of a checkpoint that holds moving averages of the weights too, take them (True), the
             weights (False), or the averages where there are any (None), which is logged.
 
     Returns:
         ``model``.
 
     Raises:
-        StateDictError: a ``ValueError`` with the names of the missing, unexpected and wrongly
+        StateDictError: A ``ValueError`` with the names of the missing, unexpected and wrongly
             shaped entries.
-        ValueError: a state dict of another architecture, a network that PyTorch's ResNets are
+        ValueError: A state dict of another architecture, a network that PyTorch's ResNets are
             not, a file that cannot be read, no weights of the kind that ``ema`` asks for, or an
             entry with NaN or infinity, which is named.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
@@ -76,14 +76,14 @@ def to_torch_state_dict(model: keras.Model, layout: str = "torchvision") -> dict
     """Return the weights of ``model`` as a PyTorch ResNet's ``load_state_dict`` takes them.
 
     Args:
-        model: as for ``from_torch_state_dict``.
+        model: As for ``from_torch_state_dict``.
         layout: ``"torchvision"`` (no modules), ``"timm"`` (SE, ECA) or ``"authors"`` (SRM, SE, GE).
 
     Returns:
         Torch tensors by name, all that ``state_dict()`` has; ``num_batches_tracked`` is 0.
 
     Raises:
-        ValueError: an unknown layout, or a network that it cannot hold.
+        ValueError: An unknown layout, or a network that it cannot hold.
         ImportError: ``torch`` is not installed.
     """
     return as_tensors(_torch_arrays(model, layout))
@@ -97,12 +97,12 @@ def save_torch_state_dict(
     For ``.safetensors`` PyTorch need not be installed.
 
     Args:
-        model: as for ``from_torch_state_dict``.
-        path: of the file; it appears whole or not at all.
-        layout: as for ``to_torch_state_dict``.
+        model: As for ``from_torch_state_dict``.
+        path: Of the file; it appears whole or not at all.
+        layout: As for ``to_torch_state_dict``.
 
     Raises:
-        ValueError: as ``to_torch_state_dict``, or another ending of ``path``.
+        ValueError: As ``to_torch_state_dict``, or another ending of ``path``.
         ImportError: ``torch`` or ``safetensors`` is needed and not installed.
     """
     check_target(path)

@@ -1,8 +1,8 @@
 """Which classes the configuration of a network may name: what only computes with tensors.
 
-Keras makes an object of every mapping with a `class_name` in a configuration. Among its own classes
-are some that run code or read files that the configuration names (`Lambda`, `TFSMLayer`,
-`StringLookup`, ...), so the names here are those that are allowed.
+Keras makes an object of every mapping with a ``class_name`` in a configuration. Among its own
+classes are some that run code or read files that the configuration names (``Lambda``,
+``TFSMLayer``, ``StringLookup``, ...), so the names here are those that are allowed.
 """
 
 import functools
@@ -64,11 +64,11 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Refuse a configuration that names any class but stock layers and those of this package.
 
     Args:
-        config: what `keras.saving.serialize_keras_object(model)` returns, or the `config.json` of
-            a `.keras` file. Its own `compile_config` is not looked at: it must not be used.
+        config: What ``keras.saving.serialize_keras_object(model)`` returns, or the ``config.json``
+            of a ``.keras`` file. Its own ``compile_config`` is not looked at: it must not be used.
 
     Raises:
-        ValueError: it is no model, or names another class; all of them are listed.
+        ValueError: It is no model, or names another class; all of them are listed.
     """
     if not _is_model(config):
         raise ValueError(f"`config` must be that of a functional or Sequential model{_of(config)}.")
@@ -117,7 +117,7 @@ def _is_allowed(entry: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def _without_public_name() -> frozenset[tuple[str, str]]:
-    """Module and name of functional models and of `+ - * /`, and of what AdaIN networks use."""
+    """Module and name of functional models and of ``+ - * /``, and of what AdaIN networks use."""
     functional = functional_class()
     x = keras.Input((1,))
     shaped = keras.ops.reshape(keras.ops.flip(x, axis=-1), (-1, 1))

@@ -20,10 +20,10 @@ from srm_keras.support.files import check_no_lfs_pointer
 
 
 def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """Read a zip file that holds exactly the files of `limits`, each within its size in bytes.
+    """Read a zip file that holds exactly the files of ``limits``, each within its size in bytes.
 
     Raises:
-        ValueError: it is no zip file, is damaged, or holds another name, a name twice, or too much.
+        ValueError: It is no zip file, is damaged, or holds another name, a name twice, or too much.
     """
     try:
         check_no_lfs_pointer("path", path)
@@ -35,7 +35,7 @@ def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
 
 
 def check_names(names: Iterable[str], expected: Iterable[str], origin: str) -> None:
-    """Raise `ValueError` unless `names` are the `expected` ones, each once."""
+    """Raise ``ValueError`` unless ``names`` are the ``expected`` ones, each once."""
     found, expected = list(names), list(expected)
     foreign = [name for name in found if name not in expected]
     missing = [name for name in expected if name not in found]
@@ -78,7 +78,7 @@ def check_weights(content: bytes) -> int:
         The number of arrays, but for those of an optimizer.
 
     Raises:
-        ValueError: it is no HDF5 file, is truncated, or has such an entry, which is named.
+        ValueError: It is no HDF5 file, is truncated, or has such an entry, which is named.
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
@@ -127,17 +127,17 @@ LIMITS = {CONFIG: 16 * 2**20, METADATA: 2**16, WEIGHTS: 4 * 2**30}
 
 
 def network_of(parts: Mapping[str, bytes], origin: str) -> keras.Model:
-    """Build the network that the files `NAMES` describe; nothing in them is run.
+    """Build the network that the files ``NAMES`` describe; nothing in them is run.
 
     Args:
-        parts: their contents.
-        origin: what an error calls the whole.
+        parts: Their contents.
+        origin: What an error calls the whole.
 
     Returns:
         The network with its weights, not compiled.
 
     Raises:
-        ValueError: a file is not what it should be, names a class that is not allowed, or holds
+        ValueError: A file is not what it should be, names a class that is not allowed, or holds
             weights that are not finite.
     """
     config = json_of(parts, CONFIG, origin)
@@ -165,10 +165,10 @@ def network_of(parts: Mapping[str, bytes], origin: str) -> keras.Model:
 
 
 def parts_of(model: keras.Model) -> dict[str, bytes]:
-    """The contents of the files `NAMES` of a model, compiled or not.
+    """The contents of the files ``NAMES`` of a model, compiled or not.
 
     Raises:
-        ValueError: it names a class that could not be loaded again, or has weights that are not
+        ValueError: It names a class that could not be loaded again, or has weights that are not
             finite.
     """
     check_finite(model, f"`model` {model.name!r}")
@@ -182,7 +182,7 @@ def parts_of(model: keras.Model) -> dict[str, bytes]:
 
 
 def json_of(parts: Mapping[str, bytes], name: str, origin: str) -> Any:
-    """What the JSON file `name` holds; `ValueError` if it is none."""
+    """What the JSON file ``name`` holds; ``ValueError`` if it is none."""
     try:
         return json.loads(parts[name].decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -199,19 +199,19 @@ def _first_line(error: Exception) -> str:
 
 
 def read_keras_file(path: str | os.PathLike) -> keras.Model:
-    """Load a `.keras` file that holds a network of stock layers and those of this package.
+    """Load a ``.keras`` file that holds a network of stock layers and those of this package.
 
     The file is read into memory and checked before Keras sees it: which files it holds, how large
     they are, which classes the configuration names, and that the weights are arrays.
 
     Args:
-        path: of the file.
+        path: Of the file.
 
     Returns:
         The network, not compiled.
 
     Raises:
-        ValueError: it is no such file; it is damaged; it names another class, such as `Lambda`.
+        ValueError: It is no such file; it is damaged; it names another class, such as ``Lambda``.
     """
     file = Path(path)
     if file.suffix != ".keras" or not file.is_file():

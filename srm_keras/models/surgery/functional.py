@@ -80,7 +80,7 @@ def remade(layer: Any, name: str, **changes: Any) -> Any:
     """A layer or operation of the same configuration but for ``changes``, under that name.
 
     Raises:
-        ValueError: its class does not say how.
+        ValueError: Its class does not say how.
     """
     try:
         copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
@@ -105,17 +105,17 @@ def copied(
     functional model, not compiled.
 
     Args:
-        model: a functional or a built Sequential model. It is not changed, and shares no weights
+        model: A functional or a built Sequential model. It is not changed, and shares no weights
             with the result.
-        layer: makes the copy of a layer, operation or inner model; by default ``remade``, and of a
+        layer: Makes the copy of a layer, operation or inner model; by default ``remade``, and of a
             model its copy. What returns its argument shares it.
-        call: calls a copy, ``call(copy, *args, **kwargs)``, or does something else in its place.
-        inputs: new ones, in the structure of the model's; by default ``new_inputs``.
-        state: gives a copied layer, once it is built, what its original has learned.
-        name: of the result; by default that of ``model``.
+        call: Calls a copy, ``call(copy, *args, **kwargs)``, or does something else in its place.
+        inputs: New ones, in the structure of the model's; by default ``new_inputs``.
+        state: Gives a copied layer, once it is built, what its original has learned.
+        name: Of the result; by default that of ``model``.
 
     Raises:
-        ValueError: a layer cannot be made anew from its configuration, or its copy cannot take over
+        ValueError: A layer cannot be made anew from its configuration, or its copy cannot take over
             what it learned.
     """
     pairs: list[tuple[Any, Any]] = []
@@ -172,14 +172,14 @@ def rebuild(
     on any more are left out.
 
     Args:
-        model: a functional or a built Sequential model. It is not changed, and shares no weights
+        model: A functional or a built Sequential model. It is not changed, and shares no weights
             with the result.
-        changes: for the ``id`` of a layer of ``model`` a function that takes its copy and returns
+        changes: For the ``id`` of a layer of ``model`` a function that takes its copy and returns
             what to call in its place.
-        name: of the result; by default that of ``model``.
+        name: Of the result; by default that of ``model``.
 
     Raises:
-        ValueError: a layer cannot be made anew from its configuration.
+        ValueError: A layer cannot be made anew from its configuration.
     """
     return _Copier(changes).copy(model, name)
 

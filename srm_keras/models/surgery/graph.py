@@ -20,9 +20,9 @@ class Call:
     """One call of a layer.
 
     Attributes:
-        sources: the calls of other layers whose outputs it takes; ``(name, 0)`` for inputs.
-        shapes: of these outputs, with None for unknown sides.
-        plain: whether it takes nothing else: no ``training=True``, no mask, no constant.
+        sources: The calls of other layers whose outputs it takes; ``(name, 0)`` for inputs.
+        shapes: Of these outputs, with None for unknown sides.
+        plain: Whether it takes nothing else: no ``training=True``, no mask, no constant.
     """
 
     sources: tuple[Node, ...]
@@ -40,11 +40,11 @@ class Graph:
     """Who calls whom in a functional model.
 
     Attributes:
-        calls: for each layer its calls within the model, in order; inputs have none.
-        classes: for each layer the name of its class.
-        outputs: the calls whose outputs are those of the model.
-        uses: how often each layer's output is taken, by a call or as an output of the model.
-        readers: for each layer the names of the layers that take its output.
+        calls: For each layer its calls within the model, in order; inputs have none.
+        classes: For each layer the name of its class.
+        outputs: The calls whose outputs are those of the model.
+        uses: How often each layer's output is taken, by a call or as an output of the model.
+        readers: For each layer the names of the layers that take its output.
     """
 
     calls: dict[str, list[Call]]
@@ -58,7 +58,7 @@ def read_graph(model: keras.Model) -> Graph:
     """Return the graph of ``model``, a plain functional model as ``functional.twin`` makes it.
 
     Raises:
-        ValueError: a layer has no configuration.
+        ValueError: A layer has no configuration.
     """
     try:
         config = model.get_config()
@@ -127,12 +127,12 @@ class Lineage:
     """The calls of a functional model in an order in which each comes after what it takes.
 
     Args:
-        model: a plain functional model.
+        model: A plain functional model.
 
     Attributes:
-        graph: what ``read_graph`` says of the model.
-        operations: its layers and operations by name.
-        order: all calls, inputs included.
+        graph: What ``read_graph`` says of the model.
+        operations: Its layers and operations by name.
+        order: All calls, inputs included.
     """
 
     def __init__(self, model: keras.Model):

@@ -85,8 +85,8 @@ class Module:
     """A new recalibration layer and, where it starts neutral, what makes up for its gates.
 
     Attributes:
-        layer: called on the feature map; built by the first call.
-        scale: called on what comes out of it, or None.
+        layer: Called on the feature map; built by the first call.
+        scale: Called on what comes out of it, or None.
     """
 
     layer: keras.layers.Layer
@@ -108,7 +108,7 @@ def new_module(
     """Return a module of the dtype policy of the layer ``like``, or None where ``spec`` is None.
 
     Raises:
-        ValueError: the spec is none, or ``neutral`` is asked of a module that cannot be.
+        ValueError: The spec is none, or ``neutral`` is asked of a module that cannot be.
     """
     # Operations, such as that behind x + y, have none.
     with dtype_policy(getattr(like, "dtype_policy", keras.config.dtype_policy())):
@@ -126,7 +126,7 @@ def specs_of_places(spec: Any, names: list[str]) -> list[Spec]:
     """Return a spec for each of the named places: the same for all, or a list's entries.
 
     Raises:
-        ValueError: the list has another length.
+        ValueError: The list has another length.
     """
     if not isinstance(spec, list | tuple):
         return [spec] * len(names)
@@ -166,10 +166,10 @@ def insert_recalibration(
     called several times has one module, called as often. Models inside of ``model`` stay models.
 
     Args:
-        model: a functional or a built Sequential model, of this package, of
+        model: A functional or a built Sequential model, of this package, of
             ``keras.applications`` or any other. It is not changed, and shares no weights with the
             result.
-        spec: what ``srm_keras.layers.recalibration`` takes, or a list of that with an entry for
+        spec: What ``srm_keras.layers.recalibration`` takes, or a list of that with an entry for
             each place, in the order of the network; None for no module.
         where: ``"block_ends"``: before each residual addition, on the branch and behind its last
             layer but dropout, stochastic depth and layer scale; behind each cell of a network of
@@ -178,9 +178,9 @@ def insert_recalibration(
             stock layers (EfficientNet, MobileNetV3), which are left out. A function of a layer
             that returns whether it is chosen. A list of names of layers; one in an inner model
             may be called ``"inner/layer"``.
-        neutral: whether the result computes what ``model`` computes until it is trained: all gates
+        neutral: Whether the result computes what ``model`` computes until it is trained: all gates
             start at ½ and a constant factor of 2 behind each module makes up for it (4 for CBAM).
-        name: of the result; by default that of ``model``.
+        name: Of the result; by default that of ``model``.
 
     Returns:
         A functional model, not compiled.

@@ -198,9 +198,9 @@ class Place:
     """A layer of a model, or of a model inside of it.
 
     Attributes:
-        path: its name, behind the names of the inner models that it stands in.
-        layer: the layer or operation itself.
-        lineage: of the model that it stands in.
+        path: Its name, behind the names of the inner models that it stands in.
+        layer: The layer or operation itself.
+        lineage: Of the model that it stands in.
         replaced_input: None, or which of its inputs a module takes that stands in its place.
     """
 

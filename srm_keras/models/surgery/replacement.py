@@ -25,12 +25,12 @@ def remove_recalibration(model: keras.Model, name: str | None = None) -> keras.M
     up for the gates of a module that started neutral goes with it.
 
     Args:
-        model: a functional or a built Sequential model, with models inside of it or not. It is
+        model: A functional or a built Sequential model, with models inside of it or not. It is
             not changed, and shares no weights with the result.
-        name: of the result; by default that of ``model``.
+        name: Of the result; by default that of ``model``.
 
     Raises:
-        ValueError: the model is subclassed with a ``call`` of its own, has no module, or has a
+        ValueError: The model is subclassed with a ``call`` of its own, has no module, or has a
             layer that cannot be made anew from its configuration.
     """
     return replace_recalibration(model, None, name=name)
@@ -45,14 +45,14 @@ def replace_recalibration(
     their weights; all other weights are kept.
 
     Args:
-        model: as for ``remove_recalibration``.
-        spec: as for ``insert_recalibration``; an entry of a list for each module.
-        neutral: whether the result computes, until it is trained, what ``model`` computes without
+        model: As for ``remove_recalibration``.
+        spec: As for ``insert_recalibration``; an entry of a list for each module.
+        neutral: Whether the result computes, until it is trained, what ``model`` computes without
             modules; see ``insert_recalibration``.
-        name: of the result; by default that of ``model``.
+        name: Of the result; by default that of ``model``.
 
     Raises:
-        ValueError: as for ``remove_recalibration``; ``spec`` is a list of another length; or
+        ValueError: As for ``remove_recalibration``; ``spec`` is a list of another length; or
             ``neutral`` is asked of a module that cannot be.
 
     Example:

@@ -23,7 +23,7 @@ def is_image(path: str | os.PathLike) -> bool:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All image files in a folder and in those below it, sorted, as `find_images` finds them.
+    """All image files in a folder and in those below it, sorted, as ``find_images`` finds them.
 
     What is passed over is told in one line.
     """
@@ -69,7 +69,7 @@ def tell_passed_over(folder: Path, others: Counter[str]) -> None:
 
 
 def folders_in(parent: Path) -> list[Path]:
-    """The folders in `parent`, hidden ones aside, sorted by name."""
+    """The folders in ``parent``, hidden ones aside, sorted by name."""
     return sorted(
         (entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")),
         key=lambda folder: folder.name,

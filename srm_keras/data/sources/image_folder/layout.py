@@ -35,7 +35,7 @@ class ImageList:
 
     Attributes:
         paths: The files.
-        labels: The class of each, a position in `class_names`.
+        labels: The class of each, a position in ``class_names``.
         class_names: The class folders of the training split, sorted by name.
     """
 
@@ -55,23 +55,23 @@ def list_images(
 ) -> ImageList:
     """Lists a split's files without opening them.
 
-    Every file has a random number, a hash of the seed and its path below `data_dir`. Files are
-    ordered by it, and where there are no split folders those whose number is below `test_fraction`
-    are the test files. So neither depends on the file system's order, a new file moves no other,
-    and the test files are about, not exactly, that part of all.
+    Every file has a random number, a hash of the seed and its path below ``data_dir``. Files are
+    ordered by it, and where there are no split folders those whose number is below
+    ``test_fraction`` are the test files. So neither depends on the file system's order, a new file
+    moves no other, and the test files are about, not exactly, that part of all.
 
     Args:
         data_dir: The data set's folder.
         split: Name of the split.
-        test_fraction: Expected part that becomes `"test"` where there are no split folders.
+        test_fraction: Expected part that becomes ``"test"`` where there are no split folders.
         seed: Of the order and of the fraction.
 
     Returns:
-        The `ImageList`.
+        The ``ImageList``.
 
     Raises:
         ValueError: If there is no such folder or split, a class folder holds no image, a class is
-            not one of the training split's, `test_fraction` is given beside split folders, or no
+            not one of the training split's, ``test_fraction`` is given beside split folders, or no
             file falls into the split.
     """
     root = _existing_folder(data_dir)
@@ -96,7 +96,7 @@ def list_images(
 
 
 def split_names(data_dir: str | os.PathLike) -> list[str]:
-    """The names that `list_images` takes for a split of `data_dir`.
+    """The names that ``list_images`` takes for a split of ``data_dir``.
 
     Raises:
         ValueError: If there is no such folder.
@@ -108,7 +108,7 @@ def split_names(data_dir: str | os.PathLike) -> list[str]:
 def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
     """Lists all image files of a folder and those below it, as one class, in a random order.
 
-    As in `list_images`, the order follows from the seed and the files' paths alone.
+    As in ``list_images``, the order follows from the seed and the files' paths alone.
 
     Args:
         data_dir: The folder.
@@ -130,13 +130,13 @@ def list_unlabelled(data_dir: str | os.PathLike, seed: int) -> ImageList:
 def part_of(
     files: Iterable[Path], root: Path, split: str, fraction: float, seed: int
 ) -> list[Path]:
-    """The files of `"test"`, whose number is below `fraction`, or of `"train"`, all others."""
+    """The files of ``"test"``, with numbers below ``fraction``, or of ``"train"``, all others."""
     test = split == "test"
     return [file for file in files if (_number(file, root, seed) < fraction) == test]
 
 
 def refuse_lost_classes(images: ImageList, expected: ImageList, where: str) -> None:
-    """Raises `ValueError` if a class of `expected` has no file left in `images`."""
+    """Raises ``ValueError`` if a class of ``expected`` has no file left in ``images``."""
     lost = sorted(set(expected.labels) - set(images.labels))
     if lost:
         names = ", ".join(expected.class_names[label] for label in lost)
@@ -158,7 +158,7 @@ def _has_split_folders(root: Path) -> bool:
 
 
 def files_by_class(parent: Path) -> dict[str, list[Path]]:
-    """The image files of each class folder in `parent`; classes in the order of their names."""
+    """The image files of each class folder in ``parent``; classes in the order of their names."""
     stray = [entry for entry in parent.iterdir() if is_image(entry) and not entry.is_dir()]
     if stray:
         logging.warning("%d images lie in %s outside any class folder: ignored", len(stray), parent)
@@ -176,7 +176,7 @@ def _refuse_fraction(test_fraction: float | None, root: Path) -> None:
 
 
 def _refuse_split_like(root: Path) -> None:
-    """A folder `test` beside no `train` is a slip, not a class."""
+    """A folder ``test`` beside no ``train`` is a slip, not a class."""
     odd = [
         folder.name
         for folder in folders_in(root)
@@ -228,7 +228,7 @@ def _check_parts(
 
 
 def _rank(path: Path, root: Path, seed: int) -> bytes:
-    """A hash of the file's name below `root`, the same for all ways to encode an accent."""
+    """A hash of the file's name below ``root``, the same for all ways to encode an accent."""
     name = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
     return hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape")).digest()
 

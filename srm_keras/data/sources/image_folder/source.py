@@ -109,22 +109,22 @@ def load_examples(
 ) -> Examples:
     r"""Lists class folders of JPEG, PNG, BMP and WebP files.
 
-    If `data_dir` has a folder `train` with folders in it, its folders are the splits and theirs
-    are the classes. Otherwise its folders are the classes, and the splits are `"train"` and
-    `"test"`. The images of a class may lie in folders below it, or in those that links lead to.
+    If ``data_dir`` has a folder ``train`` with folders in it, its folders are the splits and theirs
+    are the classes. Otherwise its folders are the classes, and the splits are ``"train"`` and
+    ``"test"``. The images of a class may lie in folders below it, or in those that links lead to.
     Names that begin with a dot are ignored; how many other files are, by suffix, is logged.
 
     All files are decoded once before this returns (and not again for the same files later in the
     process), so that a bad one is found now and not in the middle of an epoch.
 
-    Images keep their size and come as RGB: see `srm_keras.data.decode.decode` for
+    Images keep their size and come as RGB: see ``srm_keras.data.decode.decode`` for
     grey, palette, alpha, CMYK and 16-bit files and for EXIF. The order is a fixed random one.
 
     Args:
         split: Name of the split.
         data_dir: The data set's folder.
-        on_error: What a file that cannot be decoded leads to: `"raise"`, an error that names all
-            of them, or `"skip"`, a warning that names them, and a data set without them.
+        on_error: What a file that cannot be decoded leads to: ``"raise"``, an error that names all
+            of them, or ``"skip"``, a warning that names them, and a data set without them.
         test_fraction: Expected part of the files that is the test split where there are no split
             folders, between 0 and 1; 0.2 by default. A file's own name decides, so a new file
             moves no other.
@@ -132,18 +132,18 @@ def load_examples(
         verify: Whether all files are decoded once first. Without it a bad file stops the training
             that meets it.
         domain_pattern: A regular expression with one group, searched for in every file's name;
-            what the group matches is the image's domain: `r"^([^_]+)_"` for `game_0042_3.jpg`.
+            what the group matches is the image's domain: ``r"^([^_]+)_"`` for ``game_0042_3.jpg``.
         group_pattern: Likewise for the group of images that must stay together in
             cross-validation. Groups of different domains are different ones.
 
     Returns:
-        The `Examples`, whose images are paths. The height and width in `info` are numbers where
+        The ``Examples``, whose images are paths. The height and width in ``info`` are numbers where
         all images have the same.
 
     Raises:
-        ValueError: If an argument is wrong; `data_dir` does not exist or holds no image; a class
-            folder is empty, or all its files are corrupt; a split has a class that `train` has
-            not; files are corrupt and `on_error="raise"`; or a name does not match a pattern.
+        ValueError: If an argument is wrong; ``data_dir`` does not exist or holds no image; a class
+            folder is empty, or all its files are corrupt; a split has a class that ``train`` has
+            not; files are corrupt and ``on_error="raise"``; or a name does not match a pattern.
     """
     _check_options(on_error, test_fraction, seed, verify)
     patterns = compiled(domain_pattern=domain_pattern, group_pattern=group_pattern)
@@ -163,18 +163,19 @@ def as_examples(
     verify: bool = False,
     on_error: str = "raise",
 ) -> Examples:
-    """`Examples` of a list of files.
+    """``Examples`` of a list of files.
 
     Args:
         name: The source's name.
         split: The split's name.
         images: The files, their classes and the classes' names.
         root: The data set's folder.
-        verify: Whether every file is decoded once, now; without it `info` has no height and width.
-        on_error: What is then done about bad files: `"raise"` or `"skip"`.
+        verify: Whether every file is decoded once, now; without it ``info`` has no height and
+            width.
+        on_error: What is then done about bad files: ``"raise"`` or ``"skip"``.
 
     Raises:
-        ValueError: If files are corrupt and `on_error="raise"`, or all files of a class are.
+        ValueError: If files are corrupt and ``on_error="raise"``, or all files of a class are.
     """
     size: Size = (None, None)
     if verify:
