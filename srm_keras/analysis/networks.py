@@ -11,13 +11,9 @@ from srm_keras.models.surgery.functional import all_layers, copied, is_functiona
 Shape = tuple[int, ...]
 
 
-def check_functional(model: Any) -> None:
-    """Raise ``ValueError`` unless ``model`` is a functional model."""
-    if not isinstance(model, keras.Function):
-        raise ValueError(
-            "`model` must be a functional keras.Model. "
-            f"Received: {getattr(model, 'name', model)!r} of class {type(model).__name__}"
-        )
+def inputs_of(model: keras.Model) -> Any:
+    """What a functional or built Sequential model takes, symbolic and in its own structure."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def data_format_of(model: keras.Model) -> str:
@@ -78,8 +74,8 @@ def static_calls(model: keras.Model, shapes: Sequence[Shape], path: str = "") ->
         keras.Input(batch_shape=shape, dtype=x.dtype, name=x.name)
         for shape, x in zip(shapes, model.inputs, strict=True)
     ]
-    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    copied(model, lambda layer: layer, call, keras.tree.pack_sequence_as(structure, inputs))
+    structure = keras.tree.pack_sequence_as(inputs_of(model), inputs)
+    copied(model, lambda layer: layer, call, structure)
     return calls
 
 
@@ -96,7 +92,9 @@ def single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]
             all of the graph.
     """
     known = {id(tensor) for tensor in model.inputs}
-    for operation in model.operations:
+    sequential = isinstance(model, keras.Sequential)
+    graph = keras.Model(model.inputs, model.outputs) if sequential else model
+    for operation in graph.operations:
         if isinstance(operation, keras.layers.InputLayer):
             continue
         inputs, outputs = map(keras.tree.flatten, (operation.input, operation.output))

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.analysis.networks import check_functional
+from srm_keras.analysis.networks import inputs_of
 from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import spatial_axes
+from srm_keras.models.surgery.functional import check_functional
 from srm_keras.support.validation import nearest
 
 
@@ -47,10 +48,10 @@ def recalibration_layers(model: keras.Model) -> list[Recalibration]:
     """Return the recalibration layers of ``model``, in network order.
 
     Args:
-        model: A functional model that contains ``Recalibration`` layers.
+        model: A functional or built Sequential model that contains ``Recalibration`` layers.
 
     Raises:
-        ValueError: The model is not functional, or has no recalibration layer.
+        ValueError: The model is neither, or has no recalibration layer.
     """
     check_functional(model)
     modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
@@ -79,7 +80,7 @@ def gate_model(model: keras.Model) -> keras.Model:
         module.name: GateReader(module, name=f"{module.name}_gates")(module.input)
         for module in recalibration_layers(model)
     }
-    return keras.Model(model.input, gates, name=f"{model.name}_gates")
+    return keras.Model(inputs_of(model), gates, name=f"{model.name}_gates")
 
 
 class NetworkGates:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from srm_keras.analysis.networks import single_calls
+from srm_keras.analysis.networks import inputs_of, single_calls
 from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import channel_axis, over_space, spatial_axes
 from srm_keras.models.surgery.functional import copied, first_input
@@ -106,7 +106,7 @@ def pruned_network(
     rest = keras.Model([*frontier, *extra], model.outputs)
     known = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in frontier]
     pruned = copied(rest, lambda layer: layer, call, [*known, *extra])
-    fixed = keras.Model(model.input, frontier)
+    fixed = keras.Model(inputs_of(model), frontier)
     return PrunedNetwork(_compiled(fixed), _compiled(pruned), channels, by_gates)
 
 

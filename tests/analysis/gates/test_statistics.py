@@ -5,7 +5,10 @@ import pytest
 from srm_keras.analysis.gates.correlation import gate_correlation
 from srm_keras.analysis.gates.histograms import BINS, gate_histograms
 from srm_keras.analysis.gates.statistics import RunningStatistics, gate_statistics
+from srm_keras.analysis.pruning.curve import pruning_curve
+from srm_keras.layers import SRM
 from tests.support.gated_network import LAYERS, gated_network, gates_of, images
+from tests.support.weights import randomize
 
 IMAGES = images()
 
@@ -99,3 +102,15 @@ def test_images_and_gates_that_are_not_finite_are_refused(analyse, value):
     kernel.assign(np.full(kernel.shape, np.nan))
     with pytest.raises(ValueError, match=rf"finite gates.*in those of '{LAYERS[1]}'"):
         analyse(model, [IMAGES])
+
+
+def test_a_sequential_network_is_read_and_pruned_as_its_functional_twin():
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(6, 3), SRM(name=LAYERS[0])]
+    ends = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, "softmax")]
+    network = keras.Sequential([*layers, *ends])
+    randomize(network)
+    twin = keras.Model(network.inputs, network.outputs)
+    found, expected = (gate_statistics(model, [IMAGES])[LAYERS[0]] for model in (network, twin))
+    np.testing.assert_array_equal(found.channel_means, expected.channel_means)
+    data = [(IMAGES, np.arange(len(IMAGES)) % 3)]
+    assert pruning_curve(network, data) == pruning_curve(twin, data)
