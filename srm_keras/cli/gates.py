@@ -3,7 +3,7 @@ r"""Shows what the gates of trained networks do, and how much channels say the s
     srm-keras gates --models=runs/se,runs/srm --out=runs/gates
 
 Takes networks with recalibration modules that were trained on the same data, and writes for images
-of the evaluation split, to --out:
+of the evaluation split or those of --images, to --out:
 
 - statistics.csv, statistics.json: a row a run and block: mean, spread and saturation of the gates
 - channels.csv: a row a run, block and channel: mean and standard deviation over the images
@@ -38,7 +38,8 @@ def define(flags: FlagValues) -> None:
         flag_values=flags,
     )
     shared.checkpoint(flags)
-    shared.samples(flags, None, "of the evaluation split; by default all.", lower_bound=2)
+    shared.samples(flags, None, "by default all.", lower_bound=2)
+    shared.images(flags, "looked at instead of the evaluation split.")
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
@@ -47,14 +48,16 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     from srm_keras.analysis.gates.report import FILES, gate_report
     from srm_keras.cli.networks import analysed_runs, drawn_blocks
     from srm_keras.cli.samples import SampleBatches
+    from srm_keras.export.predictions import image_files
     from srm_keras.support.files import writable_file
 
     for name in FILES:
         writable_file("out", Path(flags.out) / name)
-    runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
+    files = image_files(flags.images) if flags.images else ()
+    runs = analysed_runs(flags.models, flags.checkpoint, gates=True, files=bool(flags.images))
     blocks = drawn_blocks(runs, flags.blocks)
     # All runs read the same images: analysed_runs refuses others.
-    samples = SampleBatches(next(iter(runs.values())), flags.samples, BATCH)
+    samples = SampleBatches(next(iter(runs.values())), flags.samples, BATCH, files)
     models = {label: run.model for label, run in runs.items()}
     _print(gate_report(models, (inputs for inputs, _ in samples), flags.out, blocks))
     print(f"Wrote {', '.join(FILES)} to {flags.out}")

@@ -94,7 +94,7 @@ def _images(flags: FlagValues, run, paths: Sequence[str]):
 
     if paths:
         files = image_files(paths)
-        return file_inputs(run, files), [file.name for file in files], None
+        return file_inputs(run.preprocessing, files), [file.name for file in files], None
     samples = evaluation_samples(run, flags.samples)
     return samples.inputs, [run.classes[label] for label in samples.labels], samples.labels
 

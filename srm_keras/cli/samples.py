@@ -22,22 +22,22 @@ def pixels(preprocessing: Preprocessing, inputs: np.ndarray) -> np.ndarray:
     return np.rint((inputs - offset) / scale).clip(0, 255).astype("uint8")
 
 
-def file_inputs(run: Run, files: Sequence[Path]) -> np.ndarray:
-    """Return image files prepared for the network of ``run``, float32 (N, H, W, C).
+def file_inputs(preprocessing: Preprocessing, files: Sequence[Path]) -> np.ndarray:
+    """Return image files prepared for a network, float32 (N, H, W, C).
 
     Raises:
         ValueError: a file cannot be decoded.
     """
-    return np.stack([_prepared(run, file) for file in files])
+    return np.stack([_prepared(preprocessing, file) for file in files])
 
 
-def _prepared(run: Run, file: Path) -> np.ndarray:
+def _prepared(preprocessing: Preprocessing, file: Path) -> np.ndarray:
     import tensorflow as tf
 
     image = file_pixels(file)
-    if run.preprocessing.channels == 1:
+    if preprocessing.channels == 1:
         image = tf.image.rgb_to_grayscale(image)
-    return run.preprocessing.evaluation(image).numpy()
+    return preprocessing.evaluation(image).numpy()
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Samples:
 
 
 class SampleBatches:
-    """Examples of a run's evaluation split in batches, read and prepared anew at every pass.
+    """Images for a run in batches, read and prepared anew at every pass.
+
+    They are examples of its evaluation split, or image files, whose labels are -1.
 
     A batch is in memory, and with some users the one before it, however many examples there are.
     Iterating yields (inputs, labels): float32 (N, image_size, image_size, channels) and integers
@@ -68,17 +70,23 @@ class SampleBatches:
         run: whose data and preparation it is.
         count: of examples from all over the split; all of them if there are fewer, or for None.
         batch_size: of all batches but the last.
+        files: image files, which are taken instead of the split.
 
     Attributes:
-        split: name of the split.
-        positions: where in the split the examples are.
+        split: name of the split; "images" of files.
+        positions: where in the split, or among the files, the images are.
         preprocessing: that of the run.
+
+    Raises:
+        ValueError: the run does not say what data it was trained on, or it cannot be had.
     """
 
-    def __init__(self, run: Run, count: int | None, batch_size: int):
-        self.split, self._examples = validation_examples(run.recipe)
+    def __init__(self, run: Run, count: int | None, batch_size: int, files: Sequence[Path] = ()):
+        self._examples: Any
+        self.split, self._examples = ("images", files) if files else _validation(run)
         self.positions = _positions(self._examples, count)
         self.preprocessing = run.preprocessing
+        self._files = files
         self._batch_size, self._done = batch_size, "read"
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -98,7 +106,10 @@ class SampleBatches:
         return ShownImages(self)
 
     def read(self, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return (inputs, labels) of the examples at these positions of the split."""
+        """Return (inputs, labels) of the images at these positions."""
+        if self._files:
+            chosen = [self._files[position] for position in positions]
+            return file_inputs(self.preprocessing, chosen), np.full(len(chosen), -1)
         chosen = self._examples.subset(positions)
         prepared, labels = [], []
         for image, label in chosen.dataset().as_numpy_iterator():
@@ -138,7 +149,7 @@ def export_inputs(
     if files:
         counts = (min(count, len(files)) for count in (samples, representative))
         chosen = ([files[k * len(files) // count] for k in range(count)] for count in counts)
-        compared, ranges = (file_inputs(run, each) for each in chosen)
+        compared, ranges = (file_inputs(run.preprocessing, each) for each in chosen)
         return compared, ranges
     try:
         return evaluation_samples(run, samples).inputs, representative_inputs(run, representative)
@@ -154,10 +165,14 @@ def evaluation_samples(run: Run, count: int) -> Samples:
     Raises:
         ValueError: the network does not say what data it was trained on, or it cannot be had.
     """
+    split, examples = _validation(run)
+    return _samples(run, split, examples, count)
+
+
+def _validation(run: Run) -> tuple[str, Any]:
     if not run.recipe.data:
         raise ValueError(f"{run.model.name!r} does not say what data it was trained on")
-    split, examples = validation_examples(run.recipe)
-    return _samples(run, split, examples, count)
+    return validation_examples(run.recipe)
 
 
 def representative_inputs(run: Run, count: int) -> np.ndarray:
@@ -177,6 +192,6 @@ def _samples(run: Run, split: str, examples: Examples | Records, count: int) -> 
     return Samples(split, images, inputs, np.array([label for _, label in pairs]))
 
 
-def _positions(examples: Examples | Records, count: int | None) -> list[int]:
+def _positions(examples: Examples | Records | Sequence, count: int | None) -> list[int]:
     count = len(examples) if count is None else min(count, len(examples))
     return [k * len(examples) // count for k in range(count)]

@@ -3,7 +3,7 @@ r"""Shows the images that lead to the highest weight of each channel (figs. 7 an
     srm-keras top_activations --models=runs/se,runs/srm --out=analysis/top
 
 Takes networks with recalibration modules that were trained on the same data, and looks at the
-images of their evaluation split. Writes to --out:
+images of their evaluation split or at those of --images. Writes to --out:
 
     top_<block>.png     for each of --blocks the top image of each channel, runs side by side
     ranked_<block>.png  the --top images of the first 16 channels, with the channel's weight
@@ -11,7 +11,8 @@ images of their evaluation split. Writes to --out:
     diversity.csv/.json how far the channels of every block differ in their top images
     diversity.png       the same as bars, beside what chance would give
 
-Images are numbered from 0 in the order of the split; with --samples, among those chosen from it.
+Images are numbered from 0 in the order of the split; with --samples, among those chosen from it. The
+label of a file is its name.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def define(flags: FlagValues) -> None:
         "Blocks to draw, such as conv2_6; by default the last one of every stage.",
         flag_values=flags,
     )
-    shared.samples(flags, None, "of the evaluation split; by default all.")
+    shared.samples(flags, None, "by default all.")
+    shared.images(flags, "looked at instead of the evaluation split.")
     absl_flags.DEFINE_integer(
         "top", 5, "Number of images for each channel.", lower_bound=1, flag_values=flags
     )
@@ -51,14 +53,16 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     from srm_keras.analysis.activations.pictures import plot_diversity
     from srm_keras.cli.networks import analysed_runs, drawn_blocks
     from srm_keras.cli.samples import SampleBatches
+    from srm_keras.export.predictions import image_files
     from srm_keras.support.files import writable_file
 
     logging.set_verbosity(logging.ERROR)  # TensorFlow warns that every network is a new one.
     out = writable_file("out", Path(flags.out) / "top.csv").parent
-    runs = analysed_runs(flags.models, flags.checkpoint, gates=True)
+    files = image_files(flags.images) if flags.images else ()
+    runs = analysed_runs(flags.models, flags.checkpoint, gates=True, files=bool(flags.images))
     blocks = drawn_blocks(runs, flags.blocks)
     first = next(iter(runs.values()))
-    samples = SampleBatches(first, flags.samples, flags.batch_size)
+    samples = SampleBatches(first, flags.samples, flags.batch_size, files)
     if flags.top > len(samples.positions):
         raise ValueError(
             f"`--top` must be at most the number of images, {len(samples.positions)}. "
@@ -66,7 +70,8 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
         )
     labels: list[int] = []
     found = {label: _found(flags, label, run, samples, labels) for label, run in runs.items()}
-    _write_tables(out, found, blocks, samples.split, [first.classes[label] for label in labels])
+    names = [str(files[k]) for k in samples.positions] if files else _names(first, labels)
+    _write_tables(out, found, blocks, samples.split, names)
     plot_diversity(found, out / "diversity.png")
     _draw(flags, out, found, blocks, samples.shown)
     print(_table(found))
@@ -85,6 +90,10 @@ def _found(flags: FlagValues, label: str, run, samples, labels: list[int]):
             yield inputs
 
     return top_activations(run.model, batches(), flags.top)
+
+
+def _names(run, labels: Sequence[int]) -> list[str]:
+    return [run.classes[label] for label in labels]
 
 
 def _write_tables(out: Path, found, blocks, split: str, labels: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from srm_keras.cli import flags as shared
 from srm_keras.cli.networks import analysed_runs, kind_of, load_trained
 from srm_keras.data import Preprocessing
 from srm_keras.interop import save_preset
-from srm_keras.support.files import write_json
+from srm_keras.support.files import read_csv, read_json, write_json
 from tests.support.command_lines import command
-from tests.support.gated_network import gated_network
+from tests.support.gated_network import gated_network, gates_of
 from tests.support.weights import randomize
 
 CLASSES = ("disc", "ring", "star", "cross", "bar")
@@ -89,9 +89,28 @@ def test_networks_without_data_are_explained_on_image_files(folder, tmp_path):
     record = json.loads((tmp_path / "grad_cam.json").read_text())
     assert [image["file"] for image in record["images"]] == ["0.png", "1.png", "2.png"]
     assert all(image["runs"]["preset"] == image["runs"]["net"] for image in record["images"])
-    done = command("grad_cam", models, f"--out={tmp_path}")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("does not say what data it was trained on")
+    for name in ("grad_cam", "gates", "top_activations", "prune"):
+        done = command(name, models, f"--out={tmp_path / name}")
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].endswith("does not say what data it was trained on")
+
+
+def test_gates_are_read_of_image_files(folder, tmp_path):
+    models = [f"--models={folder}/preset,{folder}/net.keras", f"--images={folder}/photos"]
+    done = command("gates", *models, f"--out={tmp_path}/gates")
+    assert done.returncode == 0, done.stderr
+    rows = read_json(tmp_path / "gates" / "statistics.json")
+    assert {(row["run"], row["images"]) for row in rows} == {("preset", 3), ("net", 3)}
+    run = load_trained(f"{folder}/net.keras")
+    pixels = [np.asarray(Image.open(path)) for path in sorted((folder / "photos").iterdir())]
+    inputs = np.stack([PREPROCESSING.evaluation(image).numpy() for image in pixels])
+    expected = [gates.mean() for gates in gates_of(run.model, inputs).values()]
+    means = [row["mean"] for row in rows if row["run"] == "net"]
+    assert means == pytest.approx(expected, abs=1e-6)
+    done = command("top_activations", *models, "--top=2", f"--out={tmp_path}/top")
+    assert done.returncode == 0, done.stderr
+    labels = {row["image"]: row["label"] for row in read_csv(tmp_path / "top" / "top.csv")}
+    assert labels == {str(k): str(folder / "photos" / f"{k}.png") for k in range(3)}
 
 
 def test_a_command_says_which_kinds_it_takes(folder, tmp_path):
