@@ -11,8 +11,8 @@ images of their evaluation split or at those of --images. Writes to --out:
     diversity.csv/.json how far the channels of every block differ in their top images
     diversity.png       the same as bars, beside what chance would give
 
-Images are numbered from 0 in the order of the split; with --samples, among those chosen from it. The
-label of a file is its name.
+Images are numbered from 0 in the order of the split; with --samples, among those chosen from it.
+The label of a file is its name.
 """
 
 from collections.abc import Sequence
