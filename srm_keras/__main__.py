@@ -1,4 +1,4 @@
-"""`python -m srm_keras COMMAND`: the same as `srm-keras COMMAND`."""
+"""``python -m srm_keras COMMAND``: the same as ``srm-keras COMMAND``."""
 
 import sys
 

@@ -114,6 +114,27 @@ def test_every_registered_class_is_public_in_a_package_above_it():
     assert {"SRM", "ReflectionConv2D", "IdentityShortcut", "GateReader", "SGDWithL2"} <= found
 
 
+def docstrings(path: pathlib.Path) -> list[str]:
+    """Every text that stands alone as a statement, what describes a constant included."""
+    return [
+        node.value.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+
+
+def test_docstrings_speak_one_dialect():
+    single = re.compile(r"(?<!`)`(?!`)[^`]+`(?!`)")
+    small = re.compile(r"^ +(?:Args|Attributes|Raises):\n +\w+: [a-z]{2,} ", re.MULTILINE)
+    for folder in ("srm_keras", "train", "tools"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for text in docstrings(path):
+                assert not single.search(text), f"{path}: one backtick in {text!r}"
+                assert not small.search(text), f"{path}: a section begins small in {text!r}"
+
+
 def test_layers_and_models_use_keras_alone():
     for package in ("layers", "models"):
         for path in (PACKAGE / package).rglob("*.py"):

@@ -6,20 +6,20 @@ r"""Times things on this machine.
     python -m tools.benchmark exported --out=runs/benchmark
     python -m tools.benchmark stylizers --out=runs/benchmark
 
-`layers` times every recalibration module, the bare product with given gates, and SRM with its
+``layers`` times every recalibration module, the bare product with given gates, and SRM with its
 gradient left to TensorFlow, forward and with the backward pass, with and without XLA, and writes
 layers.json and layers.md. docs/complexity.md says how it measures.
 
-`pipeline` measures how many images a second the ImageNet training pipeline delivers, beside the
+``pipeline`` measures how many images a second the ImageNet training pipeline delivers, beside the
 limit that decoding and resizing set and beside plain Keras and PyTorch loaders, and writes
 pipeline.json and pipeline.md. docs/data.md says how it measures.
 
-`exported` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56
+``exported`` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56
 without and with modules, in the form that the exporters write, as the folded layers, and in int8;
 it writes benchmark_exported.json and benchmark_exported.md, which says how it measures. Leave the
 machine alone meanwhile.
 
-`stylizers` does the same for the stylization network at 256×256 with batch norm, without and with
+``stylizers`` does the same for the stylization network at 256×256 with batch norm, without and with
 modules, and with instance norm; it writes benchmark_stylizers.json and benchmark_stylizers.md.
 """
 

@@ -1,4 +1,4 @@
-"""`srm-keras compare` in a clone: `python -m tools.compare`."""
+"""``srm-keras compare`` in a clone: ``python -m tools.compare``."""
 
 from srm_keras.cli.main import script
 

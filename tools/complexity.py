@@ -1,4 +1,4 @@
-"""`srm-keras complexity` in a clone: `python -m tools.complexity`."""
+"""``srm-keras complexity`` in a clone: ``python -m tools.complexity``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras convert` in a clone: `python -m tools.convert`."""
+"""``srm-keras convert`` in a clone: ``python -m tools.convert``."""
 
 from srm_keras.cli.main import script
 

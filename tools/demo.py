@@ -1,4 +1,4 @@
-"""`srm-keras demo` in a clone: `python -m tools.demo`."""
+"""``srm-keras demo`` in a clone: ``python -m tools.demo``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras export` in a clone: `python -m tools.export`."""
+"""``srm-keras export`` in a clone: ``python -m tools.export``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras gates` in a clone: `python -m tools.gates`."""
+"""``srm-keras gates`` in a clone: ``python -m tools.gates``."""
 
 from srm_keras.cli.main import script
 

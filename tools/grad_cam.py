@@ -1,4 +1,4 @@
-"""`srm-keras grad_cam` in a clone: `python -m tools.grad_cam`."""
+"""``srm-keras grad_cam`` in a clone: ``python -m tools.grad_cam``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras paper_tables` in a clone: `python -m tools.paper_tables`."""
+"""``srm-keras paper_tables`` in a clone: ``python -m tools.paper_tables``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras predict` in a clone: `python -m tools.predict`."""
+"""``srm-keras predict`` in a clone: ``python -m tools.predict``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras preset` in a clone: `python -m tools.presets`."""
+"""``srm-keras preset`` in a clone: ``python -m tools.presets``."""
 
 from srm_keras.cli.main import script
 

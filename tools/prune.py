@@ -1,4 +1,4 @@
-"""`srm-keras prune` in a clone: `python -m tools.prune`."""
+"""``srm-keras prune`` in a clone: ``python -m tools.prune``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras serve` in a clone: `python -m tools.serve`."""
+"""``srm-keras serve`` in a clone: ``python -m tools.serve``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras stylize` in a clone: `python -m tools.stylize`."""
+"""``srm-keras stylize`` in a clone: ``python -m tools.stylize``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras stylize_dataset` in a clone: `python -m tools.stylize_dataset`."""
+"""``srm-keras stylize_dataset`` in a clone: ``python -m tools.stylize_dataset``."""
 
 from srm_keras.cli.main import script
 

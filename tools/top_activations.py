@@ -1,4 +1,4 @@
-"""`srm-keras top_activations` in a clone: `python -m tools.top_activations`."""
+"""``srm-keras top_activations`` in a clone: ``python -m tools.top_activations``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras train` in a clone: `python -m train.classify`."""
+"""``srm-keras train`` in a clone: ``python -m train.classify``."""
 
 from srm_keras.cli.main import script
 

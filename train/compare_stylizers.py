@@ -1,4 +1,4 @@
-"""`srm-keras compare_stylizers` in a clone: `python -m train.compare_stylizers`."""
+"""``srm-keras compare_stylizers`` in a clone: ``python -m train.compare_stylizers``."""
 
 from srm_keras.cli.main import script
 

@@ -1,4 +1,4 @@
-"""`srm-keras cross_validate` in a clone: `python -m train.cross_validate`."""
+"""``srm-keras cross_validate`` in a clone: ``python -m train.cross_validate``."""
 
 from srm_keras.cli.main import script
 

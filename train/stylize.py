@@ -1,4 +1,4 @@
-"""`srm-keras train_stylizer` in a clone: `python -m train.stylize`."""
+"""``srm-keras train_stylizer`` in a clone: ``python -m train.stylize``."""
 
 from srm_keras.cli.main import script
 

@@ -1,1 +1,1 @@
-"""The command `srm-keras`: one file a subcommand."""
+"""The command ``srm-keras``: one file a subcommand."""

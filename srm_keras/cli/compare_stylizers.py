@@ -4,7 +4,7 @@ r"""Trains style transfer networks that differ in normalization and modules, and
         --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
         --variants=bn,in,bn+se,bn+srm,bn+eca --seeds=0,1,2 --workdir=runs/painting
 
-The paper's Figures 4 and 5 (Lee et al. 2019, section 4.3). `bn+ge` is Gather-Excite without
+The paper's Figures 4 and 5 (Lee et al. 2019, section 4.3). ``bn+ge`` is Gather-Excite without
 parameters, which works at any size of image. The same command goes on where an earlier one was
 stopped. docs/style_transfer.md describes what it writes to --workdir.
 """

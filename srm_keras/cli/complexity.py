@@ -6,8 +6,8 @@ r"""Counts the parameters and multiply-adds of a network.
     srm-keras complexity --paper
     srm-keras complexity --formulas --model=resnet50
 
-The first form prints a table by stage. `--paper` prints tables 1 and 2 of the SRM paper beside
-this package's numbers, and `--formulas` the parameters of every module in every stage by the
+The first form prints a table by stage. ``--paper`` prints tables 1 and 2 of the SRM paper beside
+this package's numbers, and ``--formulas`` the parameters of every module in every stage by the
 formulas of its section 3.3 beside what is counted. docs/complexity.md says what is counted.
 A layer of unknown cost counts 0 and is listed below the table.
 """

@@ -76,7 +76,7 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gates(run, inputs, workdir: Path):
-    """What the gates do on the evaluation images; the files of `srm-keras gates` are in gates/."""
+    """What the gates do on the evaluation images; gates/ has the files of ``srm-keras gates``."""
     from srm_keras.analysis.gates import report
     from srm_keras.export.html import Gates
     from srm_keras.training import run_folder

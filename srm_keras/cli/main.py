@@ -1,9 +1,9 @@
-"""`srm-keras COMMAND --flags`: finds the command, reads its flags, and ends errors in one line.
+"""``srm-keras COMMAND --flags``: finds the command, reads its flags, and ends errors in one line.
 
-A command is a module of this package: its docstring is its help, `define(flags)` defines its flags
-and `main(flags, arguments)` runs it and may return an exit status. `RECIPES`, where there is one,
-names the module whose `FIELDS` the recipes of `--config` have. Flags live in a `FlagValues` of
-their own for each call, so that several commands can run in one process.
+A command is a module of this package: its docstring is its help, ``define(flags)`` defines its
+flags and ``main(flags, arguments)`` runs it and may return an exit status. ``RECIPES``, where there
+is one, names the module whose ``FIELDS`` the recipes of ``--config`` have. Flags live in a
+``FlagValues`` of their own for each call, so that several commands can run in one process.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        argv: the name of a command and its flags; by default what the process was started with.
+        argv: The name of a command and its flags; by default what the process was started with.
 
     Returns:
         The exit status: 0, 1 for an error, 130 after Ctrl+C, 128 + n after the signal n.
@@ -112,7 +112,8 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
     fields = _imported(command.RECIPES).FIELDS if hasattr(command, "RECIPES") else {}
     fields = {f"config.{field}": value for field, value in fields.items()}
     if _asks_for_help(arguments):
-        print(f"{command.__doc__}\n{_flags_help(flags)}")
+        description = (command.__doc__ or "").replace("``", "`")
+        print(f"{description}\n{_flags_help(flags)}")
         print(f"\n{recipe.fields_help(fields)}" if fields else "")
         return 0
     try:
@@ -208,7 +209,7 @@ def _nearest(name: str, known: Iterable[str], prefix: str) -> str:
 
 @contextlib.contextmanager
 def _argv(argv: list[str]) -> Iterator[None]:
-    """`sys.argv` as of a process of its own: ml_collections finds fields of recipes there."""
+    """``sys.argv`` as of a process of its own: ml_collections finds fields of recipes there."""
     before, sys.argv = sys.argv, argv
     try:
         yield

@@ -3,7 +3,7 @@ r"""Lists the networks that can be built by name.
     srm-keras models
     srm-keras models 'srm_*'
 
-The names are those of `srm_keras.models.build` and of the recipes' `model.name`.
+The names are those of ``srm_keras.models.build`` and of the recipes' ``model.name``.
 """
 
 from collections.abc import Sequence

@@ -27,16 +27,16 @@ from srm_keras.training.run_folder import is_of_stylizer, read_recipe
 
 
 def kind_of(model: str, kinds: Sequence[str]) -> str:
-    """Return of which of the kinds in `cli.flags.KINDS` a trained network is.
+    """Return of which of the kinds in ``cli.flags.KINDS`` a trained network is.
 
     What tells it is the name, and what lies there; nothing is loaded.
 
     Args:
-        model: a path, or ``hf://…``.
-        kinds: those that the command takes.
+        model: A path, or ``hf://…``.
+        kinds: Those that the command takes.
 
     Raises:
-        ValueError: it is of no such kind; the message says which the command takes.
+        ValueError: It is of no such kind; the message says which the command takes.
     """
     kind = _kind_of(model)
     if kind is not None and kind in kinds:
@@ -69,7 +69,7 @@ def load_trained(model: str, checkpoint: str = "best") -> Run:
     what lies beside it, as preprocessing and classes do.
 
     Raises:
-        ValueError: it is of another kind, damaged, or names foreign classes.
+        ValueError: It is of another kind, damaged, or names foreign classes.
         ImportError: ``hf://`` without huggingface_hub.
     """
     kind = kind_of(model, shared.CLASSIFIERS)
@@ -104,13 +104,13 @@ def analysed_runs(
     weights and damaged ones are passed over with a word.
 
     Args:
-        patterns: run folders of ``train``, presets and .keras files, or shell patterns of such.
+        patterns: Run folders of ``train``, presets and .keras files, or shell patterns of such.
         checkpoint: ``"best"`` or ``"last"``, of a run folder.
-        gates: whether networks without recalibration modules are passed over too.
-        files: whether they are to look at image files instead of the data of their recipe.
+        gates: Whether networks without recalibration modules are passed over too.
+        files: Whether they are to look at image files instead of the data of their recipe.
 
     Raises:
-        ValueError: there is no such network, two cannot be told apart, or they do not read the
+        ValueError: There is no such network, two cannot be told apart, or they do not read the
             same images in the same way.
     """
     found = {}
@@ -147,12 +147,12 @@ def drawn_blocks(runs: Mapping[str, Run], blocks: Sequence[str]) -> list[str]:
     """Return the names of ``blocks``, which every network must have, as pictures have them.
 
     Args:
-        runs: what ``analysed_runs`` returns.
-        blocks: names of blocks or of their recalibration layers; with none, the last block of
+        runs: What ``analysed_runs`` returns.
+        blocks: Names of blocks or of their recalibration layers; with none, the last block of
             every stage.
 
     Raises:
-        ValueError: a network has no gates, or no such block; the message says which.
+        ValueError: A network has no gates, or no such block; the message says which.
     """
     chosen = list(blocks)
     for label, run in runs.items():
@@ -199,8 +199,8 @@ class StylizerRun:
     """A trained stylization network and what it was trained on.
 
     Attributes:
-        model: from RGB images of 0 to 255 to such images.
-        recipe: the resolved recipe.
+        model: From RGB images of 0 to 255 to such images.
+        recipe: The resolved recipe.
     """
 
     model: keras.Model
@@ -211,7 +211,7 @@ def load_stylizer_run(folder: str | Path) -> StylizerRun:
     """Return what a run folder of train_stylizer holds.
 
     Raises:
-        ValueError: the run has no network yet, one that cannot be loaded, or one for any style.
+        ValueError: The run has no network yet, one that cannot be loaded, or one for any style.
     """
     recipe = ConfigDict(read_recipe(folder))
     if recipe.method != "feed_forward":
@@ -228,13 +228,13 @@ def photo_samples(
     """Return the middles of photos, float32 (N, image_size, image_size, 3), 0 to 255.
 
     Args:
-        run: of whose held-out contents they are taken, unless there are ``files``.
-        count: how many, from all over the photos; all where there are fewer.
-        image_size: to which the shorter side is resized before the middle is cut out.
-        files: image files.
+        run: Of whose held-out contents they are taken, unless there are ``files``.
+        count: How many, from all over the photos; all where there are fewer.
+        image_size: To which the shorter side is resized before the middle is cut out.
+        files: Image files.
 
     Raises:
-        ValueError: a file cannot be decoded, or the contents of the run are not there.
+        ValueError: A file cannot be decoded, or the contents of the run are not there.
     """
     contents: Any = files or _held_out(run)
     count = min(count, len(contents))

@@ -28,7 +28,7 @@ def expanded(patterns: Sequence[str]) -> list[Path]:
     So the brackets of a folder ``exp [final]`` are its own, and those of ``seed_[0-3]`` a pattern.
 
     Raises:
-        ValueError: a pattern meets nothing.
+        ValueError: A pattern meets nothing.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -56,12 +56,12 @@ def run_folders(patterns: Sequence[str]) -> list[Path]:
     """Return the folders of finished classifiers' runs, those of cross-validations included.
 
     Args:
-        patterns: run folders of train, folders of cross_validate, or shell patterns
+        patterns: Run folders of train, folders of cross_validate, or shell patterns
             of both. Runs that are of another kind, unfinished or unreadable are passed over with
             a word of it; what is no run, without.
 
     Raises:
-        ValueError: a name or a pattern leads to no run at all.
+        ValueError: A name or a pattern leads to no run at all.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -79,11 +79,11 @@ def evaluated_runs(patterns: Sequence[str]) -> list[Path]:
     """Return the folders of classifiers' runs that were evaluated once, finished or not.
 
     Args:
-        patterns: run folders of train, or shell patterns of such; what else they meet is
+        patterns: Run folders of train, or shell patterns of such; what else they meet is
             passed over with a word of it.
 
     Raises:
-        ValueError: there is no such run.
+        ValueError: There is no such run.
     """
     runs = [path for path in expanded(patterns) if _is_usable(path, finished=False)]
     if not runs:
@@ -98,7 +98,7 @@ def trained_run(folder: Path) -> TrainedRun:
     """Read a finished run.
 
     Raises:
-        ValueError: a file of it cannot be read.
+        ValueError: A file of it cannot be read.
     """
     recipe = read_recipe(folder)
     result = _read(folder / run_folder.RESULT)
@@ -173,7 +173,7 @@ def figure_analyses(folders: Sequence[str]) -> dict[int, list[Analysis]]:
     """Return what the tools left below ``folders``, by the number of the figure.
 
     Raises:
-        ValueError: a folder does not exist, or a file of a known name is no JSON object.
+        ValueError: A folder does not exist, or a file of a known name is no JSON object.
     """
     for folder in folders:
         if not Path(folder).is_dir():

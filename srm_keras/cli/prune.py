@@ -63,11 +63,11 @@ class PruningStudy:
     """The curves that are known, kept in ``pruning.json``, ``.csv`` and ``.png``.
 
     Args:
-        folder: of the files; made if it is not there.
-        settings: what all curves have in common: the images, ``ratios``.
+        folder: Of the files; made if it is not there.
+        settings: What all curves have in common: the images, ``ratios``.
 
     Raises:
-        ValueError: the folder cannot be made or written, or holds a study of other settings.
+        ValueError: The folder cannot be made or written, or holds a study of other settings.
     """
 
     def __init__(self, folder: str, settings: dict[str, Any]):

@@ -1,4 +1,4 @@
-"""`--config`: the recipe of a training, by its name or file, and `--steps`, which moves it."""
+"""``--config``: the recipe of a training, by its name or file, and ``--steps``, which moves it."""
 
 import importlib.machinery
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from srm_keras.cli import flags as shared
 
 
 def define(flags: FlagValues) -> None:
-    """Define `--config`, whose fields are flags too, `--steps` and `--workdir`."""
+    """Define ``--config``, whose fields are flags too, ``--steps`` and ``--workdir``."""
     shared.workdir(flags)
     absl_flags.DEFINE_integer(
         "steps",
@@ -32,7 +32,7 @@ def define(flags: FlagValues) -> None:
 
 
 def fields_help(fields: Mapping) -> str:
-    """The fields as `--help` tells them."""
+    """The fields as ``--help`` tells them."""
     lines = [
         f"  --{name}: {field.expected}\n    (default: {field.default!r})"
         for name, field in fields.items()
@@ -41,7 +41,7 @@ def fields_help(fields: Mapping) -> str:
 
 
 def recipe(flags: FlagValues, arguments: Sequence[str]) -> ConfigDict:
-    """The recipe that the flags ask for; raises `ValueError` if one of them is missing or wrong."""
+    """The recipe that the flags ask for; ``ValueError`` if one of them is missing or wrong."""
     shared.check(flags, arguments)
     if flags.config is None or flags.workdir is None:
         raise ValueError("`--config` and `--workdir` are required.")
@@ -56,7 +56,7 @@ def recipe(flags: FlagValues, arguments: Sequence[str]) -> ConfigDict:
 
 
 def recipe_file(flags: FlagValues) -> str:
-    """The file of the recipe that `--config` names."""
+    """The file of the recipe that ``--config`` names."""
     return config_flags.get_config_filename(flags["config"]).partition(":")[0]
 
 
@@ -79,7 +79,7 @@ def with_file(arguments: Sequence[str]) -> list[str]:
 
 
 def _checked(value: str) -> str:
-    """`FILE` or `FILE:form` of `NAME`, `NAME:form`, `FILE` or `FILE:form`."""
+    """``FILE`` or ``FILE:form`` of ``NAME``, ``NAME:form``, ``FILE`` or ``FILE:form``."""
     name, colon, form = value.partition(":")
     file = _file_of(name)
     _check(file, (form,) if colon else ())
@@ -102,7 +102,7 @@ def _file_of(name: str) -> str:
 
 
 def _check(file: str, form: Sequence[str]) -> None:
-    """Raises `ValueError` unless `get_config(*form)` of the file gives a recipe."""
+    """Raises ``ValueError`` unless ``get_config(*form)`` of the file gives a recipe."""
     received = f"Received: --config={':'.join([file, *form])}"
     try:
         loader = importlib.machinery.SourceFileLoader("recipe", file)

@@ -3,8 +3,8 @@ r"""Lists the recipes, or shows one.
     srm-keras recipes
     srm-keras recipes cifar10
 
-A recipe is a Python file with `get_config(form)`. What is shown can be saved as a file of one's own
-and changed: `--config=mine.py`.
+A recipe is a Python file with ``get_config(form)``. What is shown can be saved as a file of one's
+own and changed: ``--config=mine.py``.
 """
 
 import ast

@@ -26,7 +26,7 @@ def file_inputs(preprocessing: Preprocessing, files: Sequence[Path]) -> np.ndarr
     """Return image files prepared for a network, float32 (N, H, W, C).
 
     Raises:
-        ValueError: a file cannot be decoded.
+        ValueError: A file cannot be decoded.
     """
     return np.stack([_prepared(preprocessing, file) for file in files])
 
@@ -45,9 +45,9 @@ class Samples:
     """Some examples of the split that a run is validated on.
 
     Attributes:
-        split: name of the split.
-        images: the images as they came, each uint8 (H, W, C).
-        inputs: the same, prepared for the network: float32 (N, image_size, image_size, channels).
+        split: Name of the split.
+        images: The images as they came, each uint8 (H, W, C).
+        inputs: The same, prepared for the network: float32 (N, image_size, image_size, channels).
         labels: (N,) integers.
     """
 
@@ -67,18 +67,18 @@ class SampleBatches:
     (N,). stderr is told how far a pass has come.
 
     Args:
-        run: whose data and preparation it is.
-        count: of examples from all over the split; all of them if there are fewer, or for None.
-        batch_size: of all batches but the last.
-        files: image files, which are taken instead of the split.
+        run: Whose data and preparation it is.
+        count: Of examples from all over the split; all of them if there are fewer, or for None.
+        batch_size: Of all batches but the last.
+        files: Image files, which are taken instead of the split.
 
     Attributes:
-        split: name of the split; "images" of files.
-        positions: where in the split, or among the files, the images are.
-        preprocessing: that of the run.
+        split: Name of the split; "images" of files.
+        positions: Where in the split, or among the files, the images are.
+        preprocessing: That of the run.
 
     Raises:
-        ValueError: the run does not say what data it was trained on, or it cannot be had.
+        ValueError: The run does not say what data it was trained on, or it cannot be had.
     """
 
     def __init__(self, run: Run, count: int | None, batch_size: int, files: Sequence[Path] = ()):
@@ -138,13 +138,13 @@ def export_inputs(
     """Return prepared images to compare outputs on, and to take the ranges of tensors from.
 
     Args:
-        run: from whose data they are taken, unless there are ``files``.
-        samples: how many to compare on.
-        representative: how many for the ranges.
-        files: image files, from all over which both are taken.
+        run: From whose data they are taken, unless there are ``files``.
+        samples: How many to compare on.
+        representative: How many for the ranges.
+        files: Image files, from all over which both are taken.
 
     Raises:
-        ValueError: a file cannot be decoded, or the data of the run cannot be had.
+        ValueError: A file cannot be decoded, or the data of the run cannot be had.
     """
     if files:
         counts = (min(count, len(files)) for count in (samples, representative))
@@ -163,7 +163,7 @@ def evaluation_samples(run: Run, count: int) -> Samples:
     """Return ``count`` examples from all over the split, or all if there are fewer.
 
     Raises:
-        ValueError: the network does not say what data it was trained on, or it cannot be had.
+        ValueError: The network does not say what data it was trained on, or it cannot be had.
     """
     split, examples = _validation(run)
     return _samples(run, split, examples, count)

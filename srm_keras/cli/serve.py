@@ -1,4 +1,4 @@
-r"""Serves a trained network over HTTP; needs `pip install starlette uvicorn`.
+r"""Serves a trained network over HTTP; needs ``pip install starlette uvicorn``.
 
     srm-keras serve --model=exports/texture_shapes_srm/saved_model --port=8501
     srm-keras serve --model=presets/texture_shapes_srm

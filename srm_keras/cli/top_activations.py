@@ -79,7 +79,7 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 
 def _found(flags: FlagValues, label: str, run, samples, labels: list[int]):
-    """The top images of a run; `labels` becomes the class of each image."""
+    """The top images of a run; ``labels`` becomes the class of each image."""
     from srm_keras.analysis.activations.top_activations import top_activations
 
     labels.clear()

@@ -3,8 +3,8 @@ r"""Trains an image classifier from a recipe and leaves a run folder.
     srm-keras train --config=texture_shapes \
         --config.recalibration=srm --workdir=runs/texture_shapes_srm
 
-Every field of the recipe can be set on the command line (`--config.seed=1`,
-`--config.model.options.depth=20`); `--config=NAME:smoke` is the recipe's one-minute form.
+Every field of the recipe can be set on the command line (``--config.seed=1``,
+``--config.model.options.depth=20``); ``--config=NAME:smoke`` is the recipe's one-minute form.
 A run that was stopped or killed goes on when the same command is started again. docs/training.md
 lists the fields and the files that a run writes.
 """

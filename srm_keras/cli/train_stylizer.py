@@ -4,7 +4,7 @@ r"""Trains a style transfer network from a recipe and leaves a run folder.
         --config.content.options.data_dir=COCO --config.style.image=painting.jpg \
         --config.normalization=batch --config.recalibration=srm --workdir=runs/painting
 
-Every field of the recipe can be set on the command line; `--config=NAME:smoke` is the recipe's
+Every field of the recipe can be set on the command line; ``--config=NAME:smoke`` is the recipe's
 one-minute form. A run that was stopped or killed goes on when the same command is started again.
 docs/style_transfer.md lists the fields and the files that a run writes.
 """

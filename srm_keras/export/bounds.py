@@ -47,10 +47,10 @@ def output_kind(
     Its last activation decides where it is known, else whether the outputs sum to 1.
 
     Args:
-        model: a functional model with one output.
-        samples: inputs.
-        outputs: what ``model`` computes for them.
-        named: whether the outputs are scores of classes that have names.
+        model: A functional model with one output.
+        samples: Inputs.
+        outputs: What ``model`` computes for them.
+        named: Whether the outputs are scores of classes that have names.
     """
     activation = _last_activation(model)
     softmax = sum_to_one(outputs) if activation is None else activation == "softmax"
@@ -99,12 +99,12 @@ class Bound:
     """What an exported file is held to; a limit that is None is not checked.
 
     Attributes:
-        max_error: largest difference of an output, see ``Parity.allowed_error``.
-        min_snr_db: smallest signal-to-noise ratio in dB, see ``Parity.snr_db``.
-        min_worst_db: the same of the worst sample, see ``Parity.worst_db``.
-        min_top1_agreement: smallest share of samples with the same largest output, where that is
+        max_error: Largest difference of an output, see ``Parity.allowed_error``.
+        min_snr_db: Smallest signal-to-noise ratio in dB, see ``Parity.snr_db``.
+        min_worst_db: The same of the worst sample, see ``Parity.worst_db``.
+        min_top1_agreement: Smallest share of samples with the same largest output, where that is
             the network's answer. One sample may always differ, unless this is 1.
-        max_grey_levels: largest difference of pictures, of 255; for them it stands in place of all
+        max_grey_levels: Largest difference of pictures, of 255; for them it stands in place of all
             others.
     """
 
@@ -148,7 +148,7 @@ def lossy_bound(min_snr_db: Any, max_grey_levels: float | None = None) -> Bound:
 
     Args:
         min_snr_db: ``Bound.min_snr_db``.
-        max_grey_levels: of pictures, if these are to be held to that instead.
+        max_grey_levels: Of pictures, if these are to be held to that instead.
 
     Raises:
         ValueError: ``min_snr_db`` is not a number.

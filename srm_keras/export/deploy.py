@@ -39,9 +39,9 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
     once, of a class without deploy form, or needs a height and width that are unknown.
 
     Args:
-        model: a model that ``fold`` accepts. It is not changed, and shares no weights with the
+        model: A model that ``fold`` accepts. It is not changed, and shares no weights with the
             result.
-        gates: whether the result has, after the outputs of ``model``, the gates of each
+        gates: Whether the result has, after the outputs of ``model``, the gates of each
             recalibration layer in order: (N, 1, 1, C) or (N, H, W, C), float32.
 
     Returns:
@@ -63,10 +63,10 @@ class Deployed:
     """A network as it is written, from one tensor to one, and what is told of it.
 
     Args:
-        network: for inference.
-        gates: those of its recalibration layers, symbolic tensors by the layers' names.
-        batch_norm_kept: for each batch norm left in it, why it could not be merged.
-        without_form: the recalibration layers that have no deploy form, and no gates here.
+        network: For inference.
+        gates: Those of its recalibration layers, symbolic tensors by the layers' names.
+        batch_norm_kept: For each batch norm left in it, why it could not be merged.
+        without_form: The recalibration layers that have no deploy form, and no gates here.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Deployed:
         """Return the gates of every recalibration layer.
 
         Raises:
-            ValueError: one has no deploy form.
+            ValueError: One has no deploy form.
         """
         _check_gates(self._without_form)
         return dict(self._gates)
@@ -108,7 +108,7 @@ def deployed(model: keras.Model) -> Deployed:
     """``deploy(model)`` from one tensor to one, its gates and what ``fold`` left.
 
     Args:
-        model: that ``fold`` accepts, with one input and one output; not changed.
+        model: That ``fold`` accepts, with one input and one output; not changed.
 
     Raises:
         ValueError: ``fold`` refuses the model.
@@ -129,7 +129,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     In mixed precision weights are float32 already, so the copy is the more exact one.
 
     Raises:
-        ValueError: a copy is needed and ``model`` is not functional.
+        ValueError: A copy is needed and ``model`` is not functional.
     """
     if not computes_otherwise(model):
         return model
@@ -221,9 +221,9 @@ def with_input_shape(model: keras.Model, input_shape: Sequence[int]) -> keras.Mo
     """Return a copy of ``model`` that reads images of one size.
 
     Args:
-        model: a functional model with one input, (H, W, C), sides of which may be unknown; not
+        model: A functional model with one input, (H, W, C), sides of which may be unknown; not
             changed.
-        input_shape: the sides and channels that the copy reads.
+        input_shape: The sides and channels that the copy reads.
 
     Raises:
         ValueError: ``input_shape`` does not fit what ``model`` reads, or is too small for it.

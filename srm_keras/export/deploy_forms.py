@@ -31,8 +31,8 @@ def global_mean(x, name: str):
     or of an unknown number, are averaged over width and then over height: two short sums.
 
     Args:
-        x: symbolic tensor (N, H, W, C).
-        name: of the pooling layer, where one sum will do.
+        x: Symbolic tensor (N, H, W, C).
+        name: Of the pooling layer, where one sum will do.
     """
     height, width = x.shape[1:3]
     if height is not None and width is not None and height * width <= LONGEST_SUM:

@@ -29,14 +29,14 @@ class Source:
     """A classifier to be exported.
 
     Attributes:
-        model: a functional classifier with one input.
-        samples: real images, prepared as for training, on which every file is compared.
-        representative: images like them, of the training split, from which the integer formats
+        model: A functional classifier with one input.
+        samples: Real images, prepared as for training, on which every file is compared.
+        representative: Images like them, of the training split, from which the integer formats
             take the range of every tensor.
-        preprocessing: how images are prepared.
-        classes: a name for each output.
-        tolerance: what the formats that compute in float32 are held to; None for their default.
-        min_snr_db: what the others are held to, in dB; None for the bound of each format.
+        preprocessing: How images are prepared.
+        classes: A name for each output.
+        tolerance: What the formats that compute in float32 are held to; None for their default.
+        min_snr_db: What the others are held to, in dB; None for the bound of each format.
     """
 
     model: keras.Model
@@ -57,11 +57,11 @@ class StylizerSource:
     """A stylization network to be exported.
 
     Attributes:
-        model: from RGB images of 0 to 255 to such images, of any size.
-        samples: real images, float (N, side, side, 3), on which every file is compared.
-        fixed: whether TFLite files are for images of the samples' size alone.
-        tolerance: what the formats that compute in float32 are held to; None for their default.
-        min_snr_db: what the others are held to, in dB; None for the bound of each format.
+        model: From RGB images of 0 to 255 to such images, of any size.
+        samples: Real images, float (N, side, side, 3), on which every file is compared.
+        fixed: Whether TFLite files are for images of the samples' size alone.
+        tolerance: What the formats that compute in float32 are held to; None for their default.
+        min_snr_db: What the others are held to, in dB; None for the bound of each format.
     """
 
     model: keras.Model
@@ -124,10 +124,10 @@ class Entry:
     """One format.
 
     Attributes:
-        file: the name of its file or folder.
-        makers: what is written there, for each kind of source that it fits.
-        packages: that it needs.
-        needs_modules: whether only networks with recalibration layers have it.
+        file: The name of its file or folder.
+        makers: What is written there, for each kind of source that it fits.
+        packages: That it needs.
+        needs_modules: Whether only networks with recalibration layers have it.
     """
 
     file: str
@@ -176,10 +176,10 @@ def export_formats(
     """Export to every one of ``formats``; one that fails does not keep the others from it.
 
     Args:
-        source: what is exported. It is folded and run once for all formats.
-        folder: for the files, one a format, and ``report.json`` and ``report.md`` on all of them.
-        formats: keys of ``FORMATS`` that fit this kind of network; None for all.
-        on_report: called with the report on each file that was written.
+        source: What is exported. It is folded and run once for all formats.
+        folder: For the files, one a format, and ``report.json`` and ``report.md`` on all of them.
+        formats: Keys of ``FORMATS`` that fit this kind of network; None for all.
+        on_report: Called with the report on each file that was written.
 
     Returns:
         For each format that failed, why; no such file was written.
@@ -187,7 +187,7 @@ def export_formats(
     Raises:
         ValueError: ``formats`` has an unknown name, or the model is none that can be exported or
             reads no such samples; nothing was written.
-        ImportError: a package that a format needs is not installed; nothing was written.
+        ImportError: A package that a format needs is not installed; nothing was written.
     """
     names = check_formats(formats, type(source))
     network = Exportable(source.model, source.samples)
@@ -208,8 +208,8 @@ def check_formats(formats: Iterable[str] | None, kind: type) -> list[str]:
     """Return ``formats``, each one that fits this kind of source, whose packages are installed.
 
     Raises:
-        ValueError: a name is unknown.
-        ImportError: a package that a format needs is not installed.
+        ValueError: A name is unknown.
+        ImportError: A package that a format needs is not installed.
     """
     fitting = [name for name, entry in FORMATS.items() if kind in entry.makers]
     names = fitting if formats is None else [one_of("formats", one, fitting) for one in formats]

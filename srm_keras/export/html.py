@@ -16,9 +16,9 @@ class Gates:
     """What the page says of a network's gates.
 
     Attributes:
-        header: of the table.
-        rows: of the table, a block each.
-        note: what the columns mean.
+        header: Of the table.
+        rows: Of the table, a block each.
+        note: What the columns mean.
         pictures: PNG files by what they show.
     """
 
@@ -41,14 +41,14 @@ def write_html(
     """Write a self-contained HTML page; pictures are inside it.
 
     Args:
-        path: of the page.
-        title: of the page.
-        facts: what was trained and how, in the order to show it.
+        path: Of the page.
+        title: Of the page.
+        facts: What was trained and how, in the order to show it.
         accuracies: top-1 accuracy in [0, 1] for each split.
-        curves: a PNG of the training curves.
-        gates: what they do.
-        exports: the reports on the exported files.
-        predictions: sample images.
+        curves: A PNG of the training curves.
+        gates: What they do.
+        exports: The reports on the exported files.
+        predictions: Sample images.
     """
     sections = [
         html.section("What was trained", html.table(("", ""), facts.items())),

@@ -53,25 +53,25 @@ def to_onnx(
     alone where the export fails.
 
     Args:
-        model: a functional model with one input and one output; not changed.
-        path: the file to write, ``….onnx``. ``report.json`` and ``report.md`` beside it hold the
+        model: A functional model with one input and one output; not changed.
+        path: The file to write, ``….onnx``. ``report.json`` and ``report.md`` beside it hold the
             reports on all exports to the same place.
-        samples: real inputs, prepared as for training: floating, of the input's shape.
-        fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``). OpenVINO
+        samples: Real inputs, prepared as for training: floating, of the input's shape.
+        fold: Whether to write the deploy form of ``model`` (``srm_keras.export.deploy``). OpenVINO
             2026.4 computes wrong gates for SRM layers that are not in deploy form, in batches of
             more than one image.
-        tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
+        tolerance: Largest difference from the outputs of ``model``: absolute for outputs up to 1,
             relative to the largest output beyond; None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a
             quarter of a grey level.
         opset: 13 to 18. tf2onnx knows no newer one, and in 18 writes global average pooling as a
             transposition and a mean.
-        preprocessing: how images are made into ``samples``; for the file's metadata.
-        classes: names of the classes in the order of the outputs; for the file's metadata.
+        preprocessing: How images are made into ``samples``; for the file's metadata.
+        classes: Names of the classes in the order of the outputs; for the file's metadata.
 
     Raises:
         ImportError: tf2onnx or onnxruntime is not installed.
-        ValueError: an argument is not one of the above; nothing was written.
-        ExportError: a part of ``model`` has no ONNX form, or the outputs differ by more than
+        ValueError: An argument is not one of the above; nothing was written.
+        ExportError: A part of ``model`` has no ONNX form, or the outputs differ by more than
             ``tolerance``; nothing was written.
     """
     source = Exportable(model, samples)
@@ -123,7 +123,7 @@ def write_onnx(
     """Write the inference of ``network`` with a free batch and ``metadata_props``.
 
     Raises:
-        ExportError: an operation of ``network`` has no ONNX form.
+        ExportError: An operation of ``network`` has no ONNX form.
     """
     tf2onnx, onnx = require("tf2onnx"), require("onnx")
     specification = [signature(network)]
@@ -152,7 +152,7 @@ def _hold_constants(graph: Any, function: Any) -> None:
     A ``Normalization`` computes with such; tf2onnx takes variables in, and asks for these.
 
     Raises:
-        ExportError: one is a lookup table.
+        ExportError: One is a lookup table.
     """
     helper = require("onnx").numpy_helper
     captured = function.captured_inputs

@@ -17,17 +17,17 @@ class Parity:
     """Differences between two runners over the same samples.
 
     Attributes:
-        samples: how many samples were compared.
-        max_error: largest absolute difference between two outputs.
-        mean_error: mean absolute difference.
-        max_output: largest absolute output of the reference.
-        top1_agreement: share of samples with the same largest output, in [0, 1]; None where the
+        samples: How many samples were compared.
+        max_error: Largest absolute difference between two outputs.
+        mean_error: Mean absolute difference.
+        max_output: Largest absolute output of the reference.
+        top1_agreement: Share of samples with the same largest output, in [0, 1]; None where the
             output is not one vector of scores a sample.
         snr_db: signal-to-noise ratio, ``10 log₁₀ Σ signal² / Σ error²``; at most 300. What the
             signal is depends on ``kind``, see ``signal_and_error``.
-        rms_error: root of the mean squared difference.
-        kind: what the outputs are.
-        worst_db: the smallest ratio of one sample, whose signal is its own or, if that is larger,
+        rms_error: Root of the mean squared difference.
+        kind: What the outputs are.
+        worst_db: The smallest ratio of one sample, whose signal is its own or, if that is larger,
             the mean one; None where it was not measured.
     """
 
@@ -125,15 +125,15 @@ def compare(
     """Run both on ``samples`` in batches, the last of which may be smaller, and compare.
 
     Args:
-        reference: gives what is right.
-        candidate: gives what is compared with it.
-        samples: inputs of both.
-        candidate_logits: gives the candidate's logits where its outputs are probabilities too
+        reference: Gives what is right.
+        candidate: Gives what is compared with it.
+        samples: Inputs of both.
+        candidate_logits: Gives the candidate's logits where its outputs are probabilities too
             coarse to compute them from.
-        kind: of the outputs; None: probabilities if those of the reference sum to 1, else values.
+        kind: Of the outputs; None: probabilities if those of the reference sum to 1, else values.
 
     Raises:
-        ValueError: the outputs have different shapes.
+        ValueError: The outputs have different shapes.
     """
     expected = outputs(reference, samples)
     logits = None if candidate_logits is None else outputs(candidate_logits, samples)
@@ -150,14 +150,14 @@ def parity(
     """The differences between outputs of the same shape.
 
     Args:
-        expected: what is right, float64.
-        actual: what is compared with it, float64.
-        samples: how many inputs they are the outputs for.
-        logits: of ``actual``, where they cannot be computed from it.
-        kind: see ``compare``.
+        expected: What is right, float64.
+        actual: What is compared with it, float64.
+        samples: How many inputs they are the outputs for.
+        logits: Of ``actual``, where they cannot be computed from it.
+        kind: See ``compare``.
 
     Raises:
-        ValueError: the outputs have different shapes.
+        ValueError: The outputs have different shapes.
     """
     if expected.shape != actual.shape:
         raise ValueError(
@@ -191,11 +191,11 @@ def signal_and_error(
     an error.
 
     Args:
-        expected: what is right.
-        actual: what is compared with it; if it should be probabilities and is none, both are taken
+        expected: What is right.
+        actual: What is compared with it; if it should be probabilities and is none, both are taken
             as they are.
-        kind: of the outputs.
-        logits: of ``actual``, where they cannot be computed from it.
+        kind: Of the outputs.
+        logits: Of ``actual``, where they cannot be computed from it.
     """
     measured = logits is not None or kind is not Kind.PROBABILITIES or sum_to_one(actual)
     if kind.centred and measured:

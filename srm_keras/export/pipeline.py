@@ -44,19 +44,19 @@ class Format:
     """One kind of exported file.
 
     Attributes:
-        name: for reports.
-        write: writes a network to a path.
-        load: makes the file at a path runnable.
-        bound: what its outputs are held to, as far as it applies to their kind.
-        check_path: raises ``ValueError`` where no such file may be written or replaced.
-        details: what a report says of this kind of file, JSON values by name.
-        signatures: of the file at a path, called by a name in errors: how near what else it can do
+        name: For reports.
+        write: Writes a network to a path.
+        load: Makes the file at a path runnable.
+        bound: What its outputs are held to, as far as it applies to their kind.
+        check_path: Raises ``ValueError`` where no such file may be written or replaced.
+        details: What a report says of this kind of file, JSON values by name.
+        signatures: Of the file at a path, called by a name in errors: how near what else it can do
             is; raises ``ExportError`` where that is too far.
-        logits: makes the logits of the file at a path readable, where its outputs are too coarse
+        logits: Makes the logits of the file at a path readable, where its outputs are too coarse
             to compute them from; returns None where they are not.
-        named: whether each output is the score of a class that has a name.
-        batch_size: of the file.
-        input_shape: what it reads, of a network that leaves that free; None for what that reads.
+        named: Whether each output is the score of a class that has a name.
+        batch_size: Of the file.
+        input_shape: What it reads, of a network that leaves that free; None for what that reads.
     """
 
     name: str
@@ -80,8 +80,8 @@ class Exportable:
     looser bound of that dtype (``OWN_SNR_DB``).
 
     Args:
-        model: the user's own network, with one input and one output; not changed.
-        samples: real inputs, prepared as for training.
+        model: The user's own network, with one input and one output; not changed.
+        samples: Real inputs, prepared as for training.
 
     Raises:
         ValueError: ``model`` is none that can be exported, or reads no such ``samples``.
@@ -132,7 +132,7 @@ class Exportable:
         """How far the reference is from the network itself; for the report, {} if they are one.
 
         Raises:
-            ExportError: they differ by more than the rounding of the network's dtype.
+            ExportError: They differ by more than the rounding of the network's dtype.
         """
         if self.reference is self.model:
             return {}
@@ -158,8 +158,8 @@ def export(
     With ``fold`` what is written is its deploy form, else the network as it is, in float32.
 
     Raises:
-        ValueError: an argument or the format does not fit; nothing was written.
-        ExportError: the file does not compute what the network computes; nothing was written.
+        ValueError: An argument or the format does not fit; nothing was written.
+        ExportError: The file does not compute what the network computes; nothing was written.
     """
     boolean("fold", fold)
     file_format.check_path(path)

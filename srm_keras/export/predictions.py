@@ -23,9 +23,9 @@ class Guess:
     """One class for an image.
 
     Attributes:
-        class_name: its name, or its number where names are not known.
-        index: its number.
-        score: what the network gives it; a probability if the network ends in a softmax.
+        class_name: Its name, or its number where names are not known.
+        index: Its number.
+        score: What the network gives it; a probability if the network ends in a softmax.
     """
 
     class_name: str
@@ -38,9 +38,9 @@ class FilePrediction:
     """What came of an image file.
 
     Attributes:
-        path: of the file.
-        guesses: the classes of the largest scores, the largest first; none for a broken file.
-        error: why the file is broken, else an empty string.
+        path: Of the file.
+        guesses: The classes of the largest scores, the largest first; none for a broken file.
+        error: Why the file is broken, else an empty string.
     """
 
     path: Path
@@ -54,7 +54,7 @@ def image_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
     Links to folders are followed, and what is passed over is told by suffix: ``images_below``.
 
     Raises:
-        ValueError: a path does not exist, a folder holds no image or cannot be read, or there are
+        ValueError: A path does not exist, a folder holds no image or cannot be read, or there are
             no paths.
     """
     found: list[Path] = []
@@ -78,10 +78,10 @@ def predict_files(
     """Yield what the network sees in each file, in order; broken files are told and passed over.
 
     Args:
-        predictor: of ``load_predictor``.
-        paths: image files; grey and colour images are made what the network reads.
-        top: number of classes for each image; all of them if there are fewer.
-        batch_size: number of images that are in memory at a time.
+        predictor: Of ``load_predictor``.
+        paths: Image files; grey and colour images are made what the network reads.
+        top: Number of classes for each image; all of them if there are fewer.
+        batch_size: Number of images that are in memory at a time.
     """
     positive_int("top", top)
     positive_int("batch_size", batch_size)

@@ -38,9 +38,9 @@ class Predictor:
     """A network that takes images as they come.
 
     Attributes:
-        runner: from prepared images to scores.
-        preprocessing: how to prepare images.
-        classes: names in the order of the scores, or None where nobody knows them.
+        runner: From prepared images to scores.
+        preprocessing: How to prepare images.
+        classes: Names in the order of the scores, or None where nobody knows them.
     """
 
     runner: Runner
@@ -65,18 +65,18 @@ def load_predictor(
     """Return a network with its preprocessing and class names, whatever the format.
 
     Args:
-        path: a run folder of ``train`` (its best weights), a preset (a folder, a ``.zip``
+        path: A run folder of ``train`` (its best weights), a preset (a folder, a ``.zip``
             file or ``hf://…``), a ``.keras`` file, the folder of a SavedModel, a ``.tflite`` or an
             ``.onnx`` file. The last three carry preprocessing and names if they were exported with
             them; else, as for ``.keras``, they are read from ``preprocessing.json`` and
             ``classes.json`` beside the file. Of a ``.keras`` file and a preset nothing is run.
-        preprocessing: instead of what is found.
-        classes: instead of what is found.
+        preprocessing: Instead of what is found.
+        classes: Instead of what is found.
 
     Raises:
-        ValueError: the file is of no such kind or cannot be run, preprocessing is nowhere to be
+        ValueError: The file is of no such kind or cannot be run, preprocessing is nowhere to be
             found, or preprocessing or names do not fit the network.
-        ImportError: onnx or onnxruntime, or for ``hf://`` huggingface_hub, are not installed.
+        ImportError: Onnx or onnxruntime, or for ``hf://`` huggingface_hub, are not installed.
     """
     load, own, found = _opened_preset(path) if is_preset_name(path) else _opened_file(Path(path))
     preprocessing = preprocessing or found[0]
@@ -197,7 +197,7 @@ def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
     """Return class names in a file: JSON, a list, or else text, one name a line.
 
     Raises:
-        ValueError: the file cannot be read, or is JSON of another kind.
+        ValueError: The file cannot be read, or is JSON of another kind.
     """
     if Path(path).suffix == ".json":
         return _classes(_json(path), path)

@@ -39,23 +39,23 @@ class ExportReport:
     """What an exported file is and how it compares with the Keras model it was made of.
 
     Attributes:
-        file: name of the file or folder.
-        format: such as ``"SavedModel"`` or ``"TFLite int8"``.
-        model: name of the Keras model.
-        input_shape: with None for the batch and whatever else is dynamic.
-        output_shape: likewise.
-        size_bytes: of the file, or of all files in the folder.
-        parameters: of the exported network.
-        keras_parameters: of the Keras model, moving averages included.
-        folded: whether batch norm was merged into the layers before it.
-        batch_norm_kept: for each batch norm left in the file, why it could not be merged.
-        parity: differences of the outputs on the samples.
-        bound: what the export was held to, as far as it applies to this kind of outputs.
-        details: what else is known of this kind of file. TFLite: ``operators``, how many of each
+        file: Name of the file or folder.
+        format: Such as ``"SavedModel"`` or ``"TFLite int8"``.
+        model: Name of the Keras model.
+        input_shape: With None for the batch and whatever else is dynamic.
+        output_shape: Likewise.
+        size_bytes: Of the file, or of all files in the folder.
+        parameters: Of the exported network.
+        keras_parameters: Of the Keras model, moving averages included.
+        folded: Whether batch norm was merged into the layers before it.
+        batch_norm_kept: For each batch norm left in the file, why it could not be merged.
+        parity: Differences of the outputs on the samples.
+        bound: What the export was held to, as far as it applies to this kind of outputs.
+        details: What else is known of this kind of file. TFLite: ``operators``, how many of each
             kind, and ``partitions``, the number of pieces in which LiteRT executes them.
-        latency_ms: time of one image, ``{"keras": …, "file": …}``, the two run in turn. TFLite and
+        latency_ms: Time of one image, ``{"keras": …, "file": …}``, the two run in turn. TFLite and
             ONNX have one thread; Keras and SavedModel have TensorFlow's.
-        environment: versions and platform.
+        environment: Versions and platform.
     """
 
     file: str
@@ -92,7 +92,7 @@ def read_reports(folder: Path) -> list[dict[str, Any]]:
     """Return the reports in ``folder/report.json``, oldest first; none where it is missing.
 
     Raises:
-        ValueError: the file is not one that ``write_report`` wrote.
+        ValueError: The file is not one that ``write_report`` wrote.
     """
     path = folder / JSON
     if not path.exists():

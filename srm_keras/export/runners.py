@@ -107,9 +107,9 @@ class TFLiteRunner:
     quantized and dequantized here with the scale and zero point that the file names.
 
     Args:
-        path: of the file.
-        threads: of the interpreter.
-        **options: further arguments of ``Interpreter``.
+        path: Of the file.
+        threads: Of the interpreter.
+        **options: Further arguments of ``Interpreter``.
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1, **options: Any):
@@ -166,12 +166,12 @@ def onnx_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
     """Return an ONNX file with one input and one output as a function, run on the processor.
 
     Args:
-        path: of the ``.onnx`` file.
-        threads: that one call may use.
+        path: Of the ``.onnx`` file.
+        threads: That one call may use.
 
     Raises:
-        ImportError: onnxruntime is not installed.
-        ValueError: the file is missing, cannot be run, or has other inputs or outputs.
+        ImportError: Onnxruntime is not installed.
+        ValueError: The file is missing, cannot be run, or has other inputs or outputs.
     """
     positive_int("threads", threads)
     runtime = require("onnxruntime")
@@ -198,13 +198,13 @@ def openvino_runner(path: str | os.PathLike, threads: int = 1) -> Runner:
     OpenVINO computes in bfloat16 on processors that have it unless float32 is asked for, as here.
 
     Args:
-        path: an ``.onnx`` or ``.tflite`` file. SavedModels are refused: the outputs of OpenVINO's
+        path: An ``.onnx`` or ``.tflite`` file. SavedModels are refused: the outputs of OpenVINO's
             reader were wrong for batches of more than one image.
-        threads: that one call may use.
+        threads: That one call may use.
 
     Raises:
-        ImportError: openvino is not installed.
-        ValueError: the file is missing, cannot be run, or has other inputs or outputs.
+        ImportError: Openvino is not installed.
+        ValueError: The file is missing, cannot be run, or has other inputs or outputs.
     """
     positive_int("threads", threads)
     if Path(path).suffix not in SUFFIXES:

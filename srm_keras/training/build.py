@@ -21,7 +21,7 @@ from srm_keras.training.optimizer import (
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:
-    """Raises the `ValueError` of `build_model` for wrong names and options; builds nothing."""
+    """Raises the ``ValueError`` of ``build_model`` for wrong names and options; builds nothing."""
     with naming("model"):
         models.check_build(recipe.model.name, **_arguments(recipe, image_shape, 2))
 
@@ -29,10 +29,10 @@ def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int
 def build_model(
     recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
 ) -> keras.Model:
-    """Builds the recipe's network, uncompiled, through `srm_keras.models.build`.
+    """Builds the recipe's network, uncompiled, through ``srm_keras.models.build``.
 
     Raises:
-        ValueError: If `models.build` refuses the name, the recalibration or an option.
+        ValueError: If ``models.build`` refuses the name, the recalibration or an option.
     """
     with naming("model"):
         return models.build(recipe.model.name, **_arguments(recipe, image_shape, classes))
@@ -55,10 +55,10 @@ def _arguments(
 
 
 def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:
-    """The learning rate of every update, from the recipe's `learning_rate` and `steps`.
+    """The learning rate of every update, from the recipe's ``learning_rate`` and ``steps``.
 
-    With `learning_rate.reference_batch_size`, the rate grows linearly with `batch_size` (Goyal et
-    al. 2017, section 2.1).
+    With ``learning_rate.reference_batch_size``, the rate grows linearly with ``batch_size`` (Goyal
+    et al. 2017, section 2.1).
     """
     rate = recipe.learning_rate
     scale = recipe.batch_size / rate.reference_batch_size if rate.reference_batch_size else 1.0
@@ -71,7 +71,7 @@ def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:
 def make_optimizer(
     recipe: config_dict.ConfigDict, model: keras.Model, schedule: LearningRateSchedule
 ) -> SGDWithL2:
-    """The recipe's optimizer for `model`, not built yet."""
+    """The recipe's optimizer for ``model``, not built yet."""
     options = recipe.optimizer
     return SGDWithL2(
         schedule,
@@ -97,21 +97,21 @@ def compiled_twin(
     optimizer: SGDWithL2,
     accuracy: keras.metrics.Metric,
 ) -> Learner:
-    """A compiled model of the logits that shares every layer with `model`, its optimizer built.
+    """A compiled model of the logits that shares every layer with ``model``, its optimizer built.
 
-    `model` itself stays uncompiled, so that it is saved without optimizer state and loads
-    wherever `srm_keras` is imported. The softmax that it ends in belongs to what is saved; training
-    works on what goes into it: of probabilities the cross-entropy ends at 16.1 on JAX and torch,
-    where they are clipped, and an example that is more wrong than that has no gradient.
+    ``model`` itself stays uncompiled, so that it is saved without optimizer state and loads
+    wherever ``srm_keras`` is imported. The softmax that it ends in belongs to what is saved;
+    training works on what goes into it: of probabilities the cross-entropy ends at 16.1 on JAX and
+    torch, where they are clipped, and an example that is more wrong than that has no gradient.
 
     Args:
         model: The network.
         recipe: The resolved recipe.
-        optimizer: What `make_optimizer` returned.
-        accuracy: What `make_accuracy` returned; it decides on the loss.
+        optimizer: What ``make_optimizer`` returned.
+        accuracy: What ``make_accuracy`` returned; it decides on the loss.
 
     Raises:
-        ValueError: If `model` ends in another activation than a softmax.
+        ValueError: If ``model`` ends in another activation than a softmax.
     """
     twin = Learner(model.inputs, [logits(model)], name=model.name)
     twin.compile(
@@ -131,7 +131,7 @@ def jit_compile(recipe: config_dict.ConfigDict) -> bool | str:
 
 
 def _loss(accuracy: keras.metrics.Metric, label_smoothing: float) -> keras.losses.Loss:
-    """The cross-entropy of logits, for labels of the form that `accuracy` takes."""
+    """The cross-entropy of logits, for labels of the form that ``accuracy`` takes."""
     if isinstance(accuracy, keras.metrics.SparseCategoricalAccuracy):
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)

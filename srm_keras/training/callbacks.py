@@ -73,7 +73,7 @@ class HistogramLog:
         self._writer = _begin(folder)
 
     def add(self, step: int, counts: Mapping[str, np.ndarray]) -> None:
-        """Writes the gates of every layer, `(bins,)` counts in equal intervals of [0, 1].
+        """Writes the gates of every layer, ``(bins,)`` counts in equal intervals of [0, 1].
 
         TensorBoard takes values and counts them itself: it gets about a thousand, each the middle
         of its interval.
@@ -109,18 +109,18 @@ Row = dict[str, float]
 
 
 class RunLog(keras.callbacks.Callback):
-    """Rewrites `metrics.csv`, `timing.csv`, `curves.png` and TensorBoard's events every epoch.
+    """Rewrites ``metrics.csv``, ``timing.csv``, ``curves.png`` and events every epoch.
 
-    `metrics.csv` and `curves.png` hold nothing that differs between a run that was killed and one
-    that was not; times are in `timing.csv`. `lr` is the rate of the epoch's last update.
+    ``metrics.csv`` and ``curves.png`` hold nothing that differs between a run that was killed and
+    one that was not; times are in ``timing.csv``. ``lr`` is the rate of the epoch's last update.
 
     Args:
         folder: The run folder, or None where another worker writes it.
-        recipe: With `eval_every`, the updates between two evaluations, and `batch_size`.
+        recipe: With ``eval_every``, the updates between two evaluations, and ``batch_size``.
         schedule: The learning rate of every update.
         title: Of the picture.
         quantities: What is measured, in training and in validation.
-        scale: Of the picture's vertical axes, `"linear"` or `"log"`.
+        scale: Of the picture's vertical axes, ``"linear"`` or ``"log"``.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class Progress(keras.callbacks.Callback):
     For where no progress bar can be drawn: output that goes to a file or another program.
 
     Args:
-        recipe: With `steps` and `batch_size`.
+        recipe: With ``steps`` and ``batch_size``.
         step: Updates that are done already.
     """
 
@@ -249,7 +249,7 @@ class Progress(keras.callbacks.Callback):
 
 
 def _duration(seconds: float) -> str:
-    """`"40 s"`, `"12 min"` or `"3.5 h"`."""
+    """``"40 s"``, ``"12 min"`` or ``"3.5 h"``."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -261,14 +261,14 @@ def _digits(value) -> float:
 
 
 class SavedWeights(keras.callbacks.Callback):
-    """Saves `last.keras` after every epoch and `best.keras` when `val_accuracy` is the highest yet.
+    """Saves ``last.keras`` after every epoch, ``best.keras`` at the highest ``val_accuracy`` yet.
 
     The files are written to a temporary name and renamed, so a kill leaves the earlier one.
 
     Args:
         model: The model to save; it may share its layers with the one that is trained.
         folder: The run folder.
-        log: The `RunLog`, which comes before this in the list of callbacks.
+        log: The ``RunLog``, which comes before this in the list of callbacks.
         evaluated: A context in which the model has the weights that were evaluated.
     """
 
@@ -321,14 +321,14 @@ class EvaluatedWeights(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def averaged_weights(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
-    """A context in which `learner` has the averages that `optimizer` keeps, if it keeps any.
+    """A context in which ``learner`` has the averages that ``optimizer`` keeps, if it keeps any.
 
     Afterwards the weights are to the bit what they were. Moving statistics of batch norm are
     averages already and stay.
 
     Args:
-        learner: The model that `optimizer` trains.
-        optimizer: Built; where its `ema_decay` is 0, nothing happens.
+        learner: The model that ``optimizer`` trains.
+        optimizer: Built; where its ``ema_decay`` is 0, nothing happens.
     """
     weights = learner.trainable_variables if optimizer.averages else []
     trained = [local_values(weight) for weight in weights]

@@ -28,13 +28,13 @@ Arrays = dict[str, np.ndarray]
 class TrainingState:
     """The variables of a compiled model: weights, random seeds, optimizer and metrics.
 
-    The arrays are named `group/index/replica`. A variable whose replicas agree, which most do,
+    The arrays are named ``group/index/replica``. A variable whose replicas agree, which most do,
     gives one array; the moving averages of a batch norm that is not synchronized, and metrics,
     give one a replica.
 
     Args:
         learner: The compiled model, its optimizer built.
-        metrics: The metrics it was compiled with. (`learner.metrics` lists them only once they
+        metrics: The metrics it was compiled with. (``learner.metrics`` lists them only once they
             have seen a batch.)
         distribution: What it is trained on. All workers hold the same model and optimizer; the
             metrics are each worker's own.
@@ -71,12 +71,12 @@ class TrainingState:
         return arrays
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts the model and the optimizer back as `read` found them."""
+        """Puts the model and the optimizer back as ``read`` found them."""
         for group in ("model", "optimizer"):
             self._write(group, arrays)
 
     def write_metrics(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts the running means back, within an epoch: `fit` resets them when one begins."""
+        """Puts the running means back, within an epoch: ``fit`` resets them when one begins."""
         self._write("metrics", arrays)
 
     def _write(self, group: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -133,7 +133,7 @@ class Identity:
     as they are known to be the same.
 
     Args:
-        parts: Names and values, JSON; `recipe` is one of them, flat, by dotted paths.
+        parts: Names and values, JSON; ``recipe`` is one of them, flat, by dotted paths.
         splits: The examples of every split.
         listing: The file with the names of the data's files, which the run was begun with.
     """
@@ -182,7 +182,7 @@ class Checkpoint:
     Attributes:
         step: Number of updates done.
         progress: What the callbacks wanted kept; JSON.
-        arrays: The training state, see `TrainingState`.
+        arrays: The training state, see ``TrainingState``.
     """
 
     step: int
@@ -191,14 +191,14 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of one run, `step_000001000.npz` and so on.
+    """The checkpoints of one run, ``step_000001000.npz`` and so on.
 
-    `save` returns once the arrays are handed to a thread, which writes them under another name,
-    flushes them to the disk and renames them; the next `save` or `close` raises what went wrong.
-    A checkpoint is a NumPy `.npz`, whose parts carry CRC-32 sums.
+    ``save`` returns once the arrays are handed to a thread, which writes them under another name,
+    flushes them to the disk and renames them; the next ``save`` or ``close`` raises what went
+    wrong. A checkpoint is a NumPy ``.npz``, whose parts carry CRC-32 sums.
 
     Args:
-        folder: Where the files go; made at the first `save`.
+        folder: Where the files go; made at the first ``save``.
         identity: What must be equal for a run to go on from a checkpoint.
         keep: How many of the newest stay.
         overwrite: Whether the command replaces a run: what would go on is then another one.
@@ -222,7 +222,7 @@ class CheckpointFolder:
         self._writing = self._thread.submit(self._write, checkpoint)
 
     def flush(self) -> None:
-        """Waits until all is on the disk; raises `OSError` if it could not be written."""
+        """Waits until all is on the disk; raises ``OSError`` if it could not be written."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -293,7 +293,7 @@ class CheckpointFolder:
         return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))  # type: ignore[index]
 
     def _read(self, path: Path) -> Checkpoint:
-        """Reads and verifies a file; `ValueError` says what is wrong with it."""
+        """Reads and verifies a file; ``ValueError`` says what is wrong with it."""
         arrays = _read_arrays(path)
         try:
             meta = json.loads(arrays.pop(_META).tobytes())

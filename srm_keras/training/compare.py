@@ -20,18 +20,18 @@ Row = dict[str, Any]
 def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) -> list[Row]:
     """Compares runs that differ in recalibration, beginning, seed and fold, and writes files.
 
-    Writes `compare.png` (curves: the mean over seeds in bold, each run thin), `runs.csv` (a
-    row a run), `compare.csv` (a row a recalibration: mean and sample standard deviation over
-    its runs) and `compare.json` (both tables). Unfinished runs count as far as they went. Runs
-    of one recalibration that were fine-tuned are a row of their own, named after their `init` and
-    what else differs from the beginning of the others: `srm, init=shapes, freeze=conv1+conv2`.
+    Writes ``compare.png`` (curves: the mean over seeds in bold, each run thin), ``runs.csv`` (a
+    row a run), ``compare.csv`` (a row a recalibration: mean and sample standard deviation over
+    its runs) and ``compare.json`` (both tables). Unfinished runs count as far as they went. Runs
+    of one recalibration that were fine-tuned are a row of their own, named after their ``init`` and
+    what else differs from the beginning of the others: ``srm, init=shapes, freeze=conv1+conv2``.
 
     Args:
         workdirs: Run folders.
         out: The folder for the files; made if it does not exist.
 
     Returns:
-        The rows of `compare.csv`.
+        The rows of ``compare.csv``.
 
     Raises:
         ValueError: If there is no run, a folder holds none, or the recipes differ elsewhere.
@@ -62,7 +62,7 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
 
 
 def comparison_text(table: Sequence[Row]) -> str:
-    """The rows of `compare_runs` as text: mean ± standard deviation, which one run has not."""
+    """The rows of ``compare_runs`` as text: mean ± standard deviation, which one run has not."""
     ends = "_accuracy_mean"
     names = dict.fromkeys(name for row in table for name in row if name.endswith(ends))
     splits = [name.removesuffix(ends) for name in names]

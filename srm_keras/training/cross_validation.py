@@ -61,20 +61,20 @@ def cross_validate(
 ) -> list[Row]:
     """Trains every recalibration on every fold with every seed, and compares them.
 
-    The folds are those of the recipe's `data.fold_by`, or the data set's own where it has them
-    (an option `fold`, as DTD's). Runs that are finished are not repeated and a run that was
+    The folds are those of the recipe's ``data.fold_by``, or the data set's own where it has them
+    (an option ``fold``, as DTD's). Runs that are finished are not repeated and a run that was
     interrupted goes on, so the same command ends what an earlier one began. All modules of a fold
     are trained before the next fold begins.
 
-    Writes, below `workdir` and after every run: `runs/`, the run folders; `runs.csv`, accuracies
-    of the last weights, a row a run; `summary.csv`, their mean and sample standard deviation over
-    runs, a row a module; `paired.csv`, the difference of each module to the first on the same
-    examples with a bootstrap interval and its level (see `paired_difference`); `domains.csv`, where
-    the data has domains; `summary.json`, all of it; `summary.md`, the tables. `examples` in them
-    counts each held-out example once, however many seeds there are.
+    Writes, below ``workdir`` and after every run: ``runs/``, the run folders; ``runs.csv``,
+    accuracies of the last weights, a row a run; ``summary.csv``, their mean and sample standard
+    deviation over runs, a row a module; ``paired.csv``, the difference of each module to the first
+    on the same examples with a bootstrap interval and its level (see ``paired_difference``);
+    ``domains.csv``, where the data has domains; ``summary.json``, all of it; ``summary.md``, the
+    tables. ``examples`` in them counts each held-out example once, however many seeds there are.
 
     Args:
-        recipe: What all runs share, a `ConfigDict` or a nested mapping.
+        recipe: What all runs share, a ``ConfigDict`` or a nested mapping.
         workdir: The folder.
         recalibrations: A spec for each label; the first is what the others are compared with.
         folds: Number of folds.
@@ -82,7 +82,7 @@ def cross_validate(
         tell: Called with a line before every run.
 
     Returns:
-        The rows of `summary.csv`.
+        The rows of ``summary.csv``.
 
     Raises:
         ValueError: Before any work, if the recipe or an argument is wrong, or another call is at

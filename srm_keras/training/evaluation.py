@@ -51,7 +51,7 @@ class Predictions:
         return scored
 
     def save(self, path: Path) -> None:
-        """Writes a CSV: `label, predicted`, and `domain` and `group` where there are any."""
+        """Writes a CSV: ``label, predicted``, and ``domain`` and ``group`` where there are any."""
         columns = {"label": self.examples.labels, "predicted": self.classes}
         for name, values in (("domain", self.examples.domains), ("group", self.examples.groups)):
             if values is not None:

@@ -1,7 +1,7 @@
 """What a recipe consists of: tables of fields, the values that they accept, and checks.
 
-A kind of training has a table of `Field`s: `defaults` makes recipes from it, and `checked` checks
-them against it.
+A kind of training has a table of ``Field``s: ``defaults`` makes recipes from it, and ``checked``
+checks them against it.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ def in_unit_interval(value: Any) -> bool:
 
 
 def integer(minimum: int) -> Callable[[Any], bool]:
-    """A check for an integer of at least `minimum`."""
+    """A check for an integer of at least ``minimum``."""
     return lambda value: is_integer(value) and value >= minimum
 
 
 def one_of(*names: str) -> Callable[[Any], bool]:
-    """A check for one of `names`."""
+    """A check for one of ``names``."""
     return lambda value: isinstance(value, str) and value in names
 
 
@@ -102,7 +102,7 @@ class Field:
 Fields = Mapping[str, Field]
 
 Recipe: TypeAlias = config_dict.ConfigDict | Mapping[str, Any]
-"""What trainings take: any of the fields, those of a group (`learning_rate.base`) nested."""
+"""What trainings take: any of the fields, those of a group (``learning_rate.base``) nested."""
 
 
 def defaults(fields: Fields) -> config_dict.ConfigDict:
@@ -134,7 +134,7 @@ def plain(value: Any) -> Any:
 
 
 def checked(recipe: Recipe, fields: Fields) -> config_dict.ConfigDict:
-    """Returns a copy of `recipe` in which every field stands, each checked by itself.
+    """Returns a copy of ``recipe`` in which every field stands, each checked by itself.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.
@@ -151,7 +151,7 @@ def checked(recipe: Recipe, fields: Fields) -> config_dict.ConfigDict:
 
 @contextlib.contextmanager
 def naming(field: str) -> Iterator[None]:
-    """Turns what is raised for wrong arguments inside into a `ValueError` that names `field`."""
+    """Makes what is raised for wrong arguments inside a ``ValueError`` that names ``field``."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -162,7 +162,7 @@ def leaves_of(recipe: Recipe, fields: Fields) -> list[tuple[str, Any]]:
     """Lists (dotted path, plain value) of the leaves; the open mappings count as leaves.
 
     Raises:
-        ValueError: If `recipe` is no recipe.
+        ValueError: If ``recipe`` is no recipe.
     """
     if not is_mapping(recipe):
         raise ValueError(
@@ -183,13 +183,13 @@ def _leaves(values: Mapping, fields: Fields, prefix: str = "") -> list[tuple[str
 
 
 def check_value(path: str, value: Any, fields: Fields) -> None:
-    """Raises `ValueError` if the field at `path` does not accept `value`."""
+    """Raises ``ValueError`` if the field at ``path`` does not accept ``value``."""
     if not fields[path].accepts(value):
         raise ValueError(f"`{path}` must be {fields[path].expected}. Received: {path}={value!r}")
 
 
 def assign(recipe: config_dict.ConfigDict, path: str, value: Any) -> None:
-    """Sets the field at `path`; a list becomes a tuple where the field holds one."""
+    """Sets the field at ``path``; a list becomes a tuple where the field holds one."""
     *groups, leaf = path.split(".")
     for group in groups:
         recipe = recipe[group]

@@ -37,15 +37,15 @@ class InitialNetwork:
 
 
 def read_initial_network(init: str) -> InitialNetwork:
-    """Reads what a recipe's `init` names; nothing in it is run.
+    """Reads what a recipe's ``init`` names; nothing in it is run.
 
     Args:
-        init: A preset (folder, `.zip` file or `hf://USER/REPOSITORY@REVISION`), a run folder, of
-            which `best.keras` is taken, or a `.keras` file, of a run or any other.
+        init: A preset (folder, ``.zip`` file or ``hf://USER/REPOSITORY@REVISION``), a run folder,
+            of which ``best.keras`` is taken, or a ``.keras`` file, of a run or any other.
 
     Raises:
         ValueError: If there is none, or it is damaged or names foreign classes.
-        ImportError: `hf://` without huggingface_hub.
+        ImportError: ``hf://`` without huggingface_hub.
     """
     path = Path(init)
     if is_preset_name(init):
@@ -78,7 +78,7 @@ MODULES = "recalibration"
 
 
 def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The layers of `model` that have weights, by their names, from the input to the output."""
+    """The layers of ``model`` that have weights, by their names, from the input to the output."""
     return {layer.name: layer for layer in model.layers if layer.weights}
 
 
@@ -92,8 +92,9 @@ def head_of(model: keras.Model) -> str | None:
 def parts_of(model: keras.Model) -> dict[str, tuple[str, ...]]:
     """For each layer with weights the parts that it belongs to, from the widest to the narrowest.
 
-    The classifier is the `head`, all else the `backbone`. That consists of the stages `conv1`,
-    `conv2`, … (what layers are called up to the first `_`); modules in them are `recalibration`.
+    The classifier is the ``head``, all else the ``backbone``. That consists of the stages
+    ``conv1``, ``conv2``, … (what layers are called up to the first ``_``); modules in them are
+    ``recalibration``.
     """
     head = head_of(model)
     return {
@@ -103,18 +104,18 @@ def parts_of(model: keras.Model) -> dict[str, tuple[str, ...]]:
 
 
 def freeze(model: keras.Model, names: Collection[str], new: Collection[str]) -> list[str]:
-    """Freeze parts of `model`: their weights stay, their batch norms run in inference mode.
+    """Freeze parts of ``model``: their weights stay, their batch norms run in inference mode.
 
     Args:
-        model: the network, not compiled.
-        names: of parts.
-        new: layers that stay trainable, since their weights are random.
+        model: The network, not compiled.
+        names: Of parts.
+        new: Layers that stay trainable, since their weights are random.
 
     Returns:
         The names of the layers that are frozen.
 
     Raises:
-        ValueError: there is no such part, all of it is new, or nothing is left to train.
+        ValueError: There is no such part, all of it is new, or nothing is left to train.
     """
     parts = parts_of(model)
     _check_names("freeze", names, parts)
@@ -135,15 +136,15 @@ def freeze(model: keras.Model, names: Collection[str], new: Collection[str]) -> 
 def rate_factors(model: keras.Model, multipliers: Mapping[str, float]) -> dict[str, float]:
     """What the learning rate is multiplied by, for the path of each trainable variable.
 
-    Where a variable belongs to several of the parts, the narrowest counts: `recalibration` before
-    `conv2` before `backbone`. Variables of other parts are left out.
+    Where a variable belongs to several of the parts, the narrowest counts: ``recalibration`` before
+    ``conv2`` before ``backbone``. Variables of other parts are left out.
 
     Args:
-        model: the network.
-        multipliers: a factor for the names of parts.
+        model: The network.
+        multipliers: A factor for the names of parts.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: There is no such part.
     """
     parts = parts_of(model)
     _check_names("learning_rate.multipliers", multipliers, parts)
@@ -181,10 +182,10 @@ class Transfer:
     """What became of the layers with weights, by their names.
 
     Attributes:
-        loaded: have the weights of the other network.
-        new: have kept their own: modules that the other network has not, and the classifier where
+        loaded: Have the weights of the other network.
+        new: Have kept their own: modules that the other network has not, and the classifier where
             it is for other classes.
-        unused: of the other network: modules that this one has not, and its classifier.
+        unused: Of the other network: modules that this one has not, and its classifier.
     """
 
     loaded: list[str]
@@ -193,11 +194,11 @@ class Transfer:
 
 
 def transfer_weights(source: keras.Model, target: keras.Model, same_classes: bool) -> Transfer:
-    """Give `target` the weights of the layers of `source` that have the same names.
+    """Give ``target`` the weights of the layers of ``source`` that have the same names.
 
-    Modules may differ: one that `source` has not, or of another kind, stays new. So may the
+    Modules may differ: one that ``source`` has not, or of another kind, stays new. So may the
     classifier. All other layers must be the same, and so must the factor behind a module that
-    started neutral (`insert_recalibration`).
+    started neutral (``insert_recalibration``).
 
     Args:
         source: The trained network.
@@ -230,19 +231,19 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
 
 
 def _may_be_new(layer: keras.layers.Layer, other: keras.layers.Layer | None) -> bool:
-    """Whether `layer` is a module and `other` is none, or of another kind."""
+    """Whether ``layer`` is a module and ``other`` is none, or of another kind."""
     return isinstance(layer, Recalibration) and type(other) is not type(layer)
 
 
 def _scales(source: keras.Model, loaded: list[str], target: keras.Model) -> list[str]:
-    """Factors behind the `loaded` modules of `source` that `target` has not."""
+    """Factors behind the ``loaded`` modules of ``source`` that ``target`` has not."""
     ours = {layer.name for layer in target.layers}
     scales = [layer.name for layer in source.layers if is_scale(layer) and layer.name not in ours]
     return [name for name in scales if name.removesuffix(SCALE_SUFFIX) in loaded]
 
 
 def _difference(other: keras.layers.Layer | None, layer: keras.layers.Layer) -> str:
-    """What is different in the layer of `init`; empty if they compute the same."""
+    """What is different in the layer of ``init``; empty if they compute the same."""
     if other is None:
         return "is not in `init`"
     if type(other) is not type(layer):
@@ -288,7 +289,7 @@ class Beginning:
     """The initial weights of a run, which are read at step 0 and never again.
 
     A run that goes on from a checkpoint knows from its record which layers were new, so that the
-    same layers are frozen, whatever has become of `init`.
+    same layers are frozen, whatever has become of ``init``.
 
     Args:
         recipe: The resolved recipe.
@@ -296,7 +297,7 @@ class Beginning:
         overwrite: Whether a run that it holds does not count.
 
     Raises:
-        ValueError: If `init` cannot be read, or the record is missing.
+        ValueError: If ``init`` cannot be read, or the record is missing.
     """
 
     def __init__(self, recipe: config_dict.ConfigDict, folder: Path, overwrite: bool):
@@ -313,12 +314,12 @@ class Beginning:
 
     @property
     def is_read(self) -> bool:
-        """Whether the run begins now, from `init`."""
+        """Whether the run begins now, from ``init``."""
         return self._network is not None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes of the network that `init` names; two made-up ones where it tells none."""
+        """The classes of the network that ``init`` names; two made-up ones where it tells none."""
         known = None if self._network is None else self._network.classes
         return known or ("0", "1")
 
@@ -326,7 +327,7 @@ class Beginning:
         """Loads the weights into the new network, freezes parts of it, and keeps the record.
 
         Raises:
-            ValueError: If `init` is of another network, or `freeze` names what there is not.
+            ValueError: If ``init`` is of another network, or ``freeze`` names what there is not.
         """
         if self._init is None:
             return

@@ -35,14 +35,14 @@ Counts = Mapping[str, np.ndarray]
 class GateHistograms(keras.callbacks.Callback):
     """Rewrites a picture of how the gates are distributed, over the whole training so far.
 
-    Works with any `model.fit`. In `folder`:
+    Works with any ``model.fit``. In ``folder``:
 
-    - `gates_over_training.png`: a band a block, time from left to right;
-    - `gates_over_training.csv`: for every epoch and layer the number of gates in each of 50 equal
+    - ``gates_over_training.png``: a band a block, time from left to right;
+    - ``gates_over_training.csv``: for every epoch and layer the number of gates in each of 50 equal
       intervals of [0, 1], under the lower end of the interval;
-    - `events/gates`: the same for TensorBoard, to a fiftieth, where TensorFlow is the backend.
+    - ``events/gates``: the same for TensorBoard, to a fiftieth, where TensorFlow is the backend.
 
-    A `fit` that goes on in the same folder with `initial_epoch` keeps the epochs before it.
+    A ``fit`` that goes on in the same folder with ``initial_epoch`` keeps the epochs before it.
 
     Args:
         images: (N, H, W, C), as the network reads them: the same for the whole training.
@@ -183,7 +183,7 @@ def gate_histograms_of(
 
 
 def draw_last_gates(folder: Path, inputs: Inputs) -> None:
-    """Draws the gates of the last weights as `gates.png`; nothing for a network without gates."""
+    """Draws the gates of the last weights as ``gates.png``; nothing for a network without gates."""
     model = keras.saving.load_model(folder / run_folder.LAST)
     if not _has_gates(model):
         return

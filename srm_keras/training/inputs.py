@@ -1,4 +1,4 @@
-"""The data of a run: what the recipe's `data` fields and batch sizes name."""
+"""The data of a run: what the recipe's ``data`` fields and batch sizes name."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OneHotBatches(keras.utils.PyDataset):
-    """`ArrayBatches` whose labels are float32 (B, classes) instead of int32 (B,).
+    """``ArrayBatches`` whose labels are float32 (B, classes) instead of int32 (B,).
 
     Args:
         batches: The batches.
@@ -38,7 +38,7 @@ class OneHotBatches(keras.utils.PyDataset):
         return self.batches.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
-        """Batch number `index`, from the first one on."""
+        """Batch number ``index``, from the first one on."""
         return self._one_hot(*self.batches[index])
 
     def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
@@ -107,7 +107,7 @@ class Inputs:
         return {**self.evals, "train": self.examples}
 
     def train(self, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Any:
-        """Endless batches of (float32 images (B, H, W, C), labels), from `start_step` on.
+        """Endless batches of (float32 images (B, H, W, C), labels), from ``start_step`` on.
 
         Which they are depends on the recipe's seed and the batch's number alone.
 
@@ -138,7 +138,7 @@ class Inputs:
         one_hot: bool,
         **options: Any,
     ) -> Any:
-        """Batches; `one_hot` says whether they come with labels of the form that is asked for."""
+        """Batches; ``one_hot`` says whether they come with labels of the form that is asked for."""
         batches = stream(
             examples,
             self.preprocessing,
@@ -168,7 +168,7 @@ def stream(
 ) -> Any:
     """Batches of TensorFlow's or, where it is not the backend, of arrays if that is possible.
 
-    The arguments are those of `srm_keras.data.batches`.
+    The arguments are those of ``srm_keras.data.batches``.
     """
     given = (preprocessing, batch_size, training, seed)
     if isinstance(examples, data.Examples) and examples.in_memory and not _on_tensorflow():
@@ -187,7 +187,7 @@ def check_inputs(recipe: config_dict.ConfigDict) -> data.Preprocessing:
         How images are made ready.
 
     Raises:
-        ValueError: As `load_inputs`, for what can be known without data.
+        ValueError: As ``load_inputs``, for what can be known without data.
     """
     preprocessing, _ = _made_ready(recipe)
     options = recipe.data
@@ -217,7 +217,7 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
 
 
 def validation_examples(recipe: config_dict.ConfigDict) -> tuple[str, Examples]:
-    """Name and examples of the split that a resolved recipe is validated on: see `load_inputs`."""
+    """Name and examples of the split that a resolved recipe is validated on."""
     if recipe.data.folds:
         return HELD_OUT, _fold(recipe, _load(recipe, recipe.data.train_split))[1]
     split = recipe.data.eval_splits[0]
@@ -225,7 +225,7 @@ def validation_examples(recipe: config_dict.ConfigDict) -> tuple[str, Examples]:
 
 
 def training_examples(recipe: config_dict.ConfigDict) -> Examples:
-    """The examples that a resolved recipe trains on: see `load_inputs`."""
+    """The examples that a resolved recipe trains on: see ``load_inputs``."""
     examples = _load(recipe, recipe.data.train_split)
     return _fold(recipe, examples)[0] if recipe.data.folds else examples
 
@@ -234,10 +234,10 @@ def training_examples(recipe: config_dict.ConfigDict) -> Examples:
 def naming_source(
     field: str, name: str, options: config_dict.ConfigDict | Mapping[str, Any]
 ) -> Iterator[None]:
-    """`naming(field)` for what a source raises, with the fields that it misses.
+    """``naming(field)`` for what a source raises, with the fields that it misses.
 
     Args:
-        field: The recipe's field with the source's `options` in it.
+        field: The recipe's field with the source's ``options`` in it.
         name: The source.
         options: Its options.
     """

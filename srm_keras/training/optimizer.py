@@ -14,7 +14,7 @@ from srm_keras.training.distribution.replicas import sublayers
 
 @keras.saving.register_keras_serializable("srm_keras")
 class SGDWithL2(keras.optimizers.SGD):
-    """`torch.optim.SGD(lr, momentum, weight_decay=l2, nesterov)` for Keras.
+    """``torch.optim.SGD(lr, momentum, weight_decay=l2, nesterov)`` for Keras.
 
     For a variable w with gradient g, velocity m (zero at first) and learning rate lr:
 
@@ -22,32 +22,32 @@ class SGDWithL2(keras.optimizers.SGD):
         m <- momentum * m + g
         w <- w - lr * m                        (nesterov: w - lr * (g + momentum * m))
 
-    With `ema_decay`, `averages` holds an exponential moving average of every variable, beginning
-    with its first updated value:
+    With ``ema_decay``, ``averages`` holds an exponential moving average of every variable,
+    beginning with its first updated value:
 
         average <- ema_decay * average + (1 - ema_decay) * w
 
-    (Keras' `use_ema` would overwrite the weights with it at the end of each `fit`.)
+    (Keras' ``use_ema`` would overwrite the weights with it at the end of each ``fit``.)
 
-    It differs from `keras.optimizers.SGD(weight_decay=)` twice. There the decay is decoupled
-    (`w <- w - lr * weight_decay * w`, no momentum), and the learning rate is folded into the
+    It differs from ``keras.optimizers.SGD(weight_decay=)`` twice. There the decay is decoupled
+    (``w <- w - lr * weight_decay * w``, no momentum), and the learning rate is folded into the
     velocity, so that after a drop of the rate the old, larger updates live on for a while.
 
     Args:
-        learning_rate: A float or a `LearningRateSchedule`.
+        learning_rate: A float or a ``LearningRateSchedule``.
         momentum: A float in [0, 1].
         nesterov: Whether to look one step ahead.
-        l2: The L2 coefficient, torch's `weight_decay`; a float >= 0.
-        l2_exclude: Paths of variables (`variable.path`) that take no L2, as `paths_without_l2`
+        l2: The L2 coefficient, torch's ``weight_decay``; a float >= 0.
+        l2_exclude: Paths of variables (``variable.path``) that take no L2, as ``paths_without_l2``
             returns them.
         ema_decay: A float in [0, 1); 0 keeps no average.
         rate_factors: What the learning rate is multiplied by, for paths of variables; 1 for others.
         name: Name of the optimizer.
-        **kwargs: As for `keras.optimizers.SGD`; `weight_decay` must stay `None`.
+        **kwargs: As for ``keras.optimizers.SGD``; ``weight_decay`` must stay ``None``.
 
     Raises:
-        ValueError: If `weight_decay` is given, or `l2` or `ema_decay` is out of its range; when
-            the optimizer is built, if one of the paths is of no variable that is trained (an
+        ValueError: If ``weight_decay`` is given, or ``l2`` or ``ema_decay`` is out of its range;
+            when the optimizer is built, if one of the paths is of no variable that is trained (an
             optimizer that comes with a saved model warns, so that the model can be loaded).
 
     Reference: Lee et al. 2019, section 4.1 (SGD, momentum 0.9, weight decay 1e-4).
@@ -102,8 +102,8 @@ class SGDWithL2(keras.optimizers.SGD):
     def _named(self, argument: str, names: Iterable[str], paths: Sequence[str]) -> dict[str, str]:
         """The paths that are named, each with its name; a name of none of them is an error.
 
-        The outermost scope may be missing on either side: Keras saves `net/conv/kernel` of a
-        subclassed or a Sequential model, and the variable of the loaded one is `conv/kernel`.
+        The outermost scope may be missing on either side: Keras saves ``net/conv/kernel`` of a
+        subclassed or a Sequential model, and the variable of the loaded one is ``conv/kernel``.
         """
         named = {}
         for name in names:
@@ -156,7 +156,7 @@ class SGDWithL2(keras.optimizers.SGD):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "SGDWithL2":
-        """The inverse of `get_config`."""
+        """The inverse of ``get_config``."""
         optimizer = super().from_config(config, custom_objects=custom_objects)
         optimizer._restored = True
         return optimizer
@@ -171,7 +171,7 @@ def paths_without_l2(model: keras.Model) -> list[str]:
         model: A built model of any kind; modules inside of other layers count, frozen ones do not.
 
     Returns:
-        For `SGDWithL2(l2_exclude=...)`; nothing where the model has no SRM.
+        For ``SGDWithL2(l2_exclude=...)``; nothing where the model has no SRM.
 
     Raises:
         ValueError: If the model is not built, so that it has no variables yet.
@@ -190,14 +190,14 @@ def paths_without_l2(model: keras.Model) -> list[str]:
 
 @keras.saving.register_keras_serializable("srm_keras")
 class StepDecay(LearningRateSchedule):
-    """`rate(k) = base * factor ** (number of milestones <= k)` for update k = 0, 1, ...
+    """``rate(k) = base * factor ** (number of milestones <= k)`` for update k = 0, 1, ...
 
-    As `torch.optim.lr_scheduler.MultiStepLR` advanced once an update: update number
-    `milestone` is the first with the smaller rate. No milestones: a constant rate.
+    As ``torch.optim.lr_scheduler.MultiStepLR`` advanced once an update: update number
+    ``milestone`` is the first with the smaller rate. No milestones: a constant rate.
 
     Args:
         base: The first learning rate, a positive float.
-        milestones: Increasing update numbers at which the rate is multiplied by `factor`.
+        milestones: Increasing update numbers at which the rate is multiplied by ``factor``.
         factor: A float in (0, 1].
 
     Reference: Lee et al. 2019, section 4.1 (0.2, divided by 10 at 32,000 and 48,000).
@@ -210,7 +210,7 @@ class StepDecay(LearningRateSchedule):
         self.factor = float(factor)
 
     def __call__(self, step):
-        """The learning rate of update `step`, a float32 scalar."""
+        """The learning rate of update ``step``, a float32 scalar."""
         rate = ops.convert_to_tensor(self.base, "float32")
         for drops, milestone in enumerate(self.milestones, start=1):
             passed = ops.cast(step, "int32") >= milestone
@@ -226,14 +226,14 @@ class StepDecay(LearningRateSchedule):
 class WarmUp(LearningRateSchedule):
     """A schedule whose first updates are scaled by a linear ramp.
 
-    `rate(k) = schedule(k) * min(1, (k + 1) / warmup_steps)` for update k = 0, 1, ...
+    ``rate(k) = schedule(k) * min(1, (k + 1) / warmup_steps)`` for update k = 0, 1, ...
 
     Args:
-        schedule: The `LearningRateSchedule` that is scaled.
+        schedule: The ``LearningRateSchedule`` that is scaled.
         warmup_steps: The number of updates until the ramp reaches 1; a positive integer.
 
     Raises:
-        ValueError: If `warmup_steps` is not positive.
+        ValueError: If ``warmup_steps`` is not positive.
 
     Reference: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2.
     """
@@ -244,7 +244,7 @@ class WarmUp(LearningRateSchedule):
         self.warmup_steps = positive_int("warmup_steps", warmup_steps)
 
     def __call__(self, step):
-        """The learning rate of update `step`, a float32 scalar."""
+        """The learning rate of update ``step``, a float32 scalar."""
         ramp = (ops.cast(step, "float32") + 1.0) / self.warmup_steps
         return self.schedule(step) * ops.minimum(ramp, 1.0)
 
@@ -257,11 +257,11 @@ class WarmUp(LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config: dict) -> "WarmUp":
-        """The inverse of `get_config`."""
+        """The inverse of ``get_config``."""
         schedule = keras.optimizers.schedules.deserialize(config["schedule"])
         return cls(schedule, config["warmup_steps"])
 
 
 def cosine_decay(base: float, steps: int) -> LearningRateSchedule:
-    """`base * (1 + cos(pi * k / steps)) / 2` at update k; 0 from update `steps` on."""
+    """``base * (1 + cos(pi * k / steps)) / 2`` at update k; 0 from update ``steps`` on."""
     return keras.optimizers.schedules.CosineDecay(base, decay_steps=steps)

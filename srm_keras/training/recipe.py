@@ -1,7 +1,8 @@
 """The fields of a classifier's training recipe, and of every training's.
 
-A recipe is an `ml_collections.ConfigDict` or a nested mapping. `FIELDS` is the whole list:
-`default_recipe()` is made from it, `resolve()` checks against it, docs/training.md describes it.
+A recipe is an ``ml_collections.ConfigDict`` or a nested mapping. ``FIELDS`` is the whole list:
+``default_recipe()`` is made from it, ``resolve()`` checks against it, docs/training.md describes
+it.
 """
 
 import copy
@@ -92,7 +93,7 @@ FREE = (
 SOURCES = ("data.options", "content.options", "style.options")
 SOURCE_OPTIONS = ("data_dir", "imagenet_dir", "path", "verify", "on_error")
 OF_KNOWN_DATA = ("style.image",)
-"""Where data lie and how their files are looked at: options of `SOURCES`, and other fields.
+"""Where data lie and how their files are looked at: options of ``SOURCES``, and other fields.
 
 They change nothing where the data are the same, which the fingerprint in a checkpoint tells.
 """
@@ -136,11 +137,11 @@ def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
 
 
 def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config_dict.ConfigDict:
-    """Returns the recipe with `steps` updates, and with all that counts in updates moved along.
+    """Returns the recipe with ``steps`` updates, and with all that counts in updates moved along.
 
     Milestones and warm-up keep their place on the way (milestones that fall together, or on the
     end, count once or not at all). There are as many evaluations as before or, where that does not
-    divide `steps`, the next smaller number that does.
+    divide ``steps``, the next smaller number that does.
 
     Args:
         recipe: A recipe of any kind of training.
@@ -148,8 +149,8 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
         keep: Fields, by dotted path, that stay as they are.
 
     Raises:
-        ValueError: If `recipe` is none, `steps` is no positive integer or no multiple of
-            `steps_per_execution`, or a field that counts in updates is wrong.
+        ValueError: If ``recipe`` is none, ``steps`` is no positive integer or no multiple of
+            ``steps_per_execution``, or a field that counts in updates is wrong.
     """
     positive_int("steps", steps)
     given = dict(leaves_of(recipe, RUN_FIELDS))
@@ -186,7 +187,7 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
 
 
 def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
-    """What is wrong with `RUN_FIELDS` that only make sense together, in words."""
+    """What is wrong with ``RUN_FIELDS`` that only make sense together, in words."""
     steps, rate, stride = recipe.steps, recipe.learning_rate, recipe.steps_per_execution
     problems = []
     if steps % recipe.eval_every:
@@ -277,10 +278,10 @@ def default_recipe() -> config_dict.ConfigDict:
 
 
 def is_smoke(form: str) -> bool:
-    """Whether a recipe's `get_config(form)` was asked for its small form, `NAME:smoke`.
+    """Whether a recipe's ``get_config(form)`` was asked for its small form, ``NAME:smoke``.
 
     Raises:
-        ValueError: If `form` is neither `""` nor `"smoke"`.
+        ValueError: If ``form`` is neither ``""`` nor ``"smoke"``.
     """
     if form not in ("", "smoke"):
         raise ValueError(f"A recipe's form must be '' or 'smoke'. Received: {form!r}")
@@ -288,10 +289,10 @@ def is_smoke(form: str) -> bool:
 
 
 def resolve(recipe: Recipe) -> config_dict.ConfigDict:
-    """Returns a checked copy of `recipe` in which every field stands.
+    """Returns a checked copy of ``recipe`` in which every field stands.
 
     Args:
-        recipe: A `ConfigDict` or a nested mapping with any of the fields in `FIELDS`.
+        recipe: A ``ConfigDict`` or a nested mapping with any of the fields in ``FIELDS``.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.

@@ -1,4 +1,4 @@
-"""`report.html` and the curves of a run."""
+"""``report.html`` and the curves of a run."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,13 +36,13 @@ def write_report(
     predicted: Predictions,
     classes: Sequence[str],
 ) -> None:
-    """Writes a self-contained page about the run in `folder`, into it.
+    """Writes a self-contained page about the run in ``folder``, into it.
 
     Pictures of gates are shown where the folder has them.
 
     Args:
         folder: The run folder.
-        result: What `result.json` holds.
+        result: What ``result.json`` holds.
         predicted: What the last weights say of the examples of the first evaluated split.
         classes: The names of the classes.
     """
@@ -157,7 +157,7 @@ Rows = Sequence[Mapping[str, float]]
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
-    """Reads a `metrics.csv` into one mapping of numbers a row.
+    """Reads a ``metrics.csv`` into one mapping of numbers a row.
 
     Raises:
         ValueError: If a line does not have one number for every column.
@@ -178,11 +178,11 @@ def plot_run(
     """Draws the training and validation curves of one run as a PNG, a panel a quantity.
 
     Args:
-        rows: With `step`, the quantities, and each of them after `val_`.
+        rows: With ``step``, the quantities, and each of them after ``val_``.
         path: Where the PNG goes.
         title: The title of the figure.
         quantities: Columns.
-        scale: Of the vertical axes, `"linear"` or `"log"`.
+        scale: Of the vertical axes, ``"linear"`` or ``"log"``.
     """
     figure, panels = _figure(title, quantities)
     for quantity, axes in panels.items():
@@ -223,7 +223,7 @@ def _figure(title: str, quantities: Sequence[str]) -> tuple[Figure, dict[str, Ax
 
 
 def _line(axes: Axes, runs: Sequence[Rows], column: str, color: str, style: str) -> None:
-    """Draws the mean of `column` over `runs`, at the steps that all of them reached."""
+    """Draws the mean of ``column`` over ``runs``, at the steps that all of them reached."""
     curves = [{row["step"]: row[column] for row in rows} for rows in runs]
     steps = sorted(set.intersection(*(set(curve) for curve in curves)))
     mean = [float(np.mean([curve[step] for curve in curves])) for step in steps]

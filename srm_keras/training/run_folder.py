@@ -48,7 +48,7 @@ FILES = (
 STYLE = "style.png"
 DATA = "data.csv.gz"
 FILES_OF_SOME = (INITIAL, STYLE, DATA)
-"""Of a run whose recipe has `init`; of one in the style of one image; of one on image files."""
+"""Of a run whose recipe has ``init``; of one in the style of one image; of one on image files."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
@@ -71,7 +71,7 @@ PACKAGES = (
 
 
 def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite: bool) -> bool:
-    """Whether `workdir` holds the finished run of `recipe`; checks that it may take it if not.
+    """Whether ``workdir`` holds the finished run of ``recipe``; checks that it may take it if not.
 
     Args:
         workdir: The run folder; nothing in it is touched.
@@ -79,7 +79,7 @@ def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite:
         overwrite: Whether a run that is there does not count.
 
     Raises:
-        ValueError: If `workdir` is a file, or holds a run of another recipe and `overwrite` is
+        ValueError: If ``workdir`` is a file, or holds a run of another recipe and ``overwrite`` is
             false.
     """
     folder = Path(workdir)
@@ -98,7 +98,7 @@ def has_result(workdir: str | os.PathLike, recipe: Mapping[str, Any], overwrite:
 
 
 def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
-    """Makes the folder; with `overwrite`, removes the files of an earlier run (no others)."""
+    """Makes the folder; with ``overwrite``, removes the files of an earlier run (no others)."""
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     if overwrite:
@@ -110,7 +110,7 @@ def create(workdir: str | os.PathLike, overwrite: bool) -> Path:
 
 
 def held(workdir: str | os.PathLike) -> AbstractContextManager[None]:
-    """A context in which no other call may train in the folder: see `folder_lock`.
+    """A context in which no other call may train in the folder: see ``folder_lock``.
 
     What killed processes left half written in it is removed. Of several workers the chief alone
     takes it.
@@ -123,7 +123,7 @@ def held(workdir: str | os.PathLike) -> AbstractContextManager[None]:
 
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:
-    """Whether `workdir` holds a run that has saved its state."""
+    """Whether ``workdir`` holds a run that has saved its state."""
     return any((Path(workdir) / CHECKPOINTS).glob("step_*.npz"))
 
 
@@ -159,7 +159,7 @@ def told_versions(folder: Path) -> dict[str, Any]:
 
 
 def versions(seed: int) -> dict[str, Any]:
-    """Python, platform, package versions, git revision and seed, for `versions.json`."""
+    """Python, platform, package versions, git revision and seed, for ``versions.json``."""
     return {
         "seed": seed,
         **environment(PACKAGES),
@@ -169,7 +169,7 @@ def versions(seed: int) -> dict[str, Any]:
 
 
 def parameter_counts(model: keras.Model) -> dict[str, int]:
-    """How many numbers are trained and how many are not, for `result.json`."""
+    """How many numbers are trained and how many are not, for ``result.json``."""
     groups = {
         "trainable": model.trainable_variables,
         "non_trainable": model.non_trainable_variables,
@@ -204,7 +204,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _is_equal(folder: Path, recipe: Mapping[str, Any]) -> bool:
-    """Whether the folder has this recipe, raising `ValueError` if it has another one.
+    """Whether the folder has this recipe, raising ``ValueError`` if it has another one.
 
     False where the data lie elsewhere now: a checkpoint then knows whether they are the same, and
     a run that has neither a checkpoint nor a result begins anew.
@@ -232,7 +232,7 @@ def _read_recipe(folder: Path) -> Mapping[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """The commit that the package's code is at, with `+` if files differ; None outside git."""
+    """The commit that the package's code is at, with ``+`` if files differ; None outside git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
     try:
         described = subprocess.run(
@@ -251,7 +251,7 @@ class Run:
     """A trained network and what it was trained with.
 
     Attributes:
-        model: The network, uncompiled; its input is what `preprocessing` makes.
+        model: The network, uncompiled; its input is what ``preprocessing`` makes.
         recipe: The resolved recipe.
         preprocessing: How images were prepared.
         classes: The name of each output.
@@ -264,17 +264,17 @@ class Run:
 
 
 def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
-    """Loads the run that `srm_keras.training.train` left in `workdir`.
+    """Loads the run that ``srm_keras.training.train`` left in ``workdir``.
 
     The run may be unfinished, as long as it was evaluated once.
 
     Args:
         workdir: The run folder.
-        checkpoint: `"best"` (highest validation accuracy) or `"last"`.
+        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
 
     Raises:
-        ValueError: If `checkpoint` is neither, or `workdir` is no run folder of a classifier, or a
-            file in it is damaged, or its network names foreign classes.
+        ValueError: If ``checkpoint`` is neither, or ``workdir`` is no run folder of a classifier,
+            or a file in it is damaged, or its network names foreign classes.
     """
     if checkpoint not in WEIGHTS_FILES:
         raise ValueError(
@@ -320,12 +320,12 @@ def read_recipe(workdir: str | os.PathLike) -> dict[str, Any]:
 
 
 def is_of_classifier(recipe: Mapping[str, Any]) -> bool:
-    """Whether a recipe that `read_recipe` returned is one of `train`."""
+    """Whether a recipe that ``read_recipe`` returned is one of ``train``."""
     return all(isinstance(recipe.get(group), dict) for group in ("data", "model"))
 
 
 def is_of_stylizer(recipe: Mapping[str, Any]) -> bool:
-    """Whether a recipe that `read_recipe` returned is one of `train_stylizer`."""
+    """Whether a recipe that ``read_recipe`` returned is one of ``train_stylizer``."""
     return "method" in recipe
 
 
@@ -351,16 +351,16 @@ def save_run_as_preset(
 
     Args:
         workdir: The run folder. Of an unfinished run there are no scores.
-        path: Of the preset: a folder, or a `.zip` file.
-        checkpoint: `"best"` (highest validation accuracy) or `"last"`.
-        card: What the card says besides, as for `srm_keras.interop.save_preset`.
+        path: Of the preset: a folder, or a ``.zip`` file.
+        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
+        card: What the card says besides, as for ``srm_keras.interop.save_preset``.
         overwrite: Whether a preset that is there is replaced.
 
     Returns:
         The preset.
 
     Raises:
-        ValueError: If `workdir` is no run folder, or `path` is taken.
+        ValueError: If ``workdir`` is no run folder, or ``path`` is taken.
     """
     run = load_run(workdir, checkpoint)
     folder = Path(workdir)

@@ -1,6 +1,6 @@
-"""What every kind of training does, in the order in which `train` and `train_stylizer` call it.
+"""What every kind of training does, in the order in which ``train`` and ``train_stylizer`` call it.
 
-`finished_result`, `at_work`, `make_deterministic`, `checkpoints_of`, `begin`, `fit`.
+``finished_result``, ``at_work``, ``make_deterministic``, ``checkpoints_of``, ``begin``, ``fit``.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class Session:
     """What one process has of a run: its parts, all built.
 
     Attributes:
-        recipe: Resolved, with at least the fields of `RUN_FIELDS`.
+        recipe: Resolved, with at least the fields of ``RUN_FIELDS``.
         folder: The run folder.
         distribution: What it is trained on.
         model: The network that is saved; it shares its layers with the learner.
@@ -55,12 +55,12 @@ class Session:
 def finished_result(
     recipe: config_dict.ConfigDict, folder: Path, overwrite: bool
 ) -> dict[str, Any] | None:
-    """What `result.json` of the finished run of a resolved recipe holds; None if there is none.
+    """What ``result.json`` of the finished run of a resolved recipe holds; None if there is none.
 
-    Fields that change no result may be others now: `recipe.json` then holds the new ones.
+    Fields that change no result may be others now: ``recipe.json`` then holds the new ones.
 
     Raises:
-        ValueError: If the folder holds another run, and `overwrite` is false.
+        ValueError: If the folder holds another run, and ``overwrite`` is false.
     """
     given = recipe.to_dict()
     if not run_folder.has_result(folder, given, overwrite):
@@ -88,7 +88,7 @@ def at_work(recipe: config_dict.ConfigDict, folder: Path) -> Iterator[Distributi
 
 
 def make_deterministic(recipe: config_dict.ConfigDict) -> None:
-    """Seeds all generators and, where `recipe.deterministic`, fixes what operations compute."""
+    """Seeds all generators and, where ``recipe.deterministic``, fixes what operations compute."""
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic and keras.config.backend() == "tensorflow":
         import tensorflow as tf
@@ -100,9 +100,9 @@ def make_deterministic(recipe: config_dict.ConfigDict) -> None:
 def new_networks_are_no_retracing() -> Iterator[None]:
     """Holds back TensorFlow's warning that a function is traced again and again.
 
-    It counts by the line of Keras where `fit` and `predict` make their functions, so a few short
-    runs in one process, or the networks that the end of a small run loads, look like one function
-    that is retraced, while each is traced once.
+    It counts by the line of Keras where ``fit`` and ``predict`` make their functions, so a few
+    short runs in one process, or the networks that the end of a small run loads, look like one
+    function that is retraced, while each is traced once.
     """
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_of_something_else)
@@ -176,12 +176,12 @@ def fit(
     validation: Callable[[], Any],
     writers: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains from where `begin` found the run to the end.
+    """Trains from where ``begin`` found the run to the end.
 
     Args:
         session: The run.
-        resumed: What `begin` returned.
-        train: Batches from a step on, this worker's part of them: `train(start_step, (i, n))`.
+        resumed: What ``begin`` returned.
+        train: Batches from a step on, this worker's part of them: ``train(start_step, (i, n))``.
         validation: Batches to evaluate on, once through and in order.
         writers: Callbacks that write files after every evaluation; the chief's.
     """
@@ -214,7 +214,7 @@ def _wait_for_all(distribution: Distribution) -> None:
 
 @dataclass(frozen=True)
 class _Segment:
-    """Epochs of equal length: updates `step`, …, in epochs `epoch` to `epochs` - 1."""
+    """Epochs of equal length: updates ``step``, …, in epochs ``epoch`` to ``epochs`` - 1."""
 
     step: int
     steps_per_epoch: int

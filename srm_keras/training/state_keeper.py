@@ -19,13 +19,13 @@ class StateKeeper(keras.callbacks.Callback):
     """Restores the training state, saves it, and stops the run when it must stop.
 
     The last in the list of callbacks: what it saves includes what the others did. What it saves of
-    an epoch is read and found finite before the others write anything: see `FiniteFirst`.
+    an epoch is read and found finite before the others write anything: see ``FiniteFirst``.
 
     Args:
         state: The training state.
         steps_per_epoch: Updates between two evaluations.
         every: Updates between two checkpoints; 0: only at evaluations.
-        save: Called with a `Checkpoint`; None where another worker saves.
+        save: Called with a ``Checkpoint``; None where another worker saves.
         progress: What to keep beside the arrays.
         stop: Whether the run shall stop, and the signal that asked for it.
         any_worker: Whether a flag is set on any worker.
@@ -59,7 +59,7 @@ class StateKeeper(keras.callbacks.Callback):
         self.step = self._epoch_began = 0 if resumed is None else resumed.step
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Puts the state back, once: `fit` has built all variables and reset the metrics."""
+        """Puts the state back, once: ``fit`` has built all variables and reset the metrics."""
         self._epoch_began = self.step
         if self.resumed is None:
             return
@@ -82,7 +82,7 @@ class StateKeeper(keras.callbacks.Callback):
             raise Interrupted(self.step, self.stop.signal, self.hint)
 
     def read(self) -> Arrays:
-        """Reads the state that is saved next; `FloatingPointError` if it is not finite."""
+        """Reads the state that is saved next; ``FloatingPointError`` if it is not finite."""
         self._synchronized()
         self._arrays = arrays = self.state.read()
         if not_finite(arrays):
@@ -104,7 +104,7 @@ class StateKeeper(keras.callbacks.Callback):
             self.save(Checkpoint(self.step, self.progress(), arrays))
 
     def check(self, logs: Mapping[str, Any]) -> None:
-        """Raises `FloatingPointError` if a loss or a metric is not finite."""
+        """Raises ``FloatingPointError`` if a loss or a metric is not finite."""
         for name, value in logs.items():
             if not math.isfinite(float(value)):
                 raise FloatingPointError(

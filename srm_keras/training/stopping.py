@@ -8,7 +8,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def how_to_go_on(overwrite: bool) -> str:
-    """What to do about a run that was stopped: `overwrite`, given again, would remove it."""
+    """What to do about a run that was stopped: ``overwrite``, given again, would remove it."""
     return f"the same command{' without `overwrite`' if overwrite else ''} goes on"
 
 

@@ -1,4 +1,4 @@
-"""`train(recipe, workdir)`: from a recipe to a run folder."""
+"""``train(recipe, workdir)``: from a recipe to a run folder."""
 
 import contextlib
 import functools
@@ -45,25 +45,25 @@ from srm_keras.training.session import (
 
 
 def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -> dict[str, Any]:
-    """Trains the classifier that `recipe` describes and leaves the run in `workdir`.
+    """Trains the classifier that ``recipe`` describes and leaves the run in ``workdir``.
 
-    Where `workdir` holds an unfinished run of the same recipe, it goes on from the newest
+    Where ``workdir`` holds an unfinished run of the same recipe, it goes on from the newest
     checkpoint, and ends with the weights and metrics of a run that was never interrupted. Where
     it holds the finished run, nothing is done.
 
     Args:
-        recipe: The recipe, a `ConfigDict` or a nested mapping;
-            `srm_keras.training.default_recipe()` lists its fields.
+        recipe: The recipe, a ``ConfigDict`` or a nested mapping;
+            ``srm_keras.training.default_recipe()`` lists its fields.
         workdir: The run folder; made if it does not exist.
-        overwrite: Whether a run that `workdir` already holds is replaced.
+        overwrite: Whether a run that ``workdir`` already holds is replaced.
 
     Returns:
-        What `result.json` holds: accuracy and loss of the best and the last weights on every
+        What ``result.json`` holds: accuracy and loss of the best and the last weights on every
         evaluated split, the number of parameters, and the seconds it took. Nothing on workers
         other than the chief.
 
     Raises:
-        ValueError: Before any work, if the recipe or `workdir` is wrong.
+        ValueError: Before any work, if the recipe or ``workdir`` is wrong.
         FloatingPointError: If the loss or a weight stops being finite; it says at which step.
         OSError: If the disk is full; the earlier checkpoints are intact.
         srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.

@@ -129,13 +129,13 @@ def benchmark_exported(
     is the median over the rounds of its time over that of the network without one.
 
     Args:
-        networks: what to time.
-        rounds: measured times of each file.
-        out: a folder for ``NAME.json`` and ``NAME.md``, both rewritten after each network.
-        environment: what is known of the machine, for the report.
-        on_file: called after each file is written.
-        on_network: called after each network with its rows.
-        name: of the two files.
+        networks: What to time.
+        rounds: Measured times of each file.
+        out: A folder for ``NAME.json`` and ``NAME.md``, both rewritten after each network.
+        environment: What is known of the machine, for the report.
+        on_file: Called after each file is written.
+        on_network: Called after each network with its rows.
+        name: Of the two files.
 
     Returns:
         What the JSON file holds: ``environment``, ``settings`` and ``rows``. A row has ``network``,
@@ -144,7 +144,7 @@ def benchmark_exported(
         quartile; the times of all rounds; and the machine's ``load`` average before and after.
 
     Raises:
-        ValueError: the Keras backend is not TensorFlow, or ``rounds`` or ``out`` is not one of the
+        ValueError: The Keras backend is not TensorFlow, or ``rounds`` or ``out`` is not one of the
             above.
     """
     check_tensorflow("benchmark")

@@ -44,10 +44,10 @@ class File:
     """What a TFLite file holds.
 
     Attributes:
-        module: name of a recalibration module, or ``"none"``; of stylization networks, which have
+        module: Name of a recalibration module, or ``"none"``; of stylization networks, which have
             batch norm else, also ``"instance norm"``.
-        form: a key of ``FORMS``.
-        format: of ``srm_keras.export.to_tflite``.
+        form: A key of ``FORMS``.
+        format: Of ``srm_keras.export.to_tflite``.
     """
 
     module: str
@@ -68,10 +68,10 @@ class Network:
     """A network and the files of it that are timed beside each other.
 
     Attributes:
-        name: for the report.
-        build: the builder; takes ``recalibration`` and ``input_shape``.
-        side: of the images in pixels.
-        files: what is timed; with each file its ``plain`` one.
+        name: For the report.
+        build: The builder; takes ``recalibration`` and ``input_shape``.
+        side: Of the images in pixels.
+        files: What is timed; with each file its ``plain`` one.
     """
 
     name: str
@@ -127,9 +127,9 @@ def write_files(
     gates that are constant or hidden units that are all dead.
 
     Args:
-        network: what to write.
-        folder: where to, a folder that exists.
-        on_file: called after each file.
+        network: What to write.
+        folder: Where to, a folder that exists.
+        on_file: Called after each file.
     """
     paths: dict[File, Path] = {}
     for module in dict.fromkeys(file.module for file in network.files):

@@ -4,7 +4,7 @@
     python -m tools.studies.house -- srm_keras export --model=runs/mine --formats=float32
 
 The first writes house.svg, from the imports themselves, and prints how many files and lines there
-are. The second runs the module after `--` with its arguments and prints the files of this clone
+are. The second runs the module after ``--`` with its arguments and prints the files of this clone
 whose functions were entered; what runs while a file is imported does not count.
 """
 
@@ -74,8 +74,8 @@ class Package:
     """A folder of the code: its Python files, their lines, and the packages they import.
 
     Attributes:
-        lines: one number a file.
-        imports: how many of the files import a package, by its name.
+        lines: One number a file.
+        imports: How many of the files import a package, by its name.
     """
 
     lines: tuple[int, ...]

@@ -110,12 +110,12 @@ def insertion_table(
     Networks of which ``folder`` has a row are not built again.
 
     Args:
-        folder: for the files.
-        names: of networks; by default all of ``application_names()``.
-        spec: name of the module.
+        folder: For the files.
+        names: Of networks; by default all of ``application_names()``.
+        spec: Name of the module.
 
     Raises:
-        ValueError: an unknown name, or a table of another module in ``folder``; at once.
+        ValueError: An unknown name, or a table of another module in ``folder``; at once.
     """
     names = [one_of("names", name, application_names()) for name in names] or application_names()
     head = {"module": spec, "keras": keras.version()}

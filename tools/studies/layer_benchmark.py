@@ -60,19 +60,19 @@ def layer_steps(
     """Return functions that run one step of a module in training mode and wait for its end.
 
     Args:
-        names: of ``modules()``. ``"multiply"`` is ``y = x·g`` with gates g that are an input, of
+        names: Of ``modules()``. ``"multiply"`` is ``y = x·g`` with gates g that are an input, of
             which the gradient is taken as well.
         shape: (N, H, W, C) of x, float32.
         direction: ``"forward"``, or ``"forward+backward"``: the gradients with respect to x, g and
             all trainable weights, for a given gradient of y.
-        xla: compile with XLA.
+        xla: Compile with XLA.
 
     Returns:
         By name, a function without arguments. It returns one element of y, or of each gradient,
         as a NumPy array: to have them on the host, the step must have finished.
 
     Raises:
-        ValueError: a name or ``direction`` is not one of the above.
+        ValueError: A name or ``direction`` is not one of the above.
     """
     one_of("direction", direction, PASSES)
     random = np.random.default_rng(0)
@@ -145,7 +145,7 @@ class Case:
 
     Attributes:
         shape: (N, H, W, C) of the float32 feature map.
-        xla: whether the step is compiled with XLA.
+        xla: Whether the step is compiled with XLA.
         direction: ``"forward"`` or ``"forward+backward"``.
     """
 
@@ -171,10 +171,10 @@ def benchmark_layers(
 
     Args:
         shapes: (N, H, W, C) of the feature maps.
-        rounds: measured times of each step.
-        warmup: rounds before the first measured one.
-        out: a folder for ``layers.json`` and ``layers.md``, both rewritten after each case.
-        on_case: called after each case with its rows.
+        rounds: Measured times of each step.
+        warmup: Rounds before the first measured one.
+        out: A folder for ``layers.json`` and ``layers.md``, both rewritten after each case.
+        on_case: Called after each case with its rows.
 
     Returns:
         What ``layers.json`` holds: ``environment``, ``settings`` and ``rows``; a row has the case,
@@ -182,7 +182,7 @@ def benchmark_layers(
         which says why where a module was not timed.
 
     Raises:
-        ValueError: the Keras backend is not TensorFlow, or ``rounds``, ``warmup`` or ``out`` is
+        ValueError: The Keras backend is not TensorFlow, or ``rounds``, ``warmup`` or ``out`` is
             not one of the above.
     """
     check_tensorflow("layer benchmark")

@@ -32,9 +32,9 @@ class Network:
     """A network of the matrix.
 
     Attributes:
-        build: its builder.
-        side: of the images in pixels.
-        branch_end: how the names of the batch norms end that end a residual branch.
+        build: Its builder.
+        side: Of the images in pixels.
+        branch_end: How the names of the batch norms end that end a residual branch.
     """
 
     build: Callable[..., keras.Model]
@@ -88,10 +88,10 @@ def random_network(network: str, module: str, train: np.ndarray, seed: int) -> k
     activations grow from block to block, and float32 itself is the largest error of all.
 
     Args:
-        network: a key of ``NETWORKS``.
-        module: one of ``MODULES``.
-        train: prepared images.
-        seed: of the weights.
+        network: A key of ``NETWORKS``.
+        module: One of ``MODULES``.
+        train: Prepared images.
+        seed: Of the weights.
     """
     settings = NETWORKS[network]
     model = settings.build(
@@ -134,12 +134,12 @@ class Column:
     """One runtime with one kind of file.
 
     Attributes:
-        format: of the file, as tables show it.
-        runtime: what runs the file, as tables show it.
-        file: a key of ``FILES``.
-        load: makes the file at a path runnable.
-        missing: says what this machine lacks to run it, or None.
-        exact: whether everything is computed in float32, so that the largest error must stay below
+        format: Of the file, as tables show it.
+        runtime: What runs the file, as tables show it.
+        file: A key of ``FILES``.
+        load: Makes the file at a path runnable.
+        missing: Says what this machine lacks to run it, or None.
+        exact: Whether everything is computed in float32, so that the largest error must stay below
             10⁻⁵ of the largest output.
     """
 

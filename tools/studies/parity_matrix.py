@@ -147,13 +147,13 @@ def parity_matrix(
     have no error are not computed again, so a matrix that was interrupted goes on.
 
     Args:
-        out: folder of the results.
-        networks: keys of ``matrix_networks.NETWORKS``.
-        modules: some of ``matrix_networks.MODULES``.
-        columns: files with runtimes; all must be there (``Column.missing``).
-        samples: number of images.
-        seed: of the weights.
-        on_cell: called after each cell with how many are done, how many there are, and the cell.
+        out: Folder of the results.
+        networks: Keys of ``matrix_networks.NETWORKS``.
+        modules: Some of ``matrix_networks.MODULES``.
+        columns: Files with runtimes; all must be there (``Column.missing``).
+        samples: Number of images.
+        seed: Of the weights.
+        on_cell: Called after each cell with how many are done, how many there are, and the cell.
 
     Returns:
         The cells that were asked for. ``error`` is the message of what failed, else None;
@@ -161,7 +161,7 @@ def parity_matrix(
         times the logarithm of the outputs' mean square over that of the differences.
 
     Raises:
-        ValueError: an argument is not one of the above, or ``out`` holds a matrix of other
+        ValueError: An argument is not one of the above, or ``out`` holds a matrix of other
             settings or package versions.
     """
     for network in networks:

@@ -102,7 +102,7 @@ def limit_step(examples: data.Examples, count: int) -> Step:
 
 
 def keras_step(folder: Path, batch_size: int, count: int) -> Step:
-    """`image_dataset_from_directory` at 256×256, then Keras' crop, flip and normalization."""
+    """``image_dataset_from_directory`` at 256×256, then Keras' crop, flip and normalization."""
     stream = keras.utils.image_dataset_from_directory(
         folder, image_size=(256, 256), batch_size=batch_size, verbose=False
     )
@@ -120,7 +120,7 @@ def keras_step(folder: Path, batch_size: int, count: int) -> Step:
 
 
 def torch_step(examples: data.Examples, batch_size: int, count: int, workers: int) -> Step:
-    """PyTorch's `DataLoader` with Pillow in worker processes, which live on between rounds."""
+    """PyTorch's ``DataLoader`` with Pillow in worker processes, which live on between rounds."""
     import torch
 
     images: Any = PillowImages(list(examples.images), count)
@@ -141,7 +141,7 @@ def torch_step(examples: data.Examples, batch_size: int, count: int, workers: in
 class PillowImages:
     """A map-style data set as PyTorch tutorials write it: Inception crop, flip, normalization.
 
-    The window is that of torchvision's `RandomResizedCrop`.
+    The window is that of torchvision's ``RandomResizedCrop``.
 
     Args:
         paths: The files.
@@ -219,23 +219,23 @@ def benchmark_pipeline(
 ) -> dict[str, Any]:
     """Measures images a second of several loaders, which take turns.
 
-    A step loads `images` images with a fresh iterator; its time contains the start.
+    A step loads ``images`` images with a fresh iterator; its time contains the start.
 
     Args:
-        data_dir: Folder of class folders of JPEG files; None: made-up ones, see `write_jpegs`.
-        images: Images a step; a multiple of `batch_size`.
+        data_dir: Folder of class folders of JPEG files; None: made-up ones, see ``write_jpegs``.
+        images: Images a step; a multiple of ``batch_size``.
         batch_size: Images a batch.
         rounds: Measured steps of each loader.
         warmup: Rounds before the first measured one.
         workers: PyTorch's worker processes; it is left out where torch is not installed.
-        out: A folder for `pipeline.json` and `pipeline.md`.
+        out: A folder for ``pipeline.json`` and ``pipeline.md``.
 
     Returns:
-        What `pipeline.json` holds: `environment`, `settings` and `rows`. A row has the loader, its
-        times in ms, `images_per_second` (of the median time) and `of_limit`.
+        What ``pipeline.json`` holds: ``environment``, ``settings`` and ``rows``. A row has the
+        loader, its times in ms, ``images_per_second`` (of the median time) and ``of_limit``.
 
     Raises:
-        ValueError: If Keras' backend is not TensorFlow, an argument is wrong, or `data_dir` holds
+        ValueError: If Keras' backend is not TensorFlow, an argument is wrong, or ``data_dir`` holds
             no JPEG file in class folders.
     """
     _check(images, batch_size, rounds, warmup, workers)
@@ -278,7 +278,7 @@ def benchmark_pipeline(
 
 
 def report_markdown(report: dict[str, Any]) -> str:
-    """The report of `benchmark_pipeline` as a Markdown page."""
+    """The report of ``benchmark_pipeline`` as a Markdown page."""
     lines = ["# Images a second of the ImageNet training pipeline", "", *fact_lines(report)]
     lines += ["", rows_markdown(report["rows"]), ""]
     lines += [f"- {row['loader']}: {row['note']}." for row in report["rows"]]

@@ -72,9 +72,9 @@ class Images:
     """What a network is quantized with and judged on.
 
     Attributes:
-        representative: inputs of the training split, prepared as for evaluation, from all over it;
+        representative: Inputs of the training split, prepared as for evaluation, from all over it;
             as many as the largest representative set has.
-        inputs: inputs of the evaluation split, prepared likewise.
+        inputs: Inputs of the evaluation split, prepared likewise.
         labels: (N,) integers, of ``inputs``.
     """
 
@@ -88,13 +88,13 @@ class Subject:
     """A trained network of the study.
 
     Attributes:
-        run: name of the run.
-        dataset: name of the data set.
-        network: what it has in common with networks it is compared with.
-        module: name of its recalibration module, or ``"none"``.
-        seed: of the training.
-        model: the network.
-        images: loads what it is quantized with and judged on.
+        run: Name of the run.
+        dataset: Name of the data set.
+        network: What it has in common with networks it is compared with.
+        module: Name of its recalibration module, or ``"none"``.
+        seed: Of the training.
+        model: The network.
+        images: Loads what it is quantized with and judged on.
     """
 
     run: str
@@ -123,10 +123,10 @@ class _File:
     """Which file of a network a row is about.
 
     Attributes:
-        form: of ``compared_forms``.
-        format: of ``srm_keras.export.to_tflite``.
-        in_float: which parts of the modules compute in float all the same, or nothing.
-        representative: number of images from which integer formats take their ranges, else 0.
+        form: Of ``compared_forms``.
+        format: Of ``srm_keras.export.to_tflite``.
+        in_float: Which parts of the modules compute in float all the same, or nothing.
+        representative: Number of images from which integer formats take their ranges, else 0.
     """
 
     form: str
@@ -148,10 +148,10 @@ def study(
     files of the deploy form in which the modules stay in float from one of their parts on.
 
     Args:
-        subject: the network.
-        results: of the study, written after each row.
-        representative: sizes of the representative sets; int8 has a row for each.
-        on_row: called with each row, new or old.
+        subject: The network.
+        results: Of the study, written after each row.
+        representative: Sizes of the representative sets; int8 has a row for each.
+        on_row: Called with each row, new or old.
     """
     head, work = subject.head, _Work(subject)
     keys = (head | asdict(file) for file in _wanted(work, representative))

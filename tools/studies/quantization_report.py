@@ -177,11 +177,11 @@ def study_results(folder: Path, settings: dict[str, Any]) -> Results:
     """The rows that are known, kept in ``quantization.json``, ``.csv`` and ``.md``.
 
     Args:
-        folder: of the files; made if it is not there.
-        settings: what all rows have in common.
+        folder: Of the files; made if it is not there.
+        settings: What all rows have in common.
 
     Raises:
-        ValueError: the folder cannot be made or written, or holds a study of other settings or
+        ValueError: The folder cannot be made or written, or holds a study of other settings or
             package versions, or a file ``quantization.json`` that is none.
     """
     head = {"settings": settings, "environment": environment()}

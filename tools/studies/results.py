@@ -18,21 +18,21 @@ class Results:
     """The rows of a study, kept in ``NAME.json``, ``NAME.csv`` and ``NAME.md``.
 
     Args:
-        folder: of the files; made if it is not there.
-        name: of the files.
-        kind: what they are, for messages.
-        head: what all rows have in common, such as settings and versions; stands in the JSON file.
-        place: names of the columns that no two rows have in common.
-        page: makes the Markdown page of what the JSON file holds.
-        key: of the rows in the JSON file.
-        in_order: whether rows are sorted by their places; else the newest is last.
+        folder: Of the files; made if it is not there.
+        name: Of the files.
+        kind: What they are, for messages.
+        head: What all rows have in common, such as settings and versions; stands in the JSON file.
+        place: Names of the columns that no two rows have in common.
+        page: Makes the Markdown page of what the JSON file holds.
+        key: Of the rows in the JSON file.
+        in_order: Whether rows are sorted by their places; else the newest is last.
 
     Attributes:
-        head: as given.
-        rows: those that are known.
+        head: As given.
+        rows: Those that are known.
 
     Raises:
-        ValueError: the folder cannot be made or written, or holds a study with another head, or a
+        ValueError: The folder cannot be made or written, or holds a study with another head, or a
             file ``NAME.json`` that is none.
     """
 
@@ -136,9 +136,9 @@ def random_statistics(
     """Give normalizations random statistics, scales and shifts: new ones would hide differences.
 
     Args:
-        model: is changed.
-        scale: between which scales and variances are drawn.
-        biases: whether biases are drawn as well.
+        model: Is changed.
+        scale: Between which scales and variances are drawn.
+        biases: Whether biases are drawn as well.
     """
     rng = np.random.default_rng(0)
     shifts = {"beta", "moving_mean"} | ({"bias"} if biases else set())

@@ -1,8 +1,8 @@
-"""Times a server of exported SavedModels; needs `pip install starlette uvicorn`.
+"""Times a server of exported SavedModels; needs ``pip install starlette uvicorn``.
 
     python -m tools.studies.serving_benchmark --model=exports/texture_shapes_srm/saved_model
 
-Starts `srm-keras serve`, asks it for one image at a time as float array, raw array and JPEG file,
+Starts ``srm-keras serve``, asks it for one image at a time as float array, raw array and JPEG file,
 by one client and by four at once, and writes serving.json and serving.md to --out. SavedModels must
 have been exported with their preprocessing. docs/serving.md says what the columns are.
 """
@@ -71,13 +71,13 @@ class Row:
     """One kind of request, one image each, from some clients at the same time.
 
     Attributes:
-        images: the form in which they are sent.
-        clients: how many ask at the same time, each waiting for its answer.
-        body_bytes: of one request.
-        median_ms: time from sending a request to having its answer.
+        images: The form in which they are sent.
+        clients: How many ask at the same time, each waiting for its answer.
+        body_bytes: Of one request.
+        median_ms: Time from sending a request to having its answer.
         p95_ms: 95 % of all answers took no longer.
-        per_second: answers to all clients together.
-        direct_ms: median of calling the signature in this process, one image, with arrays made
+        per_second: Answers to all clients together.
+        direct_ms: Median of calling the signature in this process, one image, with arrays made
             already.
     """
 
@@ -106,14 +106,14 @@ def measure(saved_model: Path, host: str, port: int, path: str, seconds: float) 
     """Ask a server for float arrays, raw arrays and JPEG files, by 1 and by 4 clients.
 
     Args:
-        saved_model: what the server serves, with the signatures for raw images.
-        host: of the server.
-        port: of the server.
-        path: where requests are sent to.
-        seconds: how long each kind of request is measured.
+        saved_model: What the server serves, with the signatures for raw images.
+        host: Of the server.
+        port: Of the server.
+        path: Where requests are sent to.
+        seconds: How long each kind of request is measured.
 
     Raises:
-        ValueError: the SavedModel was exported without preprocessing, or the server does not answer
+        ValueError: The SavedModel was exported without preprocessing, or the server does not answer
             with status 200.
     """
     image, preprocessing = _made_up_image(saved_model)

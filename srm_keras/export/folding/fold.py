@@ -32,11 +32,11 @@ class FoldingPlan:
     """What ``fold`` does to a model.
 
     Attributes:
-        merged: for each batch norm that goes into the layer before it, the name of that layer.
-        merged_ahead: the same for the layer behind the batch norm.
-        kept: for each batch norm that stays, the reason. One inside of a layer that is no model
+        merged: For each batch norm that goes into the layer before it, the name of that layer.
+        merged_ahead: The same for the layer behind the batch norm.
+        kept: For each batch norm that stays, the reason. One inside of a layer that is no model
             is called ``layer/batch norm``.
-        recalibrations: names of the recalibration layers that are replaced by their folded copy.
+        recalibrations: Names of the recalibration layers that are replaced by their folded copy.
     """
 
     merged: dict[str, str]
@@ -53,7 +53,7 @@ def folding_plan(model: keras.Model) -> FoldingPlan:
     without bias stays as it is there, and its batch norm as well.
 
     Raises:
-        ValueError: as for ``fold``.
+        ValueError: As for ``fold``.
     """
     return plan_of_flat(flatten(model))
 
@@ -220,7 +220,7 @@ def fold(model: keras.Model) -> keras.Model:
     package have none (but see there for ``channels_first``).
 
     Args:
-        model: a functional or a built Sequential model, which may contain such models: their
+        model: A functional or a built Sequential model, which may contain such models: their
             layers stand in the result itself. It is not changed, and shares no weights with the
             result. Layers of any kind keep their names, but that the name of an inner model goes
             before that of its layer where the latter is taken.
@@ -230,7 +230,7 @@ def fold(model: keras.Model) -> keras.Model:
         at inference.
 
     Raises:
-        ValueError: the model is subclassed with a ``call`` of its own or a Sequential of unknown
+        ValueError: The model is subclassed with a ``call`` of its own or a Sequential of unknown
             input shape, or a layer cannot be made anew from its configuration.
 
     Example:

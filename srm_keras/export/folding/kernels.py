@@ -13,9 +13,9 @@ class Kernel:
     """The weight of a layer that is linear in its input, up to the bias.
 
     Attributes:
-        attribute: name of the weight.
-        output_axes: those of its axes that make up the output channels.
-        input_axis: the axis of the input channels, where each of them is multiplied by this weight
+        attribute: Name of the weight.
+        output_axes: Those of its axes that make up the output channels.
+        input_axis: The axis of the input channels, where each of them is multiplied by this weight
             alone; None where it is not (a separable convolution) or where the layer adds a border
             (a transposed one).
     """

@@ -20,7 +20,7 @@ def prepared_arrays(images: tf.Tensor, preprocessing: Preprocessing) -> tf.Tenso
     Args:
         images: uint8 (N, H, W, channels), N, H and W at least 1, the longer of H and W at most
             ``MAX_RATIO`` times the shorter.
-        preprocessing: of the network.
+        preprocessing: Of the network.
 
     Returns:
         float32 (N, image_size, image_size, channels). As a graph it fails with
@@ -53,7 +53,7 @@ def prepared_files(contents: tf.Tensor, preprocessing: Preprocessing) -> tf.Tens
     Args:
         contents: (N,) strings, N at least 1, each a JPEG or PNG file of at most ``MAX_PIXELS``
             pixels, the longer side at most ``MAX_RATIO`` times the shorter.
-        preprocessing: of the network.
+        preprocessing: Of the network.
 
     Returns:
         float32 (N, image_size, image_size, channels). As a graph it fails with

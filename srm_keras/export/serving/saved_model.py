@@ -73,22 +73,22 @@ def to_saved_model(
     fails.
 
     Args:
-        model: a functional model with one input and one output; not changed.
-        path: the folder to write. ``report.json`` and ``report.md`` beside it hold the reports on
+        model: A functional model with one input and one output; not changed.
+        path: The folder to write. ``report.json`` and ``report.md`` beside it hold the reports on
             all exports to the same place.
-        samples: real inputs, prepared as for training: floating, of the input's shape.
-        fold: whether to merge batch norm into the layers before it (``srm_keras.export.fold``).
-        tolerance: largest difference from the outputs of ``model``: absolute for outputs up to 1,
+        samples: Real inputs, prepared as for training: floating, of the input's shape.
+        fold: Whether to merge batch norm into the layers before it (``srm_keras.export.fold``).
+        tolerance: Largest difference from the outputs of ``model``: absolute for outputs up to 1,
             relative to the largest output beyond; None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a
             quarter of a grey level.
-        preprocessing: how images were prepared for training; None: float images only.
-        classes: names of the classes, one for each score; None: scores only.
-        image_output: whether ``model`` turns RGB images, 0 to 255, into such images, as
+        preprocessing: How images were prepared for training; None: float images only.
+        classes: Names of the classes, one for each score; None: scores only.
+        image_output: Whether ``model`` turns RGB images, 0 to 255, into such images, as
             ``StylizationNet`` does; then without ``preprocessing`` and ``classes``.
 
     Raises:
-        ValueError: an argument is not one of the above; nothing was written.
-        ExportError: the outputs differ by more than ``tolerance``; nothing was written.
+        ValueError: An argument is not one of the above; nothing was written.
+        ExportError: The outputs differ by more than ``tolerance``; nothing was written.
     """
     source = Exportable(model, samples)
     file_format = saved_model_format(source, tolerance, preprocessing, classes, image_output)

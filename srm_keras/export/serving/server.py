@@ -42,10 +42,10 @@ class SavedModelService:
     ``{"predictions": […]}``.
 
     Args:
-        path: the SavedModel; each of its signatures has one input.
+        path: The SavedModel; each of its signatures has one input.
 
     Raises:
-        ValueError: there is no SavedModel, or it is damaged.
+        ValueError: There is no SavedModel, or it is damaged.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -72,7 +72,7 @@ class SavedModelService:
             from the names of the outputs to their values.
 
         Raises:
-            BadRequest: the signature does not exist, or the instances are not what it takes.
+            BadRequest: The signature does not exist, or the instances are not what it takes.
         """
         function = self._signature(request.get("signature_name", SIGNATURE))
         (spec,) = function.structured_input_signature[1].values()
@@ -204,13 +204,13 @@ def serve(saved_model: str | os.PathLike, name: str, host: str, port: int) -> No
     """Serve a SavedModel until SIGINT or SIGTERM, which let running requests end.
 
     Args:
-        saved_model: path of the SavedModel.
-        name: of the model in the address ``/v1/models/NAME``.
-        host: address to listen on.
-        port: to listen on.
+        saved_model: Path of the SavedModel.
+        name: Of the model in the address ``/v1/models/NAME``.
+        host: Address to listen on.
+        port: To listen on.
 
     Raises:
-        ValueError: there is no SavedModel, or nothing can listen on ``host`` and ``port``.
+        ValueError: There is no SavedModel, or nothing can listen on ``host`` and ``port``.
     """
     check_saved_model(saved_model)
     check_address(host, port)

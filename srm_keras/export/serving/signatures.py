@@ -100,15 +100,15 @@ def signature_parities(
     """Compare ``serve_uint8`` and ``serve_jpeg`` with preprocessing and the network.
 
     Args:
-        path: the SavedModel.
-        file: what errors call it.
-        source: the network. Its samples are turned back into raw images, which for ``serve_jpeg``
+        path: The SavedModel.
+        file: What errors call it.
+        source: The network. Its samples are turned back into raw images, which for ``serve_jpeg``
             are encoded as JPEG and PNG in turn and in two widths.
-        preprocessing: of both.
-        bound: what both are held to.
+        preprocessing: Of both.
+        bound: What both are held to.
 
     Raises:
-        ExportError: the outputs differ by more than the bound.
+        ExportError: The outputs differ by more than the bound.
     """
     loaded = load_saved_model(path)
     raw = raw_images(source.samples, preprocessing)
@@ -213,13 +213,13 @@ def image_signature_parities(
     """Compare ``serve_uint8`` and ``serve_jpeg`` with what the network computes, clipped.
 
     Args:
-        path: the SavedModel.
-        file: what errors call it.
-        source: the network and images; for ``serve_jpeg`` they are encoded as JPEG and PNG in turn.
-        levels: how far a pixel may be off beyond rounding, in grey levels.
+        path: The SavedModel.
+        file: What errors call it.
+        source: The network and images; for ``serve_jpeg`` they are encoded as JPEG and PNG in turn.
+        levels: How far a pixel may be off beyond rounding, in grey levels.
 
     Raises:
-        ExportError: a pixel differs by more than half a grey level and ``levels``.
+        ExportError: A pixel differs by more than half a grey level and ``levels``.
     """
     loaded = load_saved_model(path)
     raw = np.clip(np.rint(source.samples), 0, 255).astype("uint8")

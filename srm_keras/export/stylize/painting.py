@@ -20,8 +20,8 @@ class Job:
     """A picture to paint.
 
     Attributes:
-        source: its file.
-        target: where the result goes.
+        source: Its file.
+        target: Where the result goes.
     """
 
     source: Path
@@ -33,9 +33,9 @@ class Outcome:
     """What came of a job.
 
     Attributes:
-        source: the file.
+        source: The file.
         state: "written"; "kept", because the result was there; or "failed".
-        error: why it failed, else an empty string.
+        error: Why it failed, else an empty string.
     """
 
     source: str
@@ -48,7 +48,7 @@ class Options:
     """How pictures are painted.
 
     Attributes:
-        size: the longest side of larger pictures is reduced to it; None leaves them.
+        size: The longest side of larger pictures is reduced to it; None leaves them.
     """
 
     size: int | None = None
@@ -80,12 +80,12 @@ def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], options: Options) -> 
     be read, or whose picture the network cannot take, fails alone.
 
     Args:
-        stylizer: of ``load_stylizer``.
-        jobs: of ``plan_jobs``.
-        options: how.
+        stylizer: Of ``load_stylizer``.
+        jobs: Of ``plan_jobs``.
+        options: How.
 
     Raises:
-        OSError: a result cannot be written.
+        OSError: A result cannot be written.
     """
     for job in jobs:
         if job.target.exists():
@@ -175,9 +175,9 @@ class Work:
     """Pictures to paint, all checked.
 
     Attributes:
-        jobs: one for each of them.
-        options: how they are painted.
-        folder: where many results go, which notes what they were made with; None for one.
+        jobs: One for each of them.
+        options: How they are painted.
+        folder: Where many results go, which notes what they were made with; None for one.
     """
 
     jobs: Sequence[Job]
@@ -188,11 +188,11 @@ class Work:
         """Make the results' folder ready; without ``overwrite``, what is there will be kept.
 
         Args:
-            settings: what decides how results look, as JSON can hold it.
-            overwrite: whether to delete what is there.
+            settings: What decides how results look, as JSON can hold it.
+            overwrite: Whether to delete what is there.
 
         Raises:
-            ValueError: what is there was made with other settings.
+            ValueError: What is there was made with other settings.
         """
         if overwrite:
             remove_results(self.jobs)

@@ -48,11 +48,11 @@ def read_picture(path: Path, size: int | None = None) -> Picture:
     up, CMYK converted, and of 16 bits the upper 8 kept; a colour profile is ignored.
 
     Args:
-        path: of the file.
-        size: the longest side of larger pictures is reduced to it.
+        path: Of the file.
+        size: The longest side of larger pictures is reduced to it.
 
     Raises:
-        ValueError: the file cannot be read, with the reason.
+        ValueError: The file cannot be read, with the reason.
     """
     try:
         check_no_lfs_pointer("images", path)
@@ -123,7 +123,7 @@ STYLE_SIZE = 512
 MAX_PIXELS = 2048 * 2048
 """The largest image that is painted, unless the caller says otherwise.
 
-A `StylizationNet` of 32 filters takes 850 bytes a pixel, so 3.6 GB for an image of that size.
+A ``StylizationNet`` of 32 filters takes 850 bytes a pixel, so 3.6 GB for an image of that size.
 """
 
 
@@ -131,16 +131,16 @@ class Stylizer:
     """Paints pictures with a network.
 
     Args:
-        model: a functional model, from float RGB images (N, H, W, 3) of values 0 to 255 to the
+        model: A functional model, from float RGB images (N, H, W, 3) of values 0 to 255 to the
             same, not necessarily clipped; or an ``AdaINStylizer``, whose inputs are called
             content, style and strength. It is not changed.
         style: uint8 (H, W, 3), the painting of an AdaIN network; None for other networks.
-        strength: of the style, 0 to 1; 1 for other networks.
-        max_pixels: the network takes memory in proportion to the pixels of an image, and larger
+        strength: Of the style, 0 to 1; 1 for other networks.
+        max_pixels: The network takes memory in proportion to the pixels of an image, and larger
             images are refused.
 
     Raises:
-        ValueError: the model has other inputs or outputs, ``style`` is missing or given to a
+        ValueError: The model has other inputs or outputs, ``style`` is missing or given to a
             network that has learned its style, or ``strength`` is out of range.
 
     Example:
@@ -215,12 +215,12 @@ def load_stylizer(
     this package.
 
     Args:
-        path: the folder, of which ``last.keras`` is taken, or the file.
-        style: as for ``Stylizer``.
-        strength: as for ``Stylizer``.
+        path: The folder, of which ``last.keras`` is taken, or the file.
+        style: As for ``Stylizer``.
+        strength: As for ``Stylizer``.
 
     Raises:
-        ValueError: there is no such file, it cannot be loaded, or it is no stylization network.
+        ValueError: There is no such file, it cannot be loaded, or it is no stylization network.
     """
     return Stylizer(load_network(path), style, strength)
 
@@ -250,7 +250,7 @@ def input_names(model: keras.Model) -> Any:
 
 
 def _graph(model: keras.Model) -> Callable[[Any], Any]:
-    """One graph for all sizes: `predict_on_batch` would trace a new one for each."""
+    """One graph for all sizes: ``predict_on_batch`` would trace a new one for each."""
     import tensorflow as tf
 
     signature = keras.tree.map_structure(

@@ -40,13 +40,13 @@ class Conversion:
     """How a network becomes a TFLite file.
 
     Attributes:
-        format: one of ``FORMATS``.
-        integer_io: whether an integer format takes and returns integers.
-        batch_size: a fixed one, or None.
-        representative: inputs from which an integer format takes the range of every tensor.
+        format: One of ``FORMATS``.
+        integer_io: Whether an integer format takes and returns integers.
+        batch_size: A fixed one, or None.
+        representative: Inputs from which an integer format takes the range of every tensor.
 
     Raises:
-        ValueError: an attribute is not one of the above.
+        ValueError: An attribute is not one of the above.
     """
 
     format: str
@@ -82,7 +82,7 @@ class Conversion:
         """Return the file.
 
         Raises:
-            ExportError: the converter has no form of an operator in this precision.
+            ExportError: The converter has no form of an operator in this precision.
         """
         written = network if isinstance(network, Deployed) else Deployed(network)
         # By way of a SavedModel: converting a traced function directly has produced NaN.
@@ -125,10 +125,10 @@ class PartlyInteger:
     """Makes int8 files of one network, calibrated once.
 
     Args:
-        written: the network, in deploy form.
-        parts: for each layer that a file may keep in floats, the name of the part of the network
+        written: The network, in deploy form.
+        parts: For each layer that a file may keep in floats, the name of the part of the network
             that it is (``recalibration_parts``).
-        representative: inputs from which the range of every tensor is taken.
+        representative: Inputs from which the range of every tensor is taken.
     """
 
     def __init__(self, written: Deployed, parts: Mapping[str, str], representative: np.ndarray):
@@ -162,8 +162,8 @@ def recalibration_parts(model: keras.Model, network: keras.Model) -> dict[str, s
     """Return the part that each layer of a recalibration's deploy form is.
 
     Args:
-        model: has the recalibration layers.
-        network: its deploy form.
+        model: Has the recalibration layers.
+        network: Its deploy form.
 
     Returns:
         By name of the layer of ``network``: ``"mean"``, ``"cfc"``, ``"gates"`` or whatever follows

@@ -74,32 +74,32 @@ def to_tflite(
     ``path`` is replaced then, and left alone where the export fails.
 
     Args:
-        model: a functional model with one input and one output; not changed.
-        path: the file to write, ``….tflite``. ``report.json`` and ``report.md`` beside it hold the
+        model: A functional model with one input and one output; not changed.
+        path: The file to write, ``….tflite``. ``report.json`` and ``report.md`` beside it hold the
             reports on all exports to the same place.
-        samples: real inputs, prepared as for training: floating, of the input's shape.
-        format: one of the above.
-        representative: inputs like ``samples``, at best of the training split and a hundred or
+        samples: Real inputs, prepared as for training: floating, of the input's shape.
+        format: One of the above.
+        representative: Inputs like ``samples``, at best of the training split and a hundred or
             more, from which the integer formats take the range of every tensor; by default
             ``samples``.
-        integer_io: whether an integer format also takes and returns integers, int8 or int16, whose
+        integer_io: Whether an integer format also takes and returns integers, int8 or int16, whose
             scale and zero point the file names.
-        float_modules: whether the recalibration modules of an int8 file compute in float32, which
+        float_modules: Whether the recalibration modules of an int8 file compute in float32, which
             is more exact, but not for hardware that has integers alone.
-        batch_size: a fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
-        input_shape: a fixed height and width, and the channels, of images whose size ``model``
+        batch_size: A fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
+        input_shape: A fixed height and width, and the channels, of images whose size ``model``
             leaves free; None for what ``model`` reads (``resize_tensor_input``).
-        fold: whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
-        tolerance: of float32, largest difference from the outputs of ``model``: absolute for
+        fold: Whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
+        tolerance: Of float32, largest difference from the outputs of ``model``: absolute for
             outputs up to 1, relative to the largest output beyond; None: 10⁻⁵, or of pictures
             (``Kind.PICTURES``) a quarter of a grey level.
-        min_snr_db: what the other formats are held to instead of the above, in dB.
-        preprocessing: how images are made into inputs; goes into the file as metadata.
-        classes: names of the classes; go into the file as metadata (``labels.txt``).
+        min_snr_db: What the other formats are held to instead of the above, in dB.
+        preprocessing: How images are made into inputs; goes into the file as metadata.
+        classes: Names of the classes; go into the file as metadata (``labels.txt``).
 
     Raises:
-        ValueError: an argument is not one of the above; nothing was written.
-        ExportError: the converter has no such form of an operator, or the outputs differ by more
+        ValueError: An argument is not one of the above; nothing was written.
+        ExportError: The converter has no such form of an operator, or the outputs differ by more
             than the bound; nothing was written.
     """
     source = Exportable(model, samples)

@@ -31,8 +31,8 @@ def tflite_details(path: Path, image_shape: Sequence[int] = ()) -> dict[str, Any
     """Return ``{"operators": {name: count}, "partitions": …}`` of a TFLite file.
 
     Args:
-        path: of the file.
-        image_shape: of one image, for files that leave it free.
+        path: Of the file.
+        image_shape: Of one image, for files that leave it free.
     """
     model = read_graph(path)
     names = [operator_name(model, operator) for operator in model.subgraphs[0].operators]

@@ -1,6 +1,6 @@
 """Class names and preprocessing inside of a TFLite file, as Android and MediaPipe expect them.
 
-Tables and positions are those of `metadata_schema.fbs` (identifier M001) in TFLite Support and
+Tables and positions are those of ``metadata_schema.fbs`` (identifier M001) in TFLite Support and
 MediaPipe. Only what an image network needs is written.
 """
 
@@ -34,11 +34,11 @@ class ImageInput:
     """What the standard says of an image input.
 
     Attributes:
-        name: of the tensor.
+        name: Of the tensor.
         size: (height, width).
         channels: 1 or 3.
-        mean: for `(value - mean) / std` of values in [0, 255], one a channel.
-        std: likewise; readers refuse lengths that differ.
+        mean: For ``(value - mean) / std`` of values in [0, 255], one a channel.
+        std: Likewise; readers refuse lengths that differ.
     """
 
     name: str
@@ -66,11 +66,11 @@ def metadata_buffer(
     """Return the metadata of a model with one subgraph.
 
     Args:
-        name: of the model.
-        image: the input that is an image; None where nothing is known of it.
-        input_names: names of all inputs, in the order of the subgraph.
-        outputs: all outputs, in that order.
-        files: names of the associated files that belong to no tensor.
+        name: Of the model.
+        image: The input that is an image; None where nothing is known of it.
+        input_names: Names of all inputs, in the order of the subgraph.
+        outputs: All outputs, in that order.
+        files: Names of the associated files that belong to no tensor.
     """
     builder = flatbuffers.Builder(1024)
     inputs = [
@@ -182,14 +182,14 @@ def add_metadata(
     255 times ``mean`` and ``std``.
 
     Args:
-        path: of a TFLite file without metadata, whose image input, the first, is
+        path: Of a TFLite file without metadata, whose image input, the first, is
             (N, image_size, image_size, channels) if there is ``preprocessing``.
-        preprocessing: of the network, or None.
-        classes: names of the classes in the order of the scores, or None.
-        name: of the model.
+        preprocessing: Of the network, or None.
+        classes: Names of the classes in the order of the scores, or None.
+        name: Of the model.
 
     Raises:
-        ValueError: the file is none, has metadata, or does not fit ``preprocessing`` or
+        ValueError: The file is none, has metadata, or does not fit ``preprocessing`` or
             ``classes``; it is left as it was.
     """
     path = Path(path)
@@ -219,7 +219,7 @@ def read_metadata(
     at the end. Preprocessing is read where ``add_metadata`` wrote it.
 
     Raises:
-        ValueError: the file is missing, or what it holds cannot be read.
+        ValueError: The file is missing, or what it holds cannot be read.
     """
     path = Path(path)
     if not path.is_file():

@@ -34,7 +34,7 @@ class PageAnswers:
 
     Attributes:
         prepared: float32 (N, image_size, image_size, channels), what the network read.
-        outputs: by name, in the order of the file, each with N in front.
+        outputs: By name, in the order of the file, each with N in front.
     """
 
     prepared: np.ndarray
@@ -59,7 +59,7 @@ def run_in_browser(path: str | os.PathLike, images: np.ndarray) -> list[np.ndarr
     """Run a TFLite file on prepared images with LiteRT.js: one thread of WebAssembly.
 
     Args:
-        path: a ``.tflite`` file for a batch of one, with one float32 input.
+        path: A ``.tflite`` file for a batch of one, with one float32 input.
         images: float (N, …), as the network reads them; run one after the other.
 
     Returns:
@@ -67,7 +67,7 @@ def run_in_browser(path: str | os.PathLike, images: np.ndarray) -> list[np.ndarr
 
     Raises:
         ValueError: ``path`` is no file, or ``images`` has no images.
-        BrowserError: something is missing (``missing_for_browser``), or LiteRT.js failed: it
+        BrowserError: Something is missing (``missing_for_browser``), or LiteRT.js failed: it
             refuses a dynamic batch, and inputs of 8 or 16 bits.
     """
     images = np.ascontiguousarray(images, "float32")
@@ -85,13 +85,13 @@ def run_files_in_browser(
     """Run a TFLite file on image files, decoded and prepared as the page does.
 
     Args:
-        path: as of ``run_in_browser``.
+        path: As of ``run_in_browser``.
         files: JPEG, PNG or what else Chromium reads.
-        preprocessing: of the network.
+        preprocessing: Of the network.
 
     Raises:
         ValueError: ``path`` or one of ``files`` is no file, or there are none.
-        BrowserError: as of ``run_in_browser``, or a file is no image.
+        BrowserError: As of ``run_in_browser``, or a file is no image.
     """
     missing = [str(file) for file in files if not Path(file).is_file()]
     if missing or not files:
@@ -141,11 +141,11 @@ class WebComparison:
     """Differences between the page and Keras, each from the same image files.
 
     Attributes:
-        images: how many files.
-        top1_agreement: share with the same best class, in [0, 1].
-        max_score_error: largest difference of a score.
-        mean_pixel_error: mean difference of prepared pixels, in grey levels (0 to 255).
-        max_pixel_error: the largest such difference.
+        images: How many files.
+        top1_agreement: Share with the same best class, in [0, 1].
+        max_score_error: Largest difference of a score.
+        mean_pixel_error: Mean difference of prepared pixels, in grey levels (0 to 255).
+        max_pixel_error: The largest such difference.
     """
 
     images: int
@@ -169,15 +169,15 @@ def compare_with_page(
     ``web_comparison.csv``, a row for each file, and ``web_comparison.json``.
 
     Args:
-        model: the Keras model that was exported.
-        folder: what ``to_web`` wrote.
-        files: images that both TensorFlow and Chromium read (JPEG, PNG).
-        preprocessing: of the network; three channels.
-        classes: their names.
-        out: folder for the two files.
+        model: The Keras model that was exported.
+        folder: What ``to_web`` wrote.
+        files: Images that both TensorFlow and Chromium read (JPEG, PNG).
+        preprocessing: Of the network; three channels.
+        classes: Their names.
+        out: Folder for the two files.
 
     Raises:
-        ValueError: there are no files, or the network reads grey images.
+        ValueError: There are no files, or the network reads grey images.
         BrowserError: Chromium is missing or failed.
     """
     check_comparable(preprocessing, files)

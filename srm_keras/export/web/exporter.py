@@ -47,17 +47,17 @@ def to_web(
     ``Recalibration.gates`` returns there. A folder written earlier is replaced only then.
 
     Args:
-        model: a functional classifier with one input, (image_size, image_size, channels); not
+        model: A functional classifier with one input, (image_size, image_size, channels); not
             changed. Without recalibration layers there are predictions only.
-        folder: the folder to write; ``report.json`` and ``report.md`` beside it get an entry.
-        samples: real images, prepared as for training: float (N, H, W, C).
-        preprocessing: what the page does with an image before the network reads it.
-        classes: a name for each output of ``model``.
+        folder: The folder to write; ``report.json`` and ``report.md`` beside it get an entry.
+        samples: Real images, prepared as for training: float (N, H, W, C).
+        preprocessing: What the page does with an image before the network reads it.
+        classes: A name for each output of ``model``.
 
     Raises:
-        ValueError: an argument is not one of the above, or a recalibration layer has no deploy form
+        ValueError: An argument is not one of the above, or a recalibration layer has no deploy form
             (``deploy``); nothing was written.
-        ExportError: predictions or gates are not those of ``model``; nothing was written.
+        ExportError: Predictions or gates are not those of ``model``; nothing was written.
     """
     source = Exportable(model, samples)
     return export(source, Path(folder), web_format(source, preprocessing, classes))
@@ -85,7 +85,7 @@ class WebRunner:
     """What ``to_web`` wrote, run by LiteRT in Python.
 
     Args:
-        folder: with ``model.tflite``.
+        folder: With ``model.tflite``.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -242,16 +242,16 @@ def stylizer_to_web(
     those of ``model`` on all samples before they are published.
 
     Args:
-        model: from RGB images of 0 to 255 to such images, as ``StylizationNet``; not changed.
-        folder: the folder to write; ``report.json`` and ``report.md`` beside it get an entry.
-        samples: real images, float (N, image_size, image_size, 3), 0 to 255.
-        image_size: side of the square that the page paints, in pixels.
-        tolerance: largest difference from the outputs of ``model``, as a part of the largest; None:
+        model: From RGB images of 0 to 255 to such images, as ``StylizationNet``; not changed.
+        folder: The folder to write; ``report.json`` and ``report.md`` beside it get an entry.
+        samples: Real images, float (N, image_size, image_size, 3), 0 to 255.
+        image_size: Side of the square that the page paints, in pixels.
+        tolerance: Largest difference from the outputs of ``model``, as a part of the largest; None:
             a quarter of a grey level.
 
     Raises:
-        ValueError: an argument is not one of the above; nothing was written.
-        ExportError: the outputs differ by more than that; nothing was written.
+        ValueError: An argument is not one of the above; nothing was written.
+        ExportError: The outputs differ by more than that; nothing was written.
     """
     source = Exportable(model, samples)
     return export(source, Path(folder), stylizer_web_format(source, image_size, tolerance))

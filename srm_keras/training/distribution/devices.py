@@ -34,18 +34,18 @@ class Distribution:
         return contextlib.nullcontext()
 
     def any_worker(self, flag: bool) -> bool:
-        """Whether `flag` is true on any worker; all of them must ask at the same point."""
+        """Whether ``flag`` is true on any worker; all of them must ask at the same point."""
         return bool(flag)
 
     def gather(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """What all replicas hold, from what the local ones do (`local_values`).
+        """What all replicas hold, from what the local ones do (``local_values``).
 
         All workers must ask at the same point.
         """
         return list(values)
 
     def local(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The inverse of `gather`: the values of this worker's replicas."""
+        """The inverse of ``gather``: the values of this worker's replicas."""
         return list(values)
 
     def fit(
@@ -60,10 +60,10 @@ class Distribution:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int | str = 0,
     ) -> keras.callbacks.History:
-        """Trains a compiled model; the arguments and callbacks are those of `keras.Model.fit`.
+        """Trains a compiled model; the arguments and callbacks are those of ``keras.Model.fit``.
 
         Args:
-            learner: A compiled model that was built under `scope()`; a `Learner` to be the same
+            learner: A compiled model that was built under ``scope()``; a ``Learner`` to be the same
                 as one device where gradients are clipped or the loss is scaled.
             dataset: Batches (images, labels) in their order. For several workers, this worker's
                 part of each global batch.
@@ -71,11 +71,11 @@ class Distribution:
             epochs: The number of the epoch to stop before, counted from 0.
             initial_epoch: The number of the first epoch.
             validation_data: Batches, once through; for several workers all of them on each.
-            callbacks: Called as by `keras.Model.fit`.
-            verbose: As for `keras.Model.fit`; workers other than the chief are silent.
+            callbacks: Called as by ``keras.Model.fit``.
+            verbose: As for ``keras.Model.fit``; workers other than the chief are silent.
 
         Returns:
-            The history that `keras.Model.fit` returns.
+            The history that ``keras.Model.fit`` returns.
         """
         with self._training():
             return learner.fit(
@@ -90,10 +90,10 @@ class Distribution:
             )
 
     def evaluate(self, learner: keras.Model, dataset: Iterable) -> dict[str, float]:
-        """Loss and metrics over `dataset`, the same numbers on every worker.
+        """Loss and metrics over ``dataset``, the same numbers on every worker.
 
         Args:
-            learner: A compiled model that was built under `scope()`.
+            learner: A compiled model that was built under ``scope()``.
             dataset: Batches (images, labels), once through; for several workers all of them on
                 each.
         """
@@ -102,12 +102,12 @@ class Distribution:
         return {name: float(value) for name, value in measured.items()}
 
     def _training(self) -> AbstractContextManager:
-        """What has to be in force while a model that was built under `scope()` runs."""
+        """What has to be in force while a model that was built under ``scope()`` runs."""
         return contextlib.nullcontext()
 
 
 class JaxDevices(Distribution):
-    """`keras.distribution.DataParallel` over all devices of JAX.
+    """``keras.distribution.DataParallel`` over all devices of JAX.
 
     JAX compiles one program for the global batch, so batch norm is over the global batch.
     """
@@ -126,7 +126,7 @@ class JaxDevices(Distribution):
 
 
 class MirroredDevices(Distribution):
-    """A `tf.distribute` strategy whose replicas belong to this process: mirrored, or a TPU."""
+    """A ``tf.distribute`` strategy whose replicas belong to this process: mirrored, or a TPU."""
 
     def __init__(self, name: str, strategy: Any):
         self.name = name

@@ -11,9 +11,9 @@ from srm_keras.training.distribution.replicas import inference_state
 
 @keras.saving.register_keras_serializable("srm_keras")
 class Learner(keras.Model):
-    """A `keras.Model` whose training on several replicas is that on one device.
+    """A ``keras.Model`` whose training on several replicas is that on one device.
 
-    `Learner(model.inputs, model.outputs, name=model.name)` shares every layer with `model`.
+    ``Learner(model.inputs, model.outputs, name=model.name)`` shares every layer with ``model``.
     On one device it is a plain model. On several:
 
     - Keras on TensorFlow clips gradients, and looks for overflow in mixed float16, before it sums
@@ -22,12 +22,12 @@ class Learner(keras.Model):
       gradients are summed and clipped here first, which costs a second all-reduce.
     - A last batch with fewer examples than replicas leaves some of them without any, which
       TensorFlow's convolutions do not always survive: such a replica sits the step out.
-    - Evaluation is that of the network that is saved (`inference_state`), and on JAX it runs
+    - Evaluation is that of the network that is saved (``inference_state``), and on JAX it runs
       outside the data distribution, which cannot split a last batch that is not divisible.
     """
 
     def train_step(self, *args) -> Any:
-        """One update; the arguments and the result are those of `keras.Model.train_step`."""
+        """One update; the arguments and the result are those of ``keras.Model.train_step``."""
         if not (_replicas() > 1 and _needs_whole_gradients(self.optimizer)):
             return super().train_step(*args)
         return self._train_step_on_whole_gradients(*args)
@@ -50,7 +50,7 @@ class Learner(keras.Model):
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, *args) -> Any:
-        """One evaluation step, as in `keras.Model.test_step`."""
+        """One evaluation step, as in ``keras.Model.test_step``."""
         if not _may_be_empty():
             return super().test_step(*args)
         import tensorflow as tf
@@ -64,7 +64,7 @@ class Learner(keras.Model):
         return next(metric for metric in self.metrics if metric.name == "loss")
 
     def evaluate(self, *args, **kwargs) -> Any:
-        """As `keras.Model.evaluate`, of the network that is saved."""
+        """As ``keras.Model.evaluate``, of the network that is saved."""
         with inference_state(self), _without_distribution():
             return super().evaluate(*args, **kwargs)
 

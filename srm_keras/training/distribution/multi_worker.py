@@ -1,8 +1,8 @@
 """Training in several processes that each hold one replica.
 
-`keras.Model.fit` of Keras 3.15 cannot run under `MultiWorkerMirroredStrategy`: while it builds
+``keras.Model.fit`` of Keras 3.15 cannot run under ``MultiWorkerMirroredStrategy``: while it builds
 the model it hands per-replica values to code that takes tensors. Here is the same loop, over the
-model's own public `train_step` and `test_step`, with the same callbacks and the same logs.
+model's own public ``train_step`` and ``test_step``, with the same callbacks and the same logs.
 """
 
 import weakref
@@ -40,10 +40,10 @@ class Steps:
 
 
 class MultiWorker(Distribution):
-    """`tf.distribute.MultiWorkerMirroredStrategy`, one replica a process.
+    """``tf.distribute.MultiWorkerMirroredStrategy``, one replica a process.
 
     Metrics are summed over the workers, so that every callback of every worker gets the same
-    logs. `model.stop_training` on one worker stops all of them after the same update.
+    logs. ``model.stop_training`` on one worker stops all of them after the same update.
     """
 
     name = "multi_worker"
@@ -62,7 +62,7 @@ class MultiWorker(Distribution):
         return self.strategy.scope()
 
     def any_worker(self, flag: bool) -> bool:
-        """Whether `flag` is true on any worker; all of them must ask at the same point."""
+        """Whether ``flag`` is true on any worker; all of them must ask at the same point."""
         return float(self._flags(tf.constant(float(flag)))) > 0
 
     def _gather(self, row):
@@ -95,7 +95,7 @@ class MultiWorker(Distribution):
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int | str = 0,
     ) -> keras.callbacks.History:
-        """Trains as `Distribution.fit` says, on this worker's part of every global batch."""
+        """Trains as ``Distribution.fit`` says, on this worker's part of every global batch."""
         shown = verbose if self.is_chief else 0
         listeners = keras.callbacks.CallbackList(
             list(callbacks),
@@ -127,7 +127,7 @@ class MultiWorker(Distribution):
         return learner.history
 
     def evaluate(self, learner: keras.Model, dataset: Iterable) -> dict[str, float]:
-        """Evaluates as `Distribution.evaluate` says, each worker a part of the batches."""
+        """Evaluates as ``Distribution.evaluate`` says, each worker a part of the batches."""
         return self._evaluate(learner, dataset, keras.callbacks.CallbackList(model=learner))
 
     def _train_epoch(

@@ -2,7 +2,7 @@
 
 Under TensorFlow's mirrored strategies a variable has one component a replica. Components may
 differ: the moving averages of a batch norm that is not synchronized do, and so do metrics,
-which are summed only when they are read. `variable.numpy()` shows one of them, or their sum;
+which are summed only when they are read. ``variable.numpy()`` shows one of them, or their sum;
 here each is its own.
 
 A synchronized batch norm takes its moments over the whole global batch; a local one over the
@@ -19,7 +19,7 @@ import numpy as np
 
 
 def local_values(variable: keras.Variable) -> list[np.ndarray]:
-    """The value of `variable` on each replica of this process.
+    """The value of ``variable`` on each replica of this process.
 
     Args:
         variable: A built Keras variable of a model, an optimizer, a metric or a seed generator.
@@ -36,10 +36,10 @@ def local_values(variable: keras.Variable) -> list[np.ndarray]:
 
 
 def assign_local(variable: keras.Variable, values: Sequence[np.ndarray]) -> None:
-    """Writes one value to each local replica; the inverse of `local_values`.
+    """Writes one value to each local replica; the inverse of ``local_values``.
 
     Args:
-        variable: As for `local_values`.
+        variable: As for ``local_values``.
         values: One array of the variable's shape a local replica.
 
     Raises:
@@ -72,16 +72,16 @@ def _components(variable: keras.Variable) -> Sequence[Any]:
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Every batch norm of `model`, also inside nested models and recalibration layers."""
+    """Every batch norm of ``model``, also inside nested models and recalibration layers."""
     return [
         layer for layer in sublayers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
 
 
 def set_synchronized(model: keras.Model, synchronized: bool) -> None:
-    """Makes all batch norms of `model` synchronized or local; before the first training step.
+    """Makes all batch norms of ``model`` synchronized or local; before the first training step.
 
-    It is the public attribute `layer.synchronized`, which decides when the step is traced. On
+    It is the public attribute ``layer.synchronized``, which decides when the step is traced. On
     other backends than TensorFlow there is nothing to decide and nothing is done: JAX computes
     the moments over the global batch whatever the devices, and torch trains on one device.
     """
@@ -92,10 +92,10 @@ def set_synchronized(model: keras.Model, synchronized: bool) -> None:
 
 @contextlib.contextmanager
 def inference_state(model: keras.Model) -> Iterator[keras.Model]:
-    """`model` as it is evaluated and saved; inside of it, do not train.
+    """``model`` as it is evaluated and saved; inside of it, do not train.
 
     Inside, the moving averages are the mean over the local replicas (computed in float64), and no
-    batch norm says `synchronized=True`, so that the file that is saved loads on every backend.
+    batch norm says ``synchronized=True``, so that the file that is saved loads on every backend.
     Afterwards every replica has its own moving averages again, bit for bit.
 
     Example:
@@ -126,7 +126,7 @@ def _differ(values: list[np.ndarray]) -> bool:
 
 
 def sublayers(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """`layer` and every layer below it, each once."""
+    """``layer`` and every layer below it, each once."""
     seen: set[int] = set()
     waiting: list[object] = [layer]
     while waiting:

@@ -1,4 +1,4 @@
-"""From the recipe's `strategy` to a `Distribution`, and what cannot be run, refused by name."""
+"""From the recipe's ``strategy`` to a ``Distribution``, and what cannot be run, refused by name."""
 
 import keras
 from ml_collections import config_dict
@@ -10,15 +10,15 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
 def resolve_strategy(recipe: config_dict.ConfigDict) -> Distribution:
-    """Returns the distribution that `recipe` asks for; call it before anything is read.
+    """Returns the distribution that ``recipe`` asks for; call it before anything is read.
 
-    `auto` is, on TensorFlow, `multi_worker` if the environment variable TF_CONFIG names more than
-    one worker, else `mirrored` on more than one GPU, else `one_device`; on JAX `mirrored` on more
-    than one device.
+    ``auto`` is, on TensorFlow, ``multi_worker`` if the environment variable TF_CONFIG names more
+    than one worker, else ``mirrored`` on more than one GPU, else ``one_device``; on JAX
+    ``mirrored`` on more than one device.
 
     Args:
-        recipe: A recipe with `strategy`, `batch_size`, `dtype_policy`, `jit_compile`,
-            `steps_per_execution` and `synchronized_batch_norm`.
+        recipe: A recipe with ``strategy``, ``batch_size``, ``dtype_policy``, ``jit_compile``,
+            ``steps_per_execution`` and ``synchronized_batch_norm``.
 
     Raises:
         ValueError: If there is no such strategy, or not on this backend or machine, or if Keras

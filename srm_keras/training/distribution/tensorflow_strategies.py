@@ -21,21 +21,21 @@ EXAMPLE = (
 
 
 def auto() -> str:
-    """`"multi_worker"` if TF_CONFIG names several workers, `"mirrored"` on several GPUs."""
+    """``"multi_worker"`` if TF_CONFIG names several workers, ``"mirrored"`` on several GPUs."""
     if "TF_CONFIG" in os.environ and sum(map(len, _cluster().values())) > 1:
         return "multi_worker"
     return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one_device"
 
 
 def devices() -> list[str]:
-    """What `"mirrored"` trains on: the GPUs or, where there is none, the logical CPU devices."""
+    """What ``"mirrored"`` trains on: the GPUs or, where there is none, the logical CPU devices."""
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return [device.name for device in found]
 
 
 @functools.cache
 def mirrored() -> Distribution:
-    """A `MirroredStrategy` over `devices()`."""
+    """A ``MirroredStrategy`` over ``devices()``."""
     return MirroredDevices("mirrored", tf.distribute.MirroredStrategy(devices()))
 
 
@@ -43,7 +43,7 @@ def worker_count() -> int:
     """The number of workers in TF_CONFIG, checked.
 
     Raises:
-        ValueError: If TF_CONFIG is absent or is not what `multi_worker` needs.
+        ValueError: If TF_CONFIG is absent or is not what ``multi_worker`` needs.
     """
     cluster = _cluster()
     count = sum(map(len, cluster.values()))
@@ -62,7 +62,7 @@ def worker_count() -> int:
 
 @functools.cache
 def multi_worker() -> Distribution:
-    """A `MultiWorkerMirroredStrategy` over the workers of TF_CONFIG; waits for all of them.
+    """A ``MultiWorkerMirroredStrategy`` over the workers of TF_CONFIG; waits for all of them.
 
     Raises:
         ValueError: If TensorFlow was used before: it takes a cluster only at its start.
@@ -83,7 +83,7 @@ def multi_worker() -> Distribution:
 
 @functools.cache
 def tpu() -> Distribution:
-    """A `TPUStrategy` over the TPU that the environment names, or that of this machine.
+    """A ``TPUStrategy`` over the TPU that the environment names, or that of this machine.
 
     Raises:
         ValueError: If there is none.

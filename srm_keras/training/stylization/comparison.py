@@ -62,7 +62,7 @@ def plot_comparison(
 
 
 def smoothed(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """The mean of each value (N,) and its neighbours, up to `window` values in all."""
+    """The mean of each value (N,) and its neighbours, up to ``window`` values in all."""
     half = window // 2
     places = range(len(values))
     return np.array([values[max(0, k - half) : k + half + 1].mean() for k in places])
@@ -90,25 +90,25 @@ def compare_stylizers(
 ) -> list[Row]:
     """Trains every variant with every seed and writes what they come to.
 
-    `workdir` gets a run folder `<variant>/seed_<k>` each, and: `losses.csv`, a row a run with the
-    losses of the held-out contents at the end; `summary.csv`, `.md` and `style_transfer.json`,
-    their mean and sample standard deviation over the seeds; `curves.png`, style and content loss
-    of training against the step, as they are and smoothed (the paper's Figure 5); `grid.png`,
-    held-out contents in every variant of the first seed (its Figure 4). A command that was stopped
-    goes on where it was: finished runs are not repeated.
+    ``workdir`` gets a run folder ``<variant>/seed_<k>`` each, and: ``losses.csv``, a row a run with
+    the losses of the held-out contents at the end; ``summary.csv``, ``.md`` and
+    ``style_transfer.json``, their mean and sample standard deviation over the seeds;
+    ``curves.png``, style and content loss of training against the step, as they are and smoothed
+    (the paper's Figure 5); ``grid.png``, held-out contents in every variant of the first seed (its
+    Figure 4). A command that was stopped goes on where it was: finished runs are not repeated.
 
     Args:
-        recipe: A stylization recipe, a `ConfigDict` or a nested mapping, with
-            `method="feed_forward"`; the variants and seeds replace its `normalization`,
-            `recalibration` and `seed`.
+        recipe: A stylization recipe, a ``ConfigDict`` or a nested mapping, with
+            ``method="feed_forward"``; the variants and seeds replace its ``normalization``,
+            ``recalibration`` and ``seed``.
         workdir: Where everything goes.
-        variants: `"bn"` or `"in"`, alone or with a module: `"bn+srm"`.
+        variants: ``"bn"`` or ``"in"``, alone or with a module: ``"bn+srm"``.
         seeds: Non-negative integers.
-        modules: Specs by names that variants may use in place of modules: `{"se4": {"name": "se",
-            "reduction": 4}}` for `"bn+se4"`.
+        modules: Specs by names that variants may use in place of modules: ``{"se4": {"name": "se",
+            "reduction": 4}}`` for ``"bn+se4"``.
 
     Returns:
-        The rows of `summary.csv`.
+        The rows of ``summary.csv``.
 
     Raises:
         ValueError: Before any work, if a variant, a seed or the recipe is wrong, or another call is
@@ -180,7 +180,7 @@ def _recipes(
 
 
 def _settings(variant: str, modules: Mapping[str, Any]) -> Row:
-    """The recipe fields of `bn+srm`."""
+    """The recipe fields of ``bn+srm``."""
     normalization, plus, module = variant.partition("+")
     if normalization not in _NORMALIZATIONS or (plus and not module):
         raise ValueError(

@@ -59,7 +59,7 @@ class StylizationInputs:
         return {name: examples for name, examples in known.items() if examples is not None}
 
     def train(self, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> Any:
-        """Endless batches of (images, labels of no meaning), from `start_step` on.
+        """Endless batches of (images, labels of no meaning), from ``start_step`` on.
 
         For AdaIN the images are (contents, paintings).
         """
@@ -114,7 +114,7 @@ class StylizationInputs:
 
 
 class PairedBatches(keras.utils.PyDataset):
-    """((contents, paintings), labels) of two `ArrayBatches`."""
+    """((contents, paintings), labels) of two ``ArrayBatches``."""
 
     def __init__(self, contents: data.ArrayBatches, paintings: data.ArrayBatches):
         super().__init__()
@@ -127,7 +127,7 @@ class PairedBatches(keras.utils.PyDataset):
         return self.contents.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """Batch number `index`, from the first one on."""
+        """Batch number ``index``, from the first one on."""
         (contents, labels), (paintings, _) = self.contents[index], self.paintings[index]
         return (contents, paintings), labels
 
@@ -143,7 +143,7 @@ def check_stylization_inputs(recipe: config_dict.ConfigDict) -> None:
     """Checks what a resolved recipe says of its images, before any but the style's file is read.
 
     Raises:
-        ValueError: As `load_stylization_inputs`, for what can be known without data.
+        ValueError: As ``load_stylization_inputs``, for what can be known without data.
     """
     content, style = recipe.content, recipe.style
     with naming_source("content", content.name, content.options):

@@ -51,8 +51,8 @@ def style_loss(grams: Sequence, target_grams: Sequence):
     2016, eq. 5, have the sum.
 
     Args:
-        grams: for each layer (N, C, C).
-        target_grams: for each layer (N, C, C), or (1, C, C) for all examples.
+        grams: For each layer (N, C, C).
+        target_grams: For each layer (N, C, C), or (1, C, C) for all examples.
     """
     pairs = zip(grams, target_grams, strict=True)
     return sum(_mean_square(_wide(gram) - _wide(target)) for gram, target in pairs)
@@ -97,14 +97,14 @@ def perceptual_objective(
     matrices those of ``style_image`` at ``style_layers``. The latter are computed here, once.
 
     Args:
-        stylizer: from RGB images (N, H, W, 3) from 0 to 255 to images of the same size and range,
+        stylizer: From RGB images (N, H, W, 3) from 0 to 255 to images of the same size and range,
             with one input and one output: ``StylizationNet``. It alone has trainable weights.
-        features: a frozen network of RGB images whose ``output_names`` are layers:
+        features: A frozen network of RGB images whose ``output_names`` are layers:
             ``feature_network``.
         style_image: (H, W, 3) RGB from 0 to 255, any size and dtype.
-        content_layer: one of the layers of ``features``.
-        style_layers: some of the layers of ``features``.
-        total_variation: whether there is a term for the roughness of the output.
+        content_layer: One of the layers of ``features``.
+        style_layers: Some of the layers of ``features``.
+        total_variation: Whether there is a term for the roughness of the output.
 
     Returns:
         ``(inputs, terms)``. ``inputs`` is a Keras input (N, H, W, 3) named "image"; ``terms`` has
@@ -112,7 +112,7 @@ def perceptual_objective(
         one number for each example.
 
     Raises:
-        ValueError: a layer that ``features`` does not have, an image of another shape, or a model
+        ValueError: A layer that ``features`` does not have, an image of another shape, or a model
             with other inputs.
 
     Reference:
@@ -162,7 +162,7 @@ class StyleLoss(_Term):
     """``style_loss`` of a list of features, towards constant Gram matrices.
 
     Args:
-        targets: for each map of features (1, C, C).
+        targets: For each map of features (1, C, C).
     """
 
     def __init__(self, targets: Sequence[np.ndarray], **kwargs: Any):
@@ -251,7 +251,7 @@ def adain_objective(stylizer: keras.Model) -> tuple[list, dict]:
     of 0 to 255, so that both losses start at 10⁴ and more; only their ratio matters to Adam.
 
     Args:
-        stylizer: an ``AdaINStylizer``, also one that was loaded from a file. The objective shares
+        stylizer: An ``AdaINStylizer``, also one that was loaded from a file. The objective shares
             its layers.
 
     Returns:

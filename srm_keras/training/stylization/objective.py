@@ -74,7 +74,7 @@ def build_stylizer(recipe: config_dict.ConfigDict) -> keras.Model:
 def build_objective(
     recipe: config_dict.ConfigDict, stylizer: keras.Model, style: np.ndarray | None
 ) -> Objective:
-    """What `stylizer` is trained to make small, for a style image uint8 (H, W, 3) or AdaIN.
+    """What ``stylizer`` is trained to make small, for a style image uint8 (H, W, 3) or AdaIN.
 
     Raises:
         ValueError: If the feature network, a layer or its weights are wrong.
@@ -99,7 +99,7 @@ def build_objective(
 
 @keras.saving.register_keras_serializable("srm_keras")
 class WeightedSum(keras.losses.Loss):
-    """`Σ_k weights[k] · losses[:, k]` of what a learner puts out; it needs no labels.
+    """``Σ_k weights[k] · losses[:, k]`` of what a learner puts out; it needs no labels.
 
     Args:
         weights: A weight for each loss.
@@ -110,7 +110,7 @@ class WeightedSum(keras.losses.Loss):
         self.weights = tuple(weights)
 
     def call(self, y_true, y_pred):
-        """The weighted sum (N,) of the losses `y_pred` (N, K)."""
+        """The weighted sum (N,) of the losses ``y_pred`` (N, K)."""
         return ops.sum(y_pred * ops.convert_to_tensor(self.weights, y_pred.dtype), axis=-1)
 
     def get_config(self) -> dict:
@@ -119,7 +119,7 @@ class WeightedSum(keras.losses.Loss):
 
 
 def loss_weights(recipe: config_dict.ConfigDict, names: Sequence[str]) -> dict[str, float]:
-    """The recipe's weight of each loss, `content_loss` and so on."""
+    """The recipe's weight of each loss, ``content_loss`` and so on."""
     return {name: float(recipe.loss[name.removesuffix("_loss")]) for name in names}
 
 
@@ -145,9 +145,9 @@ def compiled_learner(
     It shares the stylizer's layers. Adam has the constants of PyTorch.
 
     Args:
-        objective: What `build_objective` returned.
+        objective: What ``build_objective`` returned.
         weights: The weight of each loss.
-        metrics: What `loss_means` returned.
+        metrics: What ``loss_means`` returned.
         schedule: The learning rate of every update.
         recipe: The resolved recipe.
         name: Of the model.

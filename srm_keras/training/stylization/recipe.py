@@ -1,7 +1,7 @@
 """The fields of a stylization recipe, and what may stand in them together.
 
-`FIELDS` is the whole list: `default_recipe()` is made from it, `resolve()` checks against it, and
-docs/style_transfer.md describes it.
+``FIELDS`` is the whole list: ``default_recipe()`` is made from it, ``resolve()`` checks against it,
+and docs/style_transfer.md describes it.
 """
 
 import dataclasses
@@ -99,10 +99,10 @@ def default_recipe() -> config_dict.ConfigDict:
 
 
 def resolve(recipe: Recipe) -> config_dict.ConfigDict:
-    """Returns a checked copy of `recipe` in which every field stands.
+    """Returns a checked copy of ``recipe`` in which every field stands.
 
     Args:
-        recipe: A `ConfigDict` or a nested mapping with any of the fields in `FIELDS`.
+        recipe: A ``ConfigDict`` or a nested mapping with any of the fields in ``FIELDS``.
 
     Raises:
         ValueError: If a field is unknown, or its value is of the wrong type or out of range.

@@ -1,4 +1,4 @@
-"""`report.html` and the sample pictures of a stylization run."""
+"""``report.html`` and the sample pictures of a stylization run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ _GAP = 4
 
 
 class SampleStrips(keras.callbacks.Callback):
-    """Saves `last.keras` and `samples/step_000000100.png` after every epoch.
+    """Saves ``last.keras`` and ``samples/step_000000100.png`` after every epoch.
 
     A strip has the contents above, for AdaIN their paintings below, and what the stylizer makes
     of them below that.
@@ -74,7 +74,7 @@ def strip_name(step: int) -> str:
 def stylized(
     stylizer: keras.Model, contents: np.ndarray, paintings: np.ndarray | None = None
 ) -> np.ndarray:
-    """The pictures that a feed-forward or, with `paintings`, an AdaIN stylizer makes, float32."""
+    """The pictures that a feed-forward or, with ``paintings``, an AdaIN stylizer makes, float32."""
     inputs: Any = contents
     if paintings is not None:
         strength = np.ones(len(contents), "float32")
@@ -97,7 +97,7 @@ def strip(rows: Sequence[np.ndarray]) -> Image.Image:
 
 
 def write_stylization_report(folder: Path, result: Mapping[str, Any]) -> None:
-    """Writes a self-contained page about the run in `folder` and its result, into it."""
+    """Writes a self-contained page about the run in ``folder`` and its result, into it."""
     recipe = read_json(folder / run_folder.RECIPE)
     samples = folder / run_folder.SAMPLES / strip_name(int(result["last"]["step"]))
     sections = [
@@ -125,7 +125,7 @@ def title_of(recipe: Mapping[str, Any]) -> str:
 
 
 def variant_of(recipe: Mapping[str, Any]) -> str:
-    """The normalization and the module of a feed-forward network: `BN + srm`."""
+    """The normalization and the module of a feed-forward network: ``BN + srm``."""
     normalization = {"instance": "IN", "batch": "BN"}[recipe["normalization"]]
     spec = recipe["recalibration"]
     return normalization if spec in (None, "none") else f"{normalization} + {spec_label(spec)}"

@@ -1,4 +1,4 @@
-"""`train_stylizer(recipe, workdir)`: from a stylization recipe to a run folder."""
+"""``train_stylizer(recipe, workdir)``: from a stylization recipe to a run folder."""
 
 import contextlib
 import functools
@@ -47,24 +47,24 @@ from srm_keras.training.stylization.reports import SampleStrips, title_of, write
 def train_stylizer(
     recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Trains the stylizer that `recipe` describes and leaves the run in `workdir`.
+    """Trains the stylizer that ``recipe`` describes and leaves the run in ``workdir``.
 
-    It resumes, distributes, logs and fails as `srm_keras.training.train` does, and ends with the
+    It resumes, distributes, logs and fails as ``srm_keras.training.train`` does, and ends with the
     weights of a run that was never interrupted. Instead of accuracies there are the content and
     the style loss, of training and of held-out contents, and pictures.
 
     Args:
-        recipe: The recipe, a `ConfigDict` or a nested mapping;
-            `srm_keras.training.stylization.default_recipe()` lists its fields.
+        recipe: The recipe, a ``ConfigDict`` or a nested mapping;
+            ``srm_keras.training.stylization.default_recipe()`` lists its fields.
         workdir: The run folder; made if it does not exist.
-        overwrite: Whether a run that `workdir` already holds is replaced.
+        overwrite: Whether a run that ``workdir`` already holds is replaced.
 
     Returns:
-        What `result.json` holds: the losses of the last weights, the number of parameters, and
+        What ``result.json`` holds: the losses of the last weights, the number of parameters, and
         the seconds it took. Nothing on workers other than the chief.
 
     Raises:
-        ValueError: Before any work, if the recipe or `workdir` is wrong.
+        ValueError: Before any work, if the recipe or ``workdir`` is wrong.
         FloatingPointError: If the loss or a weight stops being finite; it says at which step.
         OSError: If the disk is full; the earlier checkpoints are intact.
         srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
