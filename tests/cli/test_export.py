@@ -27,8 +27,8 @@ def demo_folder(tmp_path_factory):
 
 def test_the_demo_leaves_a_network_two_files_and_a_page(demo_folder):
     page = (demo_folder / "report.html").read_text()
-    for name in ("test", "saved_model", "model.tflite"):
-        assert f"<td>{name}</td>" in page
+    for cell in ("<td>test</td>", "<th>saved_model</th>", "<th>model.tflite</th>"):
+        assert cell in page
     assert page.count("<figure>") == 12
     reports = json.loads((demo_folder / "report.json").read_text())["exports"]
     assert [report["file"] for report in reports] == ["saved_model", "model.tflite"]
