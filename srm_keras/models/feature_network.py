@@ -77,7 +77,7 @@ def feature_network(
     _check_layers(layers)
     if preprocessing is not None:
         one_of("preprocessing", preprocessing, PREPROCESSINGS)
-    network = os.fspath(network)
+    network = os.fspath(network) if isinstance(network, os.PathLike) else str(network)
     weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
     if network.endswith(".keras"):
         part = _file_part(network, layers, weights, preprocessing)
