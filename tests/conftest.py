@@ -50,7 +50,7 @@ def pytest_ignore_collect(collection_path, config):
     folder = collection_path.relative_to(root).parts[0]
     if BACKEND == "tensorflow":
         return True if folder == "backends" else None
-    return None if folder in (*BACKEND_AGNOSTIC, "conftest.py", "support") else True
+    return None if folder in (*BACKEND_AGNOSTIC, "conftest.py") else True
 
 
 @pytest.fixture(scope="session", autouse=True)
