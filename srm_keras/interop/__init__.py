@@ -6,7 +6,9 @@ from srm_keras.interop.presets import Preset, load_preset, save_preset
 from srm_keras.interop.pytorch import (
     AUTHORS_SRM,
     StateDictError,
+    from_timm,
     from_torch_state_dict,
+    list_timm,
     save_torch_state_dict,
     to_torch_state_dict,
 )
@@ -19,7 +21,9 @@ __all__ = [
     "convert",
     "convert_to_torch",
     "from_keras_applications",
+    "from_timm",
     "from_torch_state_dict",
+    "list_timm",
     "load_preset",
     "read_keras_file",
     "save_preset",

@@ -8,6 +8,7 @@ from srm_keras.interop.pytorch.state_dict import (
     save_torch_state_dict,
     to_torch_state_dict,
 )
+from srm_keras.interop.pytorch.timm import from_timm, list_timm
 
 __all__ = [
     "AUTHORS_SRM",
@@ -15,7 +16,9 @@ __all__ = [
     "StateDictError",
     "TorchResNet",
     "describe",
+    "from_timm",
     "from_torch_state_dict",
+    "list_timm",
     "read_arrays",
     "save_torch_state_dict",
     "to_torch_state_dict",

@@ -1,0 +1,71 @@
+"""Networks of timm, by timm's own names, with the weights of a file."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from srm_keras.interop.pytorch.architecture import describe
+from srm_keras.interop.pytorch.files import read_arrays
+from srm_keras.interop.pytorch.state_dict import from_torch_state_dict
+from srm_keras.models.resnet import DEPTHS, resnet
+from srm_keras.support.validation import one_of, positive_int
+
+_NAMES = {
+    f"{prefix}resnet{depth}": (depth, recalibrated)
+    for prefix, recalibrated in (("", False), ("se", True))
+    for depth in DEPTHS
+}
+
+
+def list_timm() -> list[str]:
+    """Return the names of timm's networks that ``from_timm`` builds, sorted, without tags."""
+    return sorted(_NAMES)
+
+
+def from_timm(
+    name: str,
+    state_dict: Mapping[str, Any] | str | os.PathLike,
+    classes: int | None = None,
+    **options: Any,
+) -> keras.Model:
+    """Build the network that timm has under ``name``, with the weights of ``state_dict``.
+
+    The name decides: networks of different function (``resnet50``, ``resnetaa50``) may have
+    weights of the same names and shapes.
+
+    Args:
+        name: Of timm's network without the tag, one of ``list_timm()``: ``"seresnet50"``, not
+            ``"seresnet50.ra2_in1k"``.
+        state_dict: As for ``from_torch_state_dict``; a ``.safetensors`` file is read without
+            PyTorch.
+        classes: Number of classes, by default that of the weights; another number makes a new
+            classifier.
+        **options: More arguments of the network's builder, as for ``ResNet50``: ``input_shape``,
+            ``include_top``, ``pooling``, ``classifier_activation``, ``data_format``. Images are
+            standardized by the caller with timm's mean and std of these weights.
+
+    Returns:
+        A functional ``keras.Model`` named ``name``.
+
+    Raises:
+        ValueError: An unknown name (the message has the nearest), or weights of another network
+            than the name says, or as ``from_torch_state_dict``.
+    """
+    depth, recalibrated = _NAMES[one_of("name", name, _NAMES)]
+    arrays = read_arrays(state_dict)
+    found = describe(arrays)
+    if (found.depth, found.recalibration is not None) != (depth, recalibrated):
+        raise ValueError(f"`state_dict` must be of timm's {name!r}. Received: weights of {found}")
+    count = found.classes if classes is None else positive_int("classes", classes)
+    include_top = options.pop("include_top", count is not None)
+    model = resnet(
+        depth,
+        include_top=include_top,
+        classes=count or 1000,
+        recalibration=found.recalibration,
+        name=options.pop("name", name),
+        **options,
+    )
+    return from_torch_state_dict(model, arrays, head=count == found.classes)
