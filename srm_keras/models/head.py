@@ -162,6 +162,18 @@ def _output(layer: layers.Layer):
         return None
 
 
+def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """The layers of ``model`` that have weights, by their names, from the input to the output."""
+    return {layer.name: layer for layer in model.layers if layer.weights}
+
+
+def head_of(model: keras.Model) -> str | None:
+    """Name of the classifier, a dense layer behind all others with weights; None without one."""
+    layers = weighted_layers(model)
+    last = next(reversed(layers), None)
+    return last if last is not None and isinstance(layers[last], keras.layers.Dense) else None
+
+
 def load_weights(model: keras.Model, weights) -> keras.Model:
     """Load a ``.weights.h5`` or ``.keras`` file into ``model``, where one is given."""
     if weights is None:

@@ -10,7 +10,6 @@ from srm_keras import models
 from srm_keras.models.head import logits
 from srm_keras.training.distribution import Learner
 from srm_keras.training.fields import naming
-from srm_keras.training.fine_tuning import rate_factors
 from srm_keras.training.optimizer import (
     SGDWithL2,
     StepDecay,
@@ -18,6 +17,7 @@ from srm_keras.training.optimizer import (
     cosine_decay,
     paths_without_l2,
 )
+from srm_keras.training.parts import rate_factors
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:

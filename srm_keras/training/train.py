@@ -27,10 +27,11 @@ from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.fields import Recipe
-from srm_keras.training.fine_tuning import Beginning, rate_factors
+from srm_keras.training.fine_tuning import Beginning
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
 from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
 from srm_keras.training.optimizer import SGDWithL2
+from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import write_report
 from srm_keras.training.session import (

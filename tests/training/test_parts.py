@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from srm_keras.models import CifarResNet
-from srm_keras.training.fine_tuning import freeze, head_of, parts_of, rate_factors
+from srm_keras.models.head import head_of
+from srm_keras.training.parts import freeze, parts_of, rate_factors
 from tests.support.weights import randomize
 
 
