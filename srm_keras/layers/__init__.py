@@ -8,7 +8,13 @@ from srm_keras.layers.eca import ECA
 from srm_keras.layers.gather_excite import GatherExcite
 from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
 from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
-from srm_keras.layers.registry import Spec, list_recalibrations, recalibration, spec_label
+from srm_keras.layers.registry import (
+    Spec,
+    list_recalibrations,
+    neutral,
+    recalibration,
+    spec_label,
+)
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
 from srm_keras.layers.style_pooling import StylePooling
@@ -30,6 +36,7 @@ __all__ = [
     "SqueezeExcite",
     "StylePooling",
     "list_recalibrations",
+    "neutral",
     "recalibration",
     "spec_label",
 ]

@@ -24,6 +24,7 @@ class CBAM(Recalibration):
         kernel_size: Odd size of the spatial convolution.
         use_bias: Whether the MLP has biases; the convolution has none.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``gain``, ``neutral`` and others as for every ``Recalibration``.
 
     Input shape:
         (N, H, W, C) or, for ``channels_first``, (N, C, H, W). N, H and W may be unknown.
@@ -37,6 +38,9 @@ class CBAM(Recalibration):
     Reference:
         Woo et al., *CBAM: Convolutional Block Attention Module*, ECCV 2018, eqs. 2 and 3.
     """
+
+    neutral_gain = 4.0
+    can_start_neutral = True
 
     def __init__(
         self,
@@ -53,7 +57,12 @@ class CBAM(Recalibration):
 
     def build_gates(self, input_shape, channels: int) -> None:
         self.mlp = ChannelMLP(
-            channels, self.reduction, self.use_bias, dtype=self.gate_dtype, name="mlp"
+            channels,
+            self.reduction,
+            self.use_bias,
+            self.last_initializer(),
+            dtype=self.gate_dtype,
+            name="mlp",
         )
         self.mlp.build((None, channels))
         self.conv = keras.layers.Conv2D(
@@ -61,6 +70,7 @@ class CBAM(Recalibration):
             self.kernel_size,
             padding="same",
             use_bias=False,
+            kernel_initializer=self.last_initializer(),
             data_format=self.data_format,
             dtype=self.gate_dtype,
             name="conv",

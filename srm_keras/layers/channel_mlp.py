@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from srm_keras.layers.channelwise_dense import initializer
 from srm_keras.support.validation import boolean, positive_int
 
 
@@ -30,6 +31,7 @@ class ChannelMLP(keras.layers.Layer):
         channels: C, the number of outputs.
         reduction: r. The hidden layer has ``max(C // r, 1)`` units.
         use_bias: Whether both dense layers have biases.
+        last_initializer: Of the second layer's kernel.
 
     Input shape:
         (N, features).
@@ -41,11 +43,19 @@ class ChannelMLP(keras.layers.Layer):
         Hu et al., *Squeeze-and-Excitation Networks*, CVPR 2018, eq. 3.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, use_bias: bool = True, **kwargs: Any):
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 16,
+        use_bias: bool = True,
+        last_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.channels = positive_int("channels", channels)
         self.reduction = positive_int("reduction", reduction)
         self.use_bias = boolean("use_bias", use_bias)
+        self.last_initializer = initializer("last_initializer", last_initializer)
 
     def build(self, input_shape) -> None:
         hidden = max(self.channels // self.reduction, 1)
@@ -58,7 +68,11 @@ class ChannelMLP(keras.layers.Layer):
             name="reduce",
         )
         self.expand = FloatDense(
-            self.channels, use_bias=self.use_bias, dtype=self.dtype_policy, name="expand"
+            self.channels,
+            use_bias=self.use_bias,
+            kernel_initializer=self.last_initializer,
+            dtype=self.dtype_policy,
+            name="expand",
         )
         self.reduce.build(input_shape)
         self.expand.build((input_shape[0], hidden))
@@ -82,4 +96,5 @@ class ChannelMLP(keras.layers.Layer):
             "channels": self.channels,
             "reduction": self.reduction,
             "use_bias": self.use_bias,
+            "last_initializer": keras.initializers.serialize(self.last_initializer),
         }

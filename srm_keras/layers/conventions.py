@@ -56,11 +56,16 @@ MOMENTUM = 0.9
 
 
 def batch_norm(
-    name: str, axis: int = -1, dtype=None, momentum: float = MOMENTUM
+    name: str, axis: int = -1, dtype=None, momentum: float = MOMENTUM, gamma_initializer="ones"
 ) -> keras.layers.BatchNormalization:
     """Batch normalization with the ResNet constants (Keras' own are 1e-3 and 0.99)."""
     return keras.layers.BatchNormalization(
-        axis=axis, epsilon=EPSILON, momentum=momentum, name=name, dtype=dtype
+        axis=axis,
+        epsilon=EPSILON,
+        momentum=momentum,
+        gamma_initializer=gamma_initializer,
+        name=name,
+        dtype=dtype,
     )
 
 

@@ -21,6 +21,7 @@ class ECA(Recalibration):
         beta: b of the same rule.
         kernel_size: An odd k to use instead of the rule.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``gain``, ``neutral`` and others as for every ``Recalibration``.
 
     Input shape:
         (N, H, W, C) or, for ``channels_first``, (N, C, H, W). N, H and W may be unknown.
@@ -35,6 +36,8 @@ class ECA(Recalibration):
         Wang et al., *ECA-Net: Efficient Channel Attention for Deep Convolutional Neural
         Networks*, CVPR 2020, eqs. 9 and 12.
     """
+
+    can_start_neutral = True
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class ECA(Recalibration):
             self.kernel_size or eca_kernel_size(channels, self.gamma, self.beta),
             padding="same",
             use_bias=False,
+            kernel_initializer=self.last_initializer(),
             data_format="channels_last",
             dtype=self.gate_dtype,
             name="conv",

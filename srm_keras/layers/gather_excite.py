@@ -67,6 +67,9 @@ class GatherExcite(Recalibration):
         batch_norm: Whether the depthwise convolutions are followed by batch norm; False is the
             folded form, for which ``use_bias`` must be on.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``gain``, ``neutral`` and others as for every ``Recalibration``. What starts at
+            zero is the last 1×1 convolution, else the last batch norm, else the last depthwise
+            convolution; ``"theta_minus"`` has none and refuses ``neutral``.
 
     Input shape:
         (N, H, W, C) or, for ``channels_first``, (N, C, H, W). H and W may be unknown unless
@@ -82,6 +85,8 @@ class GatherExcite(Recalibration):
         Hu, Shen, Albanie, Sun, Vedaldi, *Gather-Excite: Exploiting Feature Context in
         Convolutional Neural Networks*, NeurIPS 2018, sections 3 and 4.
     """
+
+    can_start_neutral = True
 
     def __init__(
         self,
@@ -104,6 +109,8 @@ class GatherExcite(Recalibration):
                 "`use_bias` must be True where `batch_norm` is False. "
                 f"Received: use_bias={use_bias}, batch_norm={batch_norm}"
             )
+        self.can_start_neutral = self.params != "theta_minus"
+        self.check_neutral()
 
     def build_gates(self, input_shape, channels: int) -> None:
         if self.params != "theta_minus":
@@ -117,10 +124,13 @@ class GatherExcite(Recalibration):
         for index, (kernel, strides) in enumerate(plan, start=1):
             # A convolution that reads the map works in its dtype; the rest, on sums, in float32.
             reads_map = bool(self.extent) and index == 1
+            is_last = index == len(plan) and self.params == "theta"
+            bare = is_last and not self.batch_norm
             conv = (keras.layers.DepthwiseConv2D if self.extent else DepthwiseConv2D)(
                 kernel,
                 strides=strides,
                 use_bias=self.use_bias,
+                depthwise_initializer=self.last_initializer() if bare else "glorot_uniform",
                 data_format=self.data_format,
                 dtype=self.dtype_policy if reads_map else self.gate_dtype,
                 autocast=bool(self.extent),
@@ -129,7 +139,10 @@ class GatherExcite(Recalibration):
             conv.build(shape)
             setattr(self, f"depthwise_{index}", conv)
             if self.batch_norm:
-                bn = batch_norm(f"bn{index}", axis=axis, dtype=self.gate_dtype)
+                gamma = self.last_initializer("ones") if is_last else "ones"
+                bn = batch_norm(
+                    f"bn{index}", axis=axis, dtype=self.gate_dtype, gamma_initializer=gamma
+                )
                 bn.build(shape)
                 setattr(self, f"bns_{index}", bn)
 
@@ -153,6 +166,7 @@ class GatherExcite(Recalibration):
                 filters,
                 1,
                 use_bias=self.use_bias,
+                kernel_initializer=self.last_initializer() if index == 2 else "glorot_uniform",
                 data_format=self.data_format,
                 dtype=self.gate_dtype,
                 name=name,

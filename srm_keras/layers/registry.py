@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -68,6 +69,36 @@ def recalibration(
     )
 
 
+def neutral(spec: Any) -> Any:
+    """Return ``spec`` with modules that start neutral: as the identity, where they can.
+
+    Every module gets the gain that makes up for its first gates, and weights so that these are
+    exactly ½ (¼ in CBAM) where it has such weights. What a dict says of ``gain`` and ``neutral``
+    stays.
+
+    Args:
+        spec: What ``recalibration`` takes, or a nested list of that. A layer that is no
+            ``Recalibration`` stays as it is.
+
+    Raises:
+        ValueError: ``spec`` is not one.
+
+    Example:
+        >>> srm_keras.layers.neutral([None, "cbam", {"name": "ge", "params": "theta_minus"}])
+        [None, {'name': 'cbam', 'gain': 4.0, 'neutral': True},
+         {'name': 'ge', 'gain': 2.0, 'params': 'theta_minus'}]
+    """
+    if isinstance(spec, list | tuple):
+        return [neutral(one) for one in spec]
+    if spec is None or spec == "none":
+        return spec
+    if callable(spec) and not isinstance(spec, keras.layers.Layer):
+        return _Neutral(spec)
+    module = recalibration(spec, name="module")
+    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    return {"name": options["name"], **_neutral_options(module), **options}
+
+
 def spec_label(spec: Any) -> str:
     """Return what tables and pictures call a spec as recipes hold it: ``se(reduction=4)``.
 
@@ -87,6 +118,27 @@ def _option_label(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _neutral_options(module: Any) -> dict[str, Any]:
+    start = {"neutral": True} if module.can_start_neutral else {}
+    return {"gain": module.neutral_gain, **start}
+
+
+@dataclass(frozen=True)
+class _Neutral:
+    """A callable spec whose modules start neutral; a gain other than 1 of theirs stays."""
+
+    make: Callable[..., Any]
+
+    def __call__(self, name: str | None = None, data_format: str | None = None) -> Any:
+        layer = recalibration(self.make, name=name, data_format=data_format)
+        if not isinstance(layer, Recalibration):
+            return layer
+        options = _neutral_options(layer)
+        if layer.gain != 1:
+            options["gain"] = layer.gain
+        return type(layer).from_config({**layer.get_config(), **options})
+
+
 def _from_mapping(spec: Mapping[str, Any], name: str | None, data_format: str | None):
     options = {key: value for key, value in spec.items() if key != "name"}
     module = _MODULES[one_of("recalibration", spec.get("name"), list_recalibrations())]
@@ -101,13 +153,15 @@ def _from_mapping(spec: Mapping[str, Any], name: str | None, data_format: str | 
 
 
 def _options(module: type[Recalibration]) -> list[str]:
-    parameters = inspect.signature(module.__init__).parameters
-    return [p for p in parameters if p not in ("self", "kwargs")] + ["dtype", "trainable"]
+    makers = [base.__init__ for base in module.__mro__ if issubclass(base, Recalibration)]
+    names = dict.fromkeys(name for make in makers for name in inspect.signature(make).parameters)
+    return [name for name in names if name not in ("self", "kwargs")] + ["dtype", "trainable"]
 
 
 def _from_callable(make: Callable[..., Any], name: str | None, data_format: str | None):
     is_module = inspect.isclass(make) and issubclass(make, Recalibration)
-    layer = make(name=name, **({"data_format": data_format} if is_module else {}))
+    takes_format = is_module or isinstance(make, _Neutral)
+    layer = make(name=name, **({"data_format": data_format} if takes_format else {}))
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             "`recalibration` must return a keras.layers.Layer when it is a callable. "

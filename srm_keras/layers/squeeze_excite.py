@@ -20,6 +20,7 @@ class SqueezeExcite(Recalibration):
         reduction: r; the bottleneck has ``max(C // r, 1)`` units.
         use_bias: Whether the two dense layers have biases.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``gain``, ``neutral`` and others as for every ``Recalibration``.
 
     Input shape:
         (N, H, W, C) or, for ``channels_first``, (N, C, H, W). N, H and W may be unknown.
@@ -30,6 +31,8 @@ class SqueezeExcite(Recalibration):
     Reference:
         Hu, Shen, Sun, *Squeeze-and-Excitation Networks*, CVPR 2018, eqs. 2-4.
     """
+
+    can_start_neutral = True
 
     def __init__(
         self,
@@ -44,7 +47,12 @@ class SqueezeExcite(Recalibration):
 
     def build_gates(self, input_shape, channels: int) -> None:
         self.mlp = ChannelMLP(
-            channels, self.reduction, self.use_bias, dtype=self.gate_dtype, name="mlp"
+            channels,
+            self.reduction,
+            self.use_bias,
+            self.last_initializer(),
+            dtype=self.gate_dtype,
+            name="mlp",
         )
         self.mlp.build((None, channels))
 

@@ -36,8 +36,9 @@ class SRM(Recalibration):
         epsilon: Added to the variance under the root of the standard deviation.
         momentum: Of the batch norm's moving averages, in [0, 1]; 0.9 is what torch calls 0.1.
         cfc_initializer: Of the CFC's kernel, whatever ``keras.initializers.get`` takes. Zeros by
-            default, so that every gate starts at 0.5; unused by ``"mlp"``.
+            default, so that every gate starts at 0.5; unused by ``"mlp"`` and with ``neutral``.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
+        **kwargs: ``gain``, ``neutral`` and others as for every ``Recalibration``.
 
     Input shape:
         (N, H, W, C) or, for ``channels_first``, (N, C, H, W). N, H and W may be unknown.
@@ -57,6 +58,8 @@ class SRM(Recalibration):
         Lee, Kim, Nam, *SRM: A Style-based Recalibration Module for Convolutional Neural
         Networks*, ICCV 2019, section 3, eqs. 1-9.
     """
+
+    can_start_neutral = True
 
     def __init__(
         self,
@@ -99,14 +102,21 @@ class SRM(Recalibration):
             self.bn.build((None, channels))
 
     def _encoder(self, channels: int) -> ChannelwiseDense | ChannelMLP:
+        """What comes last before the sigmoid but for a batch norm, which maps zeros to zeros."""
         if self.integration == "cfc":
             return ChannelwiseDense(
                 use_bias=not self.batch_norm,
-                kernel_initializer=self.cfc_initializer,
+                kernel_initializer=self.last_initializer(self.cfc_initializer),
                 dtype=self.gate_dtype,
                 name="cfc",
             )
-        return ChannelMLP(channels, self.reduction, dtype=self.gate_dtype, name="mlp")
+        return ChannelMLP(
+            channels,
+            self.reduction,
+            last_initializer=self.last_initializer(),
+            dtype=self.gate_dtype,
+            name="mlp",
+        )
 
     def gates(self, inputs, training: bool | None = None):
         t = self.style_pooling(inputs)

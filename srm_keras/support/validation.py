@@ -85,9 +85,9 @@ def any_number(name: str, value: Any) -> float:
 
 
 def positive_number(name: str, value: Any) -> float:
-    """Return ``value`` as a ``float`` if it is a number above 0, else raise ``ValueError``."""
+    """Return ``value`` as a ``float`` if it is a finite number above 0, else ``ValueError``."""
     number = as_float(value)
-    if number is None or not number > 0:
+    if number is None or not 0 < number < math.inf:
         raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
     return number
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers import Recalibration, recalibration
+from srm_keras.layers import Recalibration, neutral, recalibration
 from tests.support.gradients import layer_gradients
 from tests.support.reference import reference_gates
 from tests.support.specs import (
@@ -69,6 +69,46 @@ def test_gates_have_the_documented_shape_and_the_output_is_their_product(spec, d
     assert gates.min() >= 0.0
     assert gates.max() <= 1.0
     np.testing.assert_allclose(y, x * gates, rtol=1e-6)
+
+
+@every_spec
+def test_a_gain_multiplies_the_output_and_leaves_the_gates_as_they_are(spec):
+    layer = built(spec)
+    doubled = type(layer).from_config({**layer.get_config(), "gain": 2})
+    doubled.build(SHAPE)
+    doubled.set_weights(layer.get_weights())
+    x = ops.convert_to_tensor(feature_map(SHAPE))
+    for training in (False, True):
+        once, twice = (ops.convert_to_numpy(one(x, training=training)) for one in (layer, doubled))
+        np.testing.assert_array_equal(twice, 2 * once)
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(doubled.gates(x, training=training)),
+            ops.convert_to_numpy(layer.gates(x, training=training)),
+        )
+
+
+@every_spec
+def test_a_neutral_module_begins_as_the_identity_and_learns(spec):
+    options = {"name": spec} if isinstance(spec, str) else spec
+    if options.get("params") == "theta_minus":
+        return
+    layer = recalibration(neutral(spec))
+    x = feature_map(SHAPE)
+    for training in (False, True):
+        y, _, dw = layer_gradients(layer, x, x, training)
+        np.testing.assert_array_equal(y, x)
+        assert max(float(np.abs(gradient).max()) for gradient in dw) > 1e-3
+    gates = ops.convert_to_numpy(layer.gates(ops.convert_to_tensor(x), training=False))
+    np.testing.assert_array_equal(gates, np.full_like(gates, 1 / layer.gain))
+    assert layer.gain == (4 if options["name"] == "cbam" else 2)
+
+
+def test_a_configuration_of_before_has_gain_1_and_usual_weights():
+    for spec in NAMES:
+        config = built(spec).get_config()
+        del config["gain"], config["neutral"]
+        layer = type(recalibration(spec)).from_config(config)
+        assert (layer.gain, layer.neutral) == (1.0, False)
 
 
 @every_spec

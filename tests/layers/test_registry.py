@@ -12,9 +12,11 @@ from srm_keras.layers import (
     SRM,
     ChannelwiseDense,
     GatherExcite,
+    Recalibration,
     SqueezeExcite,
     StylePooling,
     list_recalibrations,
+    neutral,
     recalibration,
 )
 from srm_keras.layers.eca import eca_kernel_size
@@ -85,6 +87,59 @@ def test_srm_of_an_older_configuration_begins_with_zeros_and_averages_by_0_9():
     assert not np.any(keras.ops.convert_to_numpy(layer.encoder.kernel))
 
 
+START = {"gain": 2.0, "neutral": True}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (None, None),
+        ("none", "none"),
+        ("srm", {"name": "srm", **START}),
+        ({"name": "se", "reduction": 8}, {"name": "se", **START, "reduction": 8}),
+        ("cbam", {"name": "cbam", "gain": 4.0, "neutral": True}),
+        (
+            {"name": "ge", "params": "theta_minus"},
+            {"name": "ge", "gain": 2.0, "params": "theta_minus"},
+        ),
+        (
+            {"name": "eca", "gain": 1, "neutral": False},
+            {"name": "eca", "gain": 1, "neutral": False},
+        ),
+        ([None, ["se", "srm"]], [None, [{"name": name, **START} for name in ("se", "srm")]]),
+    ],
+)
+def test_a_neutral_spec_starts_as_the_identity_where_the_module_can(spec, expected):
+    assert neutral(spec) == expected
+    assert neutral(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "gain"),
+    [
+        (SqueezeExcite, 2.0),
+        (functools.partial(CBAM, reduction=8), 4.0),
+        (lambda name: SRM(gain=1.5, name=name), 1.5),
+    ],
+)
+def test_a_neutral_callable_makes_a_module_that_starts_neutral(make, gain):
+    for spec in (neutral(make), neutral(neutral(make))):
+        layer = recalibration(spec, name="block_1", data_format="channels_first")
+        assert (layer.name, layer.gain, layer.neutral) == ("block_1", gain, True)
+        assert layer.data_format == ("channels_first" if make is SqueezeExcite else "channels_last")
+    assert type(recalibration(neutral(keras.layers.Identity))) is keras.layers.Identity
+
+
+def test_neutral_refuses_what_is_no_spec():
+    for spec in ("srn", 3, {"name": "se", "reductoin": 4}, SRM()):
+        with pytest.raises(ValueError, match="recalibration"):
+            neutral(spec)
+
+
+class WithoutStart(Recalibration):
+    """A module that does not say how it starts neutral."""
+
+
 MAP = (2, 8, 8, 32)
 WRONG = [
     (lambda: recalibration("srn"), r"`recalibration` must be one of .*did you mean 'srm'\?"),
@@ -106,6 +161,16 @@ WRONG = [
     (lambda: SRM(momentum=True), r"`momentum` must be a number in \[0, 1\].*momentum=True"),
     (lambda: SRM(cfc_initializer="zerox"), r"`cfc_initializer` must be a Keras init.*zerox"),
     (lambda: ChannelwiseDense(kernel_initializer=3), r"`kernel_initializer` must be a Keras.*=3"),
+    (lambda: SRM(gain=0), r"`gain` must be a positive number.*gain=0"),
+    (lambda: SRM(gain=float("inf")), r"`gain` must be a positive number.*gain=inf"),
+    (lambda: recalibration({"name": "eca", "gain": "2"}), r"`gain` must be a positive.*'2'"),
+    (lambda: SRM(neutral=1), r"`neutral` must be True or False.*neutral=1"),
+    (lambda: WithoutStart(neutral=True), r"`neutral` must be False for a module.*WithoutStart"),
+    (
+        lambda: recalibration({"name": "ge", "params": "theta_minus", "neutral": True}),
+        r"`neutral` must be False for a module.*GatherExcite",
+    ),
+    (lambda: recalibration({"name": "se", "gian": 2}), r"'gian'.*mean 'gain'"),
     (lambda: SRM(reduction=-3), r"`reduction` must be a positive integer.*reduction=-3"),
     (lambda: SRM(data_format="NHWC"), r"`data_format` must be one of.*'NHWC'"),
     (lambda: SRM().build((2, 8, 32)), r"SRM expects a 4-D feature map.*\(2, 8, 32\)"),
