@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import srm_keras.support.mplbackend  # noqa: F401 - before Keras is imported
+from srm_keras.support.foreign import keep_matplotlib_importable
 from srm_keras.version import __version__
 
+keep_matplotlib_importable()  # before Keras is imported
 if Path(sys.argv[0] if sys.argv else "").stem not in ("srm-keras", "-m"):
     from srm_keras import layers, models  # `srm-keras help` does not wait for Keras
 

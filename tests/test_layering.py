@@ -172,7 +172,8 @@ def test_no_figure_is_drawn_by_pyplot():
 def test_matplotlib_can_be_imported_whatever_mplbackend_says(inherited, used):
     """A notebook's backend is handed down to commands, where Matplotlib may not know it."""
     code = (
-        f"import runpy; runpy.run_path({str(PACKAGE / 'support/mplbackend.py')!r}); "
+        f"import runpy; foreign = runpy.run_path({str(PACKAGE / 'support/foreign.py')!r}); "
+        "foreign['keep_matplotlib_importable'](); "
         "import matplotlib.pyplot as plt; print(plt.get_backend())"
     )
     result = subprocess.run(

@@ -1,9 +1,9 @@
 r"""Converts weights from elsewhere to a .keras file with a model card, and back to PyTorch.
 
-    srm-keras convert --weights=resnet50.pth --model=resnet50 --out=resnet50.keras
-    srm-keras convert --weights=srm_resnet50.pth.tar --model=srm_resnet50 --classes=24 \
+    srm-keras convert --weights=resnet50.pth --network=resnet50 --out=resnet50.keras
+    srm-keras convert --weights=srm_resnet50.pth.tar --network=srm_resnet50 --classes=24 \
         --out=start.keras
-    srm-keras convert --weights=keras_applications --model=srm_resnet50 --out=start.keras
+    srm-keras convert --weights=keras_applications --network=srm_resnet50 --out=start.keras
     srm-keras convert --to=torch --weights=resnet50.keras --out=resnet50.safetensors
 
 Reads ResNets of torchvision, timm and the SRM authors (.pth, .pt, .tar, .bin, .ckpt, .safetensors),
@@ -20,6 +20,8 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
+RENAMED = {"model": "network"}
+
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
@@ -32,9 +34,9 @@ def define(flags: FlagValues) -> None:
     shared.out(flags, holds=".keras file; .safetensors, .pth or .pt with --to=torch.")
     absl_flags.DEFINE_enum("to", "keras", ["keras", "torch"], "What to write.", flag_values=flags)
     absl_flags.DEFINE_string(
-        "model",
+        "network",
         None,
-        "Network that the weights are of, such as resnet50, se_resnet50, srm_resnet50.",
+        "Name of the network that the weights are of, such as resnet50, se_resnet50, srm_resnet50.",
         flag_values=flags,
     )
     absl_flags.DEFINE_integer(
@@ -79,11 +81,11 @@ def _check(flags: FlagValues, arguments: Sequence[str]) -> None:
     for flag in (
         flags["weights"],
         flags["out"],
-        *([flags["model"]] if flags.to == "keras" else []),
+        *([flags["network"]] if flags.to == "keras" else []),
     ):
         shared.require(flags, flag.name)
     others = (
-        (flags["model"], flags["classes"], flags["ema"])
+        (flags["network"], flags["classes"], flags["ema"])
         if flags.to == "torch"
         else (flags["layout"],)
     )
@@ -97,4 +99,4 @@ def _convert(flags: FlagValues):
 
     if flags.to == "torch":
         return convert_to_torch(flags.weights, flags.out, flags.layout)
-    return convert(flags.weights, flags.model, flags.out, flags.classes, ema=flags.ema)
+    return convert(flags.weights, flags.network, flags.out, flags.classes, ema=flags.ema)

@@ -2,13 +2,12 @@
 
 A command is a module of this package: its docstring is its help, ``define(flags)`` defines its
 flags and ``main(flags, arguments)`` runs it and may return an exit status. ``RECIPES``, where there
-is one, names the module whose ``FIELDS`` the recipes of ``--config`` have. Flags live in a
-``FlagValues`` of their own for each call, so that several commands can run in one process.
+is one, names the module whose ``FIELDS`` the recipes of ``--config`` have, and ``RENAMED`` maps
+flags of earlier versions to what they are called now. Flags live in a ``FlagValues`` of their own
+for each call, so that several commands can run in one process.
 """
 
 import contextlib
-import difflib
-import importlib
 import io
 import itertools
 import os
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +23,7 @@ from absl import flags as absl_flags
 from absl import logging
 
 from srm_keras.cli import recipe
-from srm_keras.support.foreign import quiet
+from srm_keras.support.foreign import load
 
 COMMANDS = {
     "train": "Trains an image classifier from a recipe.",
@@ -65,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error, 130 after Ctrl+C, 128 + n after the signal n.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["help"]
     if name in HELP and not arguments:
         print(overview())
@@ -74,10 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, arguments = arguments[0], ["--help"]
     if name not in COMMANDS:
         return fail(
-            f"There is no command {name!r}{_nearest(name, COMMANDS, '')}; `srm-keras help` lists "
-            "all."
+            f"There is no command {name!r}{_nearest(name, COMMANDS)}; `srm-keras help` lists all."
         )
-    return run(_imported(f"srm_keras.cli.{name}"), arguments, f"srm-keras {name}")
+    return run(load(f"srm_keras.cli.{name}"), arguments, f"srm-keras {name}")
 
 
 def overview() -> str:
@@ -109,7 +106,7 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
     flags = absl_flags.FlagValues()
     absl_flags.DEFINE_bool("debug", False, "Show the traceback of an error.", flag_values=flags)
     command.define(flags)
-    fields = _imported(command.RECIPES).FIELDS if hasattr(command, "RECIPES") else {}
+    fields = load(command.RECIPES).FIELDS if hasattr(command, "RECIPES") else {}
     fields = {f"config.{field}": value for field, value in fields.items()}
     if _asks_for_help(arguments):
         description = (command.__doc__ or "").replace("``", "`")
@@ -119,19 +116,14 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
     try:
         arguments = recipe.with_file(arguments) if fields else list(arguments)
         with _argv([program, *arguments]):
-            return _run(command, flags, _parse(flags, sys.argv, fields))
+            renamed = getattr(command, "RENAMED", {})
+            return _run(command, flags, _parse(flags, sys.argv, fields, renamed))
     except AttributeError as error:
         cause = error.args[0]  # ml_collections wraps a KeyError with the name and the nearest one
         text = cause.args[0] if isinstance(cause, KeyError) else cause
         return fail(f"the recipe has no field {text}")
     except (absl_flags.Error, ValueError) as error:
         return fail(error)
-
-
-def _imported(name: str) -> ModuleType:
-    """A module; TensorFlow tells of processors on import, which no setting of its own stops."""
-    with contextlib.nullcontext() if "keras" in sys.modules else quiet():
-        return importlib.import_module(name)
 
 
 def fail(error: BaseException | str, log: Path | None = None) -> int:
@@ -146,7 +138,7 @@ def fail(error: BaseException | str, log: Path | None = None) -> int:
 def _run(command: ModuleType, flags: absl_flags.FlagValues, arguments: list[str]) -> int:
     begun = time.monotonic()
     try:
-        _imported("srm_keras.models")  # registers the layers that files of networks name
+        load("srm_keras.models")  # registers the layers that files of networks name
         return command.main(flags, arguments) or 0
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
@@ -175,12 +167,19 @@ def _signal(error: Exception) -> int | None:
     return (error.signal or 0) if isinstance(error, Interrupted) else None
 
 
-def _parse(flags: absl_flags.FlagValues, argv: Sequence[str], fields: Iterable[str]) -> list[str]:
+def _parse(
+    flags: absl_flags.FlagValues,
+    argv: Sequence[str],
+    fields: Iterable[str],
+    renamed: Mapping[str, str],
+) -> list[str]:
     """Read the flags and return what is no flag."""
     try:
         return flags(argv)[1:]
     except absl_flags.UnrecognizedFlagError as error:
-        hint = _nearest(error.flagname, [*flags, *fields], "--")
+        known = [f"--{name}" for name in [*flags, *fields]]
+        meant = f"--{renamed.get(error.flagname, error.flagname)}"
+        hint = _nearest(meant, known)
         raise ValueError(
             f"There is no flag --{error.flagname}{hint or '; --help lists those that there are'}."
         ) from None
@@ -202,9 +201,10 @@ def _asks_for_help(arguments: Sequence[str]) -> bool:
     return any(argument in HELP[1:] for argument in given)
 
 
-def _nearest(name: str, known: Iterable[str], prefix: str) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {prefix}{close[0]}?)" if close else ""
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from srm_keras.support.validation import nearest  # with NumPy, which `help` does without
+
+    return nearest(name, known)
 
 
 @contextlib.contextmanager

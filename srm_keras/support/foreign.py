@@ -1,12 +1,14 @@
-"""What the runners of optional packages have in common: the import and the checks."""
+"""What is done around packages of others: imported, kept quiet, and their files checked."""
 
 import contextlib
 import importlib
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -22,11 +24,14 @@ def require(package: str) -> Any:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet(of_it: Callable[[str], str] = lambda text: "") -> Iterator[None]:
     """Hold back what converters print, in whatever language they are written; shown if they fail.
 
     TensorFlow, Keras and the converters tell of every step on stdout and stderr, most of it from
     C++, where no logger of Python's reaches.
+
+    Args:
+        of_it: Gives, of all that was held back, what is shown although nothing failed.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -41,15 +46,59 @@ def quiet() -> Iterator[None]:
             os.dup2(held.fileno(), stream)
         stack.enter_context(contextlib.redirect_stdout(held))
         stack.enter_context(contextlib.redirect_stderr(held))
+        shown = of_it
         try:
             yield
         except Exception:
-            stack.close()
-            held.seek(0)
-            sys.stderr.write(held.read())
+            shown = str
             raise
         finally:
-            held.flush()
+            stack.close()
+            held.seek(0)
+            sys.stderr.write(shown(held.read()))
+
+
+def keep_matplotlib_importable() -> None:
+    """Make Matplotlib importable whatever MPLBACKEND says; to be called before Keras imports it.
+
+    A notebook hands the name of its own backend down to the commands that it starts, and Matplotlib
+    refuses to be imported where that one is not installed. Nothing here needs it: ``figures`` draws
+    into files by Agg. A backend that is installed stays the user's choice.
+    """
+    if not os.environ.get("MPLBACKEND") or "matplotlib" in sys.modules:
+        return
+    chosen = os.environ.pop("MPLBACKEND")
+    with contextlib.suppress(ImportError):  # without Matplotlib there is nothing to choose
+        import matplotlib
+
+        try:
+            matplotlib.rcParams["backend"] = chosen
+        except ValueError:
+            chosen = "agg"
+    os.environ["MPLBACKEND"] = chosen
+
+
+def load(name: str) -> ModuleType:
+    """Import a module of this package without what TensorFlow tells of processors as it starts.
+
+    No setting of TensorFlow stops these lines. If the import fails all of them are shown; else
+    its errors, but not that it finds no GPU where there is no driver of any.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" in sys.modules:
+        return importlib.import_module(name)
+    with quiet(errors):
+        module = importlib.import_module(name)
+        if "tensorflow" in sys.modules:  # it looks for GPUs, and tells of them, when first asked
+            sys.modules["tensorflow"].config.list_physical_devices()
+    return module
+
+
+def errors(told: str) -> str:
+    """The lines that tell of errors in C++; of a GPU only where there is a driver for one."""
+    lines = [line for line in told.splitlines(keepends=True) if re.match(r"[EF]\d{4} ", line)]
+    without_driver = "Could not find cuda drivers" in told
+    return "".join(line for line in lines if not (without_driver and "cuInit" in line))
 
 
 def check_file(path: str | os.PathLike) -> None:

@@ -12,6 +12,7 @@ from absl import flags as absl_flags
 
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import COMMANDS, LONG_SECONDS, main, run
+from srm_keras.support.foreign import errors, quiet
 from srm_keras.training.stopping import Interrupted
 from tests.support.command_lines import command
 
@@ -27,18 +28,28 @@ def test_a_process_of_its_own_lists_every_command_and_no_chatter():
     assert process().stdout == listed.stdout
 
 
-def test_an_error_of_a_process_that_loads_tensorflow_is_its_only_line():
-    done = process("gates", "--models=nowhere", "--out=x")
-    assert (done.returncode, done.stdout) == (1, "")
-    line = "error: `--models` must be run folders or patterns of such. Received: 'nowhere', which"
-    assert done.stderr == f"{line} holds none\n"
+def test_a_process_that_computes_tells_nothing_of_processors():
+    """TensorFlow does so on import, and of GPUs at the first computation."""
+    done = process("--model=cifar_resnet20_basic", module="tools.complexity")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("total")
 
 
-def process(*arguments):
+def test_of_what_a_start_tells_errors_are_shown(capfd):
+    notes = b"I0000 00:00:1.5 7 port.cc:153] oneDNN is on\nWARNING: before InitializeLog\n"
+    error = b"E0000 00:00:1.5 7 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)\n"
+    no_driver = b"I0000 00:00:1.5 7 cudart_stub.cc:31] Could not find cuda drivers, no GPU\n"
+    for told, shown in ((notes + error, error), (notes + no_driver + error, b"")):
+        with quiet(errors):
+            os.write(2, told)
+        assert capfd.readouterr().err == shown.decode()
+
+
+def process(*arguments, module="srm_keras"):
     """A process that a user starts, who says nothing of TensorFlow's messages."""
     environment = {**os.environ}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    line = [sys.executable, "-m", "srm_keras", *arguments]
+    line = [sys.executable, "-m", *module.split(), *arguments]
     return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -63,8 +74,12 @@ def test_every_script_of_a_clone_names_a_command():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tran"], "There is no command 'tran' (did you mean train?); `srm-keras help` lists all."),
-        (["predict", "--modle=x"], "There is no flag --modle (did you mean --model?)."),
+        (
+            ["tran"],
+            "There is no command 'tran' (did you mean 'train'?); `srm-keras help` lists all.",
+        ),
+        (["predict", "--modle=x"], "There is no flag --modle (did you mean '--model'?)."),
+        (["convert", "--model=x"], "There is no flag --model (did you mean '--network'?)."),
         (["predict", "--zzz"], "There is no flag --zzz; --help lists those that there are."),
         (["predict", "--top=x"], "flag --top=x: invalid literal for int() with base 10: 'x'"),
         (["predict", "--model"], "Missing value for flag --model"),
@@ -192,7 +207,7 @@ def test_the_same_flag_takes_the_same_in_every_command(name):
             assert isinstance(flags[flag].value, kind), flag
     known = [" ".join(text.split()) for text in shared.KINDS.values()]
     for flag in ("model", "models"):
-        if flag in flags and name != "convert":  # of which --model is the name of a network
+        if flag in flags:
             assert any(text in flags[flag].help for text in known), flag
 
 
