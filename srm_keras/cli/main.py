@@ -10,7 +10,6 @@ for each call, so that several commands can run in one process.
 import contextlib
 import io
 import itertools
-import os
 import sys
 import tempfile
 import time
