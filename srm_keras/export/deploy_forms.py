@@ -3,9 +3,9 @@
 Every form keeps its tensors four-dimensional, so that no reshape splits the graph, and does
 products with weights by convolutions, which are quantized with a scale for each channel. Each is a
 function ``form(layer, x)`` of a built ``channels_last`` layer and its symbolic input, whose height
-and width may be unknown. The form of a folded module returns ``(x · gates, gates)``, gates of shape
-(N, 1, 1, C) or (N, H, W, C), that of another layer what the layer computes. docs/export.md says
-what was measured to choose them.
+and width may be unknown. The form of a folded module returns ``(x · (gain · gates), gates)``, gates
+of shape (N, 1, 1, C) or (N, H, W, C), that of another layer what the layer computes. No tensor of
+the map's size is multiplied by the gain. docs/export.md says what was measured to choose them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,15 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from srm_keras.layers import CBAM, ECA, SRM, ChannelwiseDense, GatherExcite, SqueezeExcite
+from srm_keras.layers import (
+    CBAM,
+    ECA,
+    SRM,
+    ChannelwiseDense,
+    GatherExcite,
+    Recalibration,
+    SqueezeExcite,
+)
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.instance_norm import InstanceNormalization
 from srm_keras.layers.reflection import ReflectionPadding2D
@@ -55,7 +63,7 @@ def srm(layer: SRM, x):
     else:
         t = layers.Concatenate(name=f"{name}_style")(style) if len(style) > 1 else style[0]
         z = _dense_pair(layer.encoder, name)(t)
-    return _gated(x, z, name)
+    return _gated(layer, x, z)
 
 
 def _std(layer: SRM, x, mean):
@@ -84,7 +92,7 @@ def squeeze_excite(layer: SqueezeExcite, x):
     """``σ(W₂ ReLU(W₁ mean))`` with 1×1 convolutions on a map of one pixel."""
     name = layer.name
     mean = global_mean(x, f"{name}_mean")
-    return _gated(x, _dense_pair(layer.mlp, name)(mean), name)
+    return _gated(layer, x, _dense_pair(layer.mlp, name)(mean))
 
 
 def eca(layer: ECA, x):
@@ -95,11 +103,11 @@ def eca(layer: ECA, x):
     (kernel,) = layer.conv.get_weights()
     conv = layers.Conv2D(1, (1, len(kernel)), padding="same", use_bias=False, name=f"{name}_conv")
     z = _with_weights(conv, [kernel[None]])(row)
-    return _gated(x, ops.reshape(z, (-1, 1, 1, channels)), name)
+    return _gated(layer, x, ops.reshape(z, (-1, 1, 1, channels)))
 
 
 def cbam(layer: CBAM, x):
-    """``(x · M_c) · M_s``, where ``M_s`` is computed from ``x · M_c``."""
+    """``(x · M_c) · (gain · M_s)``, where ``M_s`` is computed from ``x · M_c``."""
     name = layer.name
     pooled = [
         global_mean(x, f"{name}_mean"),
@@ -116,7 +124,7 @@ def cbam(layer: CBAM, x):
     z = _with_weights(conv, layer.conv.get_weights())(maps)
     spatial_gates = layers.Activation("sigmoid", name=f"{name}_spatial_gates")(z)
     gates = layers.Multiply(name=f"{name}_gates")([channel_gates, spatial_gates])
-    return layers.Multiply(name=name)([recalibrated, spatial_gates]), gates
+    return layers.Multiply(name=name)([recalibrated, _factors(layer, spatial_gates)]), gates
 
 
 def gather_excite(layer: GatherExcite, x):
@@ -124,10 +132,12 @@ def gather_excite(layer: GatherExcite, x):
     name = layer.name
     z = _average(layer, x) if layer.params == "theta_minus" else _convolved(layer, x)
     if not layer.extent:
-        return _gated(x, z, name)
+        return _gated(layer, x, z)
     small = layers.Activation("sigmoid", name=f"{name}_small_gates")(z)
-    gates = _enlarged(layer, small, x)
-    return layers.Multiply(name=name)([x, gates]), gates
+    enlarge = _enlarging(layer, x)
+    gates = enlarge(small)
+    factors = gates if layer.gain == 1 else enlarge(_factors(layer, small))
+    return layers.Multiply(name=name)([x, factors]), gates
 
 
 def _average(layer: GatherExcite, x):
@@ -168,25 +178,31 @@ def _convolved(layer: GatherExcite, x):
     return _pointwise_pair(reduce, expand, name)(x)
 
 
-def _enlarged(layer: GatherExcite, gates, x):
+def _enlarging(layer: GatherExcite, x) -> Callable:
     """Nearest-neighbour interpolation to the size of ``x``."""
     if any(side % layer.extent for side in x.shape[1:3]):
-        return layer.interpolate(gates, like=x)
+        return lambda gates: layer.interpolate(gates, like=x)
     height, width = x.shape[1:3]
-    enlarge = layers.Resizing(
+    return layers.Resizing(
         height,
         width,
         interpolation="nearest",
         data_format="channels_last",
         name=f"{layer.name}_gates",
     )
-    return enlarge(gates)
 
 
-def _gated(x, z, name: str):
-    """``x · σ(z)`` and ``σ(z)``."""
-    gates = layers.Activation("sigmoid", name=f"{name}_gates")(z)
-    return layers.Multiply(name=name)([x, gates]), gates
+def _gated(layer: Recalibration, x, z):
+    """``x · (gain · σ(z))`` and ``σ(z)``."""
+    gates = layers.Activation("sigmoid", name=f"{layer.name}_gates")(z)
+    return layers.Multiply(name=layer.name)([x, _factors(layer, gates)]), gates
+
+
+def _factors(layer: Recalibration, gates):
+    """``gain · gates``."""
+    if layer.gain == 1:
+        return gates
+    return layers.Rescaling(layer.gain, name=f"{layer.name}_gain")(gates)
 
 
 def _dense_pair(mlp: ChannelMLP, name: str) -> Callable:

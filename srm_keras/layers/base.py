@@ -28,8 +28,8 @@ class Recalibration(keras.layers.Layer):
 
     Attributes:
         neutral_gain: The ``gain`` with which neutral gates are the identity.
-        can_start_neutral: Whether ``neutral`` may be True. A subclass that sets this creates what
-            comes last before its sigmoid with ``last_initializer``.
+        can_start_neutral: Whether ``neutral`` may be True. A subclass with ``gates`` of its own
+            that says so creates what comes last before its sigmoid with ``last_initializer``.
 
     Input shape:
         (N, H, W, C) floating, or (N, C, H, W) for ``channels_first``; C must be static.
@@ -44,6 +44,11 @@ class Recalibration(keras.layers.Layer):
 
     neutral_gain = 2.0
     can_start_neutral = False
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "gates" in vars(cls) and "can_start_neutral" not in vars(cls):
+            cls.can_start_neutral = False
 
     def __init__(
         self,

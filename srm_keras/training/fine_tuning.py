@@ -75,7 +75,7 @@ def _reason(path: Path) -> str:
 
 _NAMES_SHOWN = 6
 # What makes no difference to the function of a layer that has its weights.
-_OF_TRAINING = ("name", "trainable", "dtype", "momentum", "synchronized")
+_OF_TRAINING = ("name", "trainable", "dtype", "momentum", "synchronized", "neutral")
 _ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
 

@@ -1,6 +1,10 @@
 """Small networks of each kind, for the contract tests."""
 
+import keras
+
+from srm_keras.layers import Recalibration
 from srm_keras.models import CifarResNet, ResNet18, ResNet50
+from srm_keras.models.surgery.functional import rebuild
 
 SHAPE = (32, 32, 3)
 
@@ -25,3 +29,14 @@ def small_network(kind: str, recalibration, data_format: str = "channels_last", 
         data_format=data_format,
         **options,
     )
+
+
+def with_factors(model, factor: float = 2.0):
+    """``model`` as networks with modules that started neutral were before modules had a gain."""
+
+    def change(module):
+        factors = keras.layers.Rescaling(factor, name=f"{module.name}_scale")
+        return lambda x: factors(module(x))
+
+    modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
+    return rebuild(model, {id(module): change for module in modules})

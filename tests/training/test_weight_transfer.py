@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.models import CifarResNet, replace_recalibration
+from srm_keras.models import CifarResNet
 from srm_keras.training.fine_tuning import transfer_weights
+from tests.support.networks import with_factors
 from tests.support.weights import randomize
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype("float32")
@@ -104,11 +105,20 @@ def test_another_network_is_refused_layer_by_layer_and_nothing_is_loaded(options
         np.testing.assert_array_equal(value, before[path])
 
 
-def test_a_module_that_started_neutral_is_refused_without_its_factor():
-    source = replace_recalibration(network("srm"), "srm", neutral=True)
+def test_how_a_module_started_does_not_matter_and_its_gain_does():
+    source = network({"name": "srm", "gain": 2, "neutral": True})
+    target = network({"name": "srm", "gain": 2}, seed=2)
+    assert transfer_weights(source, target, same_classes=True).new == []
+    np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
+    with pytest.raises(ValueError, match=r"conv2_1_recalibration has gain=2.0 in `init`, not 1.0"):
+        transfer_weights(source, network("srm"), same_classes=True)
+
+
+def test_a_module_with_a_factor_behind_it_is_refused_without_it():
+    source = with_factors(network("srm"))
     with pytest.raises(ValueError, match=r"another one: conv2_1_recalibration_scale is in `init`"):
         transfer_weights(source, network("srm", seed=2), same_classes=True)
-    target = replace_recalibration(network("srm", seed=2), "srm", neutral=True)
+    target = with_factors(network("srm", seed=2))
     assert transfer_weights(source, target, same_classes=True).new == []
     np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
     # Of modules of another kind nothing is loaded, so that their factors do not matter.

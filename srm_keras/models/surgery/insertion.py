@@ -1,125 +1,55 @@
 """Recalibration modules put into any functional model.
 
-The layer before a module's sigmoid starts at zero, so that all its gates are σ(0) = ½ whatever the
-image is; a constant factor of 2 behind the module makes up for it (4 for CBAM, whose gate is the
-product of two). Both are powers of two: the result is equal to the last bit. The layer that starts
-at zero receives gradients from the first step on, those before it from the second.
+In a neutral module the layer before the sigmoid starts at zero, so that all its gates are σ(0) = ½
+whatever the image is; its gain of 2 makes up for it (4 for CBAM, whose gate is the product of
+two). Both are powers of two: the result is equal to the last bit. The layer that starts at zero
+receives gradients from the first step on, those before it from the second.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import ops
 
-from srm_keras.layers import (
-    CBAM,
-    ECA,
-    SRM,
-    GatherExcite,
-    Recalibration,
-    Spec,
-    SqueezeExcite,
-    recalibration,
-)
+from srm_keras.layers import Recalibration, Spec, neutral, recalibration
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.residual import NestedSpec
 from srm_keras.models.surgery.functional import check_functional, rebuild
 from srm_keras.models.surgery.places import Place, Where, find_places
 from srm_keras.support.validation import boolean
 
-
-def check_neutral(module: keras.layers.Layer) -> None:
-    """Raise ``ValueError`` unless it is known how this module starts neutral."""
-    if type(module) not in _LAST:
-        known = sorted(kind.__name__ for kind in _LAST)
-        raise ValueError(
-            f"`neutral` must be False for modules other than {known}, of which it is not known "
-            f"how to make them start neutral. Received: {module.name!r}, a {type(module).__name__}"
-        )
-    if isinstance(module, GatherExcite) and module.params == "theta_minus":
-        raise ValueError(
-            "`neutral` must be False for GatherExcite(params='theta_minus'), which has no weights "
-            f"that could start at zero. Received: {module.name!r}"
-        )
-
-
-def neutral_scale(module: keras.layers.Layer) -> float:
-    """The inverse of the gates with which a neutral module starts."""
-    return 4.0 if isinstance(module, CBAM) else 2.0
-
-
-def start_neutral(module: keras.layers.Layer) -> None:
-    """Set to zero what comes last before the sigmoid of a built module."""
-    for layer in _LAST[type(module)](module):
-        is_bn = isinstance(layer, keras.layers.BatchNormalization)
-        for variable in (layer.gamma, layer.beta) if is_bn else layer.weights:
-            variable.assign(ops.zeros(variable.shape))
-
-
-def _last_of_srm(module: SRM) -> list[keras.layers.Layer]:
-    # A batch norm behind it, new as it is, maps zeros to zeros.
-    return [module.encoder if module.integration == "cfc" else module.encoder.expand]
-
-
-def _last_of_gather_excite(module: GatherExcite) -> list[keras.layers.Layer]:
-    return (module.pointwise or module.bns or module.depthwise)[-1:]
-
-
-_LAST: dict[type, Callable[[Any], list[keras.layers.Layer]]] = {
-    CBAM: lambda module: [module.mlp.expand, module.conv],
-    ECA: lambda module: [module.conv],
-    GatherExcite: _last_of_gather_excite,
-    SRM: _last_of_srm,
-    SqueezeExcite: lambda module: [module.mlp.expand],
-}
-
-
 SUFFIX = "_recalibration"
 SCALE_SUFFIX = "_scale"
 
 
-@dataclass(frozen=True)
-class Module:
-    """A new recalibration layer and, where it starts neutral, what makes up for its gates.
-
-    Attributes:
-        layer: Called on the feature map; built by the first call.
-        scale: Called on what comes out of it, or None.
-    """
-
-    layer: keras.layers.Layer
-    scale: keras.layers.Layer | None
-
-    def __call__(self, inputs: Any) -> Any:
-        outputs = self.layer(inputs)
-        return self.scale(outputs) if self.scale is not None else outputs
-
-    def start(self) -> None:
-        """Set the weights that a neutral start asks for, once the layer is built."""
-        if self.scale is not None:
-            start_neutral(self.layer)
-
-
 def new_module(
-    spec: Spec, name: str, like: Any, data_format: str, neutral: bool = False
-) -> Module | None:
+    spec: Spec, name: str, like: Any, data_format: str, is_neutral: bool = False
+) -> keras.layers.Layer | None:
     """Return a module of the dtype policy of the layer ``like``, or None where ``spec`` is None.
 
     Raises:
-        ValueError: The spec is none, or ``neutral`` is asked of a module that cannot be.
+        ValueError: The spec is none, or ``is_neutral`` is asked of a module that cannot be.
     """
     # Operations, such as that behind x + y, have none.
     with dtype_policy(getattr(like, "dtype_policy", keras.config.dtype_policy())):
-        layer = recalibration(spec, name=name, data_format=data_format)
-        if layer is None:
-            return None
-        if not neutral:
-            return Module(layer, None)
-        check_neutral(layer)
-        scale = keras.layers.Rescaling(neutral_scale(layer), name=f"{layer.name}{SCALE_SUFFIX}")
-    return Module(layer, scale)
+        one = neutral(spec) if is_neutral else spec
+        layer = recalibration(one, name=name, data_format=data_format)
+    if is_neutral and layer is not None:
+        _check_identity(layer)
+    return layer
+
+
+def _check_identity(layer: keras.layers.Layer) -> None:
+    """Raise ``ValueError`` unless ``layer`` is a module that begins as the identity."""
+    start = "of which it is not known how to start it"
+    if isinstance(layer, Recalibration) and layer.can_start_neutral:
+        if layer.neutral and layer.gain == layer.neutral_gain:
+            return
+        start = f"with gain={layer.gain} and neutral={layer.neutral}"
+    raise ValueError(
+        "`neutral` must be False for modules that do not begin as the identity. "
+        f"Received: {layer.name!r}, a {type(layer).__name__} {start}"
+    )
 
 
 def specs_of_places(spec: Any, names: list[str]) -> list[Spec]:
@@ -146,7 +76,7 @@ def is_module(layer: Any) -> bool:
 
 
 def is_scale(layer: Any) -> bool:
-    """Whether this is what makes up for the gates of a module that started neutral."""
+    """Whether this is a factor behind a module, which started neutral so before it had a gain."""
     ending = f"{SUFFIX}{SCALE_SUFFIX}"
     return isinstance(layer, keras.layers.Rescaling) and layer.name.endswith(ending)
 
@@ -178,8 +108,9 @@ def insert_recalibration(
             stock layers (EfficientNet, MobileNetV3), which are left out. A function of a layer
             that returns whether it is chosen. A list of names of layers; one in an inner model
             may be called ``"inner/layer"``.
-        neutral: Whether the result computes what ``model`` computes until it is trained: all gates
-            start at ½ and a constant factor of 2 behind each module makes up for it (4 for CBAM).
+        neutral: Whether the result computes what ``model`` computes until it is trained: the spec
+            is ``srm_keras.layers.neutral(spec)``, with which all gates start at ½ and a gain of 2
+            makes up for it (¼ and 4 for CBAM).
         name: Of the result; by default that of ``model``.
 
     Returns:
@@ -212,18 +143,15 @@ def insert_recalibration(
         for place in places
         if id(place.layer) in modules
     }
-    result = rebuild(model, changes, name)
-    for module in modules.values():
-        module.start()
-    return result
+    return rebuild(model, changes, name)
 
 
-def _module(spec: Any, place: Place, neutral: bool) -> Module | None:
+def _module(spec: Any, place: Place, is_neutral: bool) -> keras.layers.Layer | None:
     name = f"{place.layer.name}{SUFFIX}"
-    return new_module(spec, name, place.layer, place.data_format, neutral)
+    return new_module(spec, name, place.layer, place.data_format, is_neutral)
 
 
-def _change(module: Module, replaced_input: int | None) -> Callable[[Any], Any]:
+def _change(module: keras.layers.Layer, replaced_input: int | None) -> Callable[[Any], Any]:
     """What to call for a copied layer: it and the module, or the module alone on that input."""
     if replaced_input is None:
         return lambda layer: lambda *args, **kwargs: module(layer(*args, **kwargs))

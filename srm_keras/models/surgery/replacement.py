@@ -8,7 +8,6 @@ import keras
 from srm_keras.models.residual import NestedSpec
 from srm_keras.models.surgery.functional import check_functional, first_input, rebuild
 from srm_keras.models.surgery.insertion import (
-    Module,
     is_module,
     is_scale,
     new_module,
@@ -21,8 +20,8 @@ from srm_keras.support.validation import boolean
 def remove_recalibration(model: keras.Model, name: str | None = None) -> keras.Model:
     """Return a copy of ``model`` without its recalibration modules; all other weights are kept.
 
-    A module is a ``Recalibration``, or another layer that is called ``…_recalibration``. What made
-    up for the gates of a module that started neutral goes with it.
+    A module is a ``Recalibration``, or another layer that is called ``…_recalibration``. With it
+    goes the factor behind it in networks whose modules had no gain yet.
 
     Args:
         model: A functional or a built Sequential model, with models inside of it or not. It is
@@ -72,19 +71,15 @@ def replace_recalibration(
     changes = {id(place.layer): _instead(None) for place in places if is_scale(place.layer)}
     for old, new in zip(olds, news, strict=True):
         changes[id(old.layer)] = _instead(new)
-    result = rebuild(model, changes, name)
-    for module in news:
-        if module is not None:
-            module.start()
-    return result
+    return rebuild(model, changes, name)
 
 
-def _module(spec: Any, old: Place, neutral: bool) -> Module | None:
+def _module(spec: Any, old: Place, is_neutral: bool) -> keras.layers.Layer | None:
     data_format = getattr(old.layer, "data_format", old.data_format)
-    return new_module(spec, old.layer.name, old.layer, data_format, neutral)
+    return new_module(spec, old.layer.name, old.layer, data_format, is_neutral)
 
 
-def _instead(module: Module | None) -> Callable[[Any], Any]:
+def _instead(module: keras.layers.Layer | None) -> Callable[[Any], Any]:
     """What to call for the copy of an old module: the new one, or nothing."""
 
     def change(layer: Any) -> Any:

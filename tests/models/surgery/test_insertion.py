@@ -18,6 +18,7 @@ from tests.support.foreign_models import (
     siamese_model,
     squeeze_excite_model,
 )
+from tests.support.networks import with_factors
 from tests.support.specs import spec_id
 from tests.support.weights import feature_map, randomize, to_format
 
@@ -106,18 +107,27 @@ def test_places_without_a_module():
     np.testing.assert_array_equal(outputs(copy, images(model)), outputs(model, images(model)))
 
 
+class GivenGates(SqueezeExcite):
+    """A module with gates of its own, of which nobody says how they start."""
+
+    def gates(self, inputs, training=None):
+        return 0.5 * super().gates(inputs, training=training)
+
+
 @pytest.mark.parametrize("spec", NEUTRAL, ids=spec_id)
 def test_a_neutral_module_changes_nothing(spec):
     model = residual_model()
     randomize(model)
     model.get_layer("dropout").rate = 0.0
     result = insert_recalibration(model, spec, neutral=True)
-    assert modules(result) == ["bn2_recalibration"]
+    module = result.get_layer("bn2_recalibration")
+    known = {layer.name for layer in model.layers}
+    assert [layer for layer in result.layers if layer.name not in known] == [module]
     x = images(model)
     for training in (False, True):
         expected = outputs(model, x, training)
         np.testing.assert_allclose(outputs(result, x, training), expected, rtol=1e-5, atol=1e-6)
-    randomize(result.get_layer("bn2_recalibration"))
+    randomize(module)
     assert np.abs(outputs(result, x) - outputs(model, x)).max() > 1e-3
 
 
@@ -319,10 +329,15 @@ def custom(name=None) -> keras.layers.Layer:
         ({"spec": "sr"}, r"did you mean 'srm'"),
         ({"spec": ["srm", "se"]}, r"each of the 1 places where it is a list: bn2. Received 2"),
         ({"neutral": 1}, r"`neutral` must be True or False"),
-        ({"spec": custom, "neutral": True}, r"`neutral` must be False for modules other than"),
+        ({"spec": custom, "neutral": True}, r"do not begin as the identity.* a ReLU of which"),
+        (
+            {"spec": GivenGates, "neutral": True},
+            r"a GivenGates of which it is not",
+        ),
+        ({"spec": {"name": "eca", "gain": 4}, "neutral": True}, r"an? ECA with gain=4.0 and"),
         (
             {"spec": {"name": "ge", "params": "theta_minus"}, "neutral": True},
-            r"no weights that could start at zero",
+            r"`neutral` must be False.* a GatherExcite of which it is not known",
         ),
         ({"model": own_call}, r"a Own with a `call` of its own"),
         ({"model": lambda: keras.Sequential([layers.Conv2D(2, 3)])}, r"is not built"),
@@ -339,7 +354,7 @@ def custom(name=None) -> keras.layers.Layer:
             r"replace_recalibration exchanges them. Received: 'bn2'",
         ),
         (
-            {"model": lambda: insert_recalibration(residual_model(), "se", neutral=True)},
+            {"model": lambda: with_factors(insert_recalibration(residual_model(), "se"))},
             r"replace_recalibration exchanges them. Received: 'bn2_recalibration_scale'",
         ),
     ],

@@ -9,7 +9,7 @@ from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.models.surgery.replacement import remove_recalibration, replace_recalibration
 from tests.models.surgery.test_insertion import custom, images, modules, outputs
 from tests.support.foreign_models import nested_model, residual_model
-from tests.support.networks import small_network
+from tests.support.networks import small_network, with_factors
 from tests.support.weights import randomize
 
 
@@ -52,14 +52,30 @@ def test_networks_of_this_package_become_one_another(kind):
 def test_new_modules_may_start_neutral():
     model = residual_model()
     randomize(model)
-    inserted = insert_recalibration(model, "srm", neutral=True)
+    inserted = insert_recalibration(model, "srm")
     randomize(inserted.get_layer("bn2_recalibration"))
     x = images(model)
     assert np.abs(outputs(inserted, x) - outputs(model, x)).max() > 1e-2
     neutral = replace_recalibration(inserted, "cbam", neutral=True)
     np.testing.assert_array_equal(outputs(neutral, x), outputs(model, x))
-    assert modules(replace_recalibration(neutral, "se")) == ["bn2_recalibration"]
-    assert "bn2_recalibration_scale" not in names(replace_recalibration(neutral, "se"))
+    plain = replace_recalibration(neutral, "se").get_layer("bn2_recalibration")
+    assert (type(plain), plain.gain, plain.neutral) == (SqueezeExcite, 1.0, False)
+
+
+def test_what_started_neutral_with_a_factor_behind_it_is_loaded_and_loses_it(tmp_path):
+    model = with_factors(insert_recalibration(residual_model(), "srm"))
+    randomize(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = images(model)
+    np.testing.assert_array_equal(outputs(loaded, x), outputs(model, x))
+    removed = remove_recalibration(loaded)
+    assert "bn2_recalibration_scale" in names(loaded)
+    assert names(removed) == names(residual_model())
+    neutral = replace_recalibration(loaded, "se", neutral=True)
+    assert modules(neutral) == ["bn2_recalibration"]
+    assert "bn2_recalibration_scale" not in names(neutral)
+    np.testing.assert_array_equal(outputs(neutral, x), outputs(removed, x))
 
 
 def test_a_spec_for_each_module():
