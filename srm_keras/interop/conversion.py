@@ -9,7 +9,12 @@ from typing import Any
 import keras
 
 from srm_keras.interop import cards
-from srm_keras.interop.keras_applications import RGB_MEAN, RGB_STD, from_keras_applications
+from srm_keras.interop.keras_applications import (
+    NAMES,
+    RGB_MEAN,
+    RGB_STD,
+    from_keras_applications,
+)
 from srm_keras.interop.pytorch import (
     TorchResNet,
     describe,
@@ -18,9 +23,9 @@ from srm_keras.interop.pytorch import (
     save_torch_state_dict,
 )
 from srm_keras.interop.pytorch.files import check_target
-from srm_keras.models.catalog import list_models
+from srm_keras.models.catalog import list_models, settings_of
 from srm_keras.models.keras_files import read_keras_file
-from srm_keras.models.resnet import resnet
+from srm_keras.models.resnet import DEPTHS, Architecture, ResNet
 from srm_keras.support.files import writable_file, write_atomically
 from srm_keras.support.timing import versions
 from srm_keras.support.validation import one_of, positive_int
@@ -124,18 +129,27 @@ def _keras_file(name: str, path: Path) -> Path:
     return path
 
 
-def _parts(model: str) -> tuple[str, str | None]:
-    """Network and module of a catalogue name."""
-    known = [name for name in list_models() if not fnmatch.fnmatch(name, "*cifar*")]
-    one_of("model", model, known)
-    module, _, network = model.rpartition("_")
-    return network, module or None
+def _parts(name: str) -> tuple[Architecture, Any]:
+    """Network and recalibration spec of a catalogue name."""
+    _, settings = settings_of(one_of("model", name, _known()))
+    recalibration = settings.pop("recalibration", None)
+    return Architecture(**settings), recalibration
+
+
+def _known() -> list[str]:
+    return [name for name in list_models() if not fnmatch.fnmatch(name, "*cifar*")]
 
 
 def _of_keras_applications(
-    network: str, module: str | None, name: str, classes: int | None, pretrained: str | None
+    network: Architecture, module: Any, name: str, classes: int | None, pretrained: str | None
 ) -> tuple[keras.Model, dict[str, Any]]:
-    source = network.replace("resnet", "ResNet")
+    sources = {Architecture(*DEPTHS[int(source[6:])]): source for source in NAMES}
+    if network not in sources:
+        raise ValueError(
+            "`model` must be a ResNet-50, 101 or 152 as keras.applications has it, "
+            f"with or without a module. Received: model={name!r}"
+        )
+    source = sources[network]
     result = from_keras_applications(
         source, module, classes, weights=pretrained, channel_order="rgb", name=name
     )
@@ -150,8 +164,8 @@ def _of_keras_applications(
 
 def _of_torch(
     path: Path,
-    network: str,
-    module: str | None,
+    network: Architecture,
+    module: Any,
     name: str,
     classes: int | None,
     ema: bool | None,
@@ -164,9 +178,8 @@ def _of_torch(
         raise ValueError("`classes` is required for weights without a classifier.")
     new_head = count != found.classes
     size = found.image_size or 224
-    assert found.depth is not None
-    result = resnet(
-        found.depth,
+    result = ResNet(
+        **network.settings,
         classes=count,
         recalibration=found.recalibration,
         input_shape=_image_shape(size),
@@ -187,15 +200,16 @@ def _image_shape(size: int) -> tuple[int, int, int]:
     return (3, size, size)
 
 
-def _check_name(found: TorchResNet, network: str, module: str | None, name: str) -> None:
-    theirs = _module_name(found.recalibration)
-    if (f"resnet{found.depth}", theirs) == (network, module):
+def _check_name(found: TorchResNet, network: Architecture, module: Any, name: str) -> None:
+    theirs = (found.network, _module_name(found.recalibration))
+    if theirs == (network, _module_name(module)):
         return
-    if found.depth is None:
-        raise ValueError(f"`weights` must be of a ResNet-18 to 152. Received: {found}")
-    right = f"{theirs}_resnet{found.depth}" if theirs else f"resnet{found.depth}"
+    parts = {name: _parts(name) for name in _known()}
+    right = [name for name, (one, spec) in parts.items() if (one, _module_name(spec)) == theirs]
+    if not right:
+        raise ValueError(f"`weights` must be of a network of `list_models()`. Received: {found}")
     raise ValueError(
-        f"`model` must be {right!r} for these weights, which are of {found}. "
+        f"`model` must be {' or '.join(map(repr, right))} for these weights, which are of {found}. "
         f"Received: model={name!r}"
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from srm_keras.layers import Recalibration
 from srm_keras.models.head import check_finite
 from srm_keras.models.residual import NestedSpec
-from srm_keras.models.resnet import DEPTHS, resnet
+from srm_keras.models.resnet import DEPTHS, ResNet
 from srm_keras.support.validation import one_of, positive_int
 
 NAMES = ("ResNet50", "ResNet101", "ResNet152")
@@ -80,8 +80,8 @@ def from_keras_applications(
     _check_channels(source[_FIRST], input_shape)
     own_classes = source[_HEAD].units if _HEAD in source else None
     include_top = (classes or own_classes) is not None
-    network = resnet(
-        depth,
+    network = ResNet(
+        *DEPTHS[depth],
         include_top=include_top,
         pooling=None if include_top else _pooling(model),
         input_shape=input_shape or tuple(model.input_shape[1:]),

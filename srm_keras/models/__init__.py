@@ -6,7 +6,7 @@ from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.feature_network import feature_network
 from srm_keras.models.pyramid import PyramidBackbone, as_backbone, pyramid_outputs
 from srm_keras.models.residual import IdentityShortcut
-from srm_keras.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+from srm_keras.models.resnet import ResNet, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from srm_keras.models.stylization import CropToMatch, StylizationNet
 from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.models.surgery.replacement import remove_recalibration, replace_recalibration
@@ -17,6 +17,7 @@ __all__ = [
     "CropToMatch",
     "IdentityShortcut",
     "PyramidBackbone",
+    "ResNet",
     "ResNet18",
     "ResNet34",
     "ResNet50",

@@ -8,21 +8,27 @@ from typing import Any
 import keras
 
 from srm_keras.layers.registry import list_recalibrations
-from srm_keras.models import cifar_resnet
+from srm_keras.models import cifar_resnet, variants
 from srm_keras.models import resnet as imagenet_resnet
 from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.head import check_head, check_image_shape
-from srm_keras.models.resnet import DEPTHS, resnet
+from srm_keras.models.resnet import ResNet
 from srm_keras.support.validation import nearest, one_of
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 CIFAR_BLOCKS = ("bottleneck", "basic")
 
 
-def _networks() -> dict[str, tuple[Callable[..., keras.Model], dict[str, Any]]]:
-    networks: dict[str, tuple[Callable[..., keras.Model], dict[str, Any]]] = {
-        f"resnet{depth}": (resnet, {"depth": depth}) for depth in DEPTHS
-    }
+Network = tuple[Callable[..., keras.Model], dict[str, Any]]
+"""A builder and the arguments of it that a name stands for."""
+
+
+def _networks() -> dict[str, Network]:
+    networks: dict[str, Network] = {}
+    for name in variants.NAMES:
+        network, module = variants.variant(name)
+        recalibration = {} if module is None else {"recalibration": module}
+        networks[name] = (ResNet, {**network.settings, **recalibration})
     networks["cifar_resnet"] = (CifarResNet, {})
     for block in CIFAR_BLOCKS:
         for depth in CIFAR_DEPTHS:
@@ -35,7 +41,7 @@ def _networks() -> dict[str, tuple[Callable[..., keras.Model], dict[str, Any]]]:
 
 _NETWORKS = _networks()
 _PLANS: dict[Callable[..., keras.Model], tuple[Callable[..., Any], int]] = {
-    resnet: (imagenet_resnet.plan, imagenet_resnet.MINIMUM_SIDE),
+    ResNet: (imagenet_resnet.plan, imagenet_resnet.MINIMUM_SIDE),
     CifarResNet: (cifar_resnet.plan, cifar_resnet.MINIMUM_SIDE),
 }
 
@@ -43,12 +49,29 @@ _PLANS: dict[Callable[..., keras.Model], tuple[Callable[..., Any], int]] = {
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names that ``build`` knows and that match the shell ``pattern``, sorted.
 
-    A name is a network (``"resnet50"``, ``"cifar_resnet56_bottleneck"``), or one behind the name
-    of a module (``"srm_resnet50"``). ``"cifar_resnet"`` takes ``depth`` and ``block``.
+    A name is a network (``"resnet50"``, ``"cifar_resnet56_bottleneck"``), or one without modules
+    behind the name of a module (``"srm_resnet50"``). Names of timm's networks are its own
+    (``"seresnext26d_32x4d"``). ``"cifar_resnet"`` takes ``depth`` and ``block``.
     """
-    prefixes = ["", *(f"{module}_" for module in list_recalibrations())]
-    names = [prefix + network for network in _NETWORKS for prefix in prefixes]
+    prefixes = [f"{module}_" for module in list_recalibrations()]
+    plain = [name for name, (_, fixed) in _NETWORKS.items() if "recalibration" not in fixed]
+    names = [*_NETWORKS, *(prefix + name for name in plain for prefix in prefixes)]
     return sorted(fnmatch.filter(names, pattern))
+
+
+def settings_of(name: str) -> Network:
+    """Return the builder of a network of ``list_models()`` and the arguments that its name fixes.
+
+    Raises:
+        ValueError: An unknown name; the message has the nearest.
+    """
+    one_of("name", name, list_models())
+    if name in _NETWORKS:
+        builder, fixed = _NETWORKS[name]
+        return builder, dict(fixed)
+    module, _, network = name.partition("_")
+    builder, fixed = _NETWORKS[network]
+    return builder, {**fixed, "recalibration": module}
 
 
 def build(name: str, **kwargs: Any) -> keras.Model:
@@ -88,11 +111,7 @@ def _call_of(
     name: str, kwargs: Mapping[str, Any]
 ) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
     """The builder of a network by name, and what it is called with."""
-    one_of("name", name, list_models())
-    module, network = _split(name)
-    builder, settings = _NETWORKS[network]
-    if module:
-        settings = {**settings, "recalibration": module}
+    builder, settings = settings_of(name)
     twice = sorted(settings.keys() & kwargs.keys())
     if twice:
         raise ValueError(
@@ -107,10 +126,3 @@ def _call_of(
                 f"Received: {argument}={value!r}{nearest(argument, known)}"
             )
     return builder, {"name": name, **settings, **kwargs}
-
-
-def _split(name: str) -> tuple[str | None, str]:
-    if name in _NETWORKS:
-        return None, name
-    module, _, network = name.partition("_")
-    return module, network

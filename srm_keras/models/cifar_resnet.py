@@ -50,8 +50,9 @@ def CifarResNet(
         classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
         recalibration: A spec, or nested lists of specs, as for ``ResNet50``.
         stride_in: Where a bottleneck strides: ``"3x3"`` or ``"1x1"``.
-        shortcut: Where shapes change: ``"projection"``, or ``"identity"`` for He et al.'s option A
-            (zero channels appended, no weights).
+        shortcut: Where shapes change: ``"projection"``, ``"average"`` (average pooling strides
+            before it), or ``"identity"`` for He et al.'s option A (zero channels appended, no
+            weights).
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         name: Of the model.
 

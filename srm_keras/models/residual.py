@@ -73,6 +73,7 @@ class IdentityShortcut(keras.layers.Layer):
 
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
+SHORTCUTS = ("projection", "average", "identity")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,23 +83,35 @@ class Unit:
     Args:
         block: ``"basic"`` (3×3, 3×3) or ``"bottleneck"`` (1×1, 3×3, 1×1, four times as wide).
         stride_in: The convolution of a bottleneck that carries the stride, ``"3x3"`` or ``"1x1"``.
-        shortcut: Where shapes change, ``"projection"`` (1×1 convolution and batch norm) or
-            ``"identity"`` (subsampled, zero channels appended).
+        shortcut: Where shapes change, ``"projection"`` (1×1 convolution and batch norm),
+            ``"average"`` (the same, but 2×2 average pooling strides before it: He, T. et al. 2019,
+            fig. 2c) or ``"identity"`` (subsampled, zero channels appended).
         data_format: ``"channels_last"`` or ``"channels_first"``.
+        cardinality: Groups of a bottleneck's 3×3 convolution (Xie et al. 2017, fig. 3c).
+        base_width: Width of each of its groups in a stage of 64 planes.
 
     Raises:
-        ValueError: An argument is not one of the above.
+        ValueError: An argument is not one of the above, or basic blocks with groups or widths.
     """
 
     block: str
     stride_in: str
     shortcut: str
     data_format: str
+    cardinality: int = 1
+    base_width: int = 64
 
     def __post_init__(self) -> None:
         one_of("block", self.block, EXPANSION)
         one_of("stride_in", self.stride_in, ("3x3", "1x1"))
-        one_of("shortcut", self.shortcut, ("projection", "identity"))
+        one_of("shortcut", self.shortcut, SHORTCUTS)
+        for name, usual in (("cardinality", 1), ("base_width", 64)):
+            value = positive_int(name, getattr(self, name))
+            if self.block == "basic" and value != usual:
+                raise ValueError(
+                    f"`{name}` must be {usual} where block='basic', which has no 3×3 convolution "
+                    f"between two of 1×1. Received: {name}={value}"
+                )
 
     def stages(self, x, planes: Sequence[int], specs: Sequence[Sequence[Spec]]):
         """Apply a stage for each of ``planes``, named conv2, conv3, …; all but conv2 stride."""
@@ -131,21 +144,36 @@ class Unit:
     def bottleneck(self, x, planes: int, strides: int, name: str):
         """1×1, 3×3 and 1×1 convolutions (He et al. 2016, fig. 5 right)."""
         on_1x1, on_3x3 = (strides, 1) if self.stride_in == "1x1" else (1, strides)
-        x = self.conv_bn(x, planes, 1, on_1x1, f"{name}_1", relu=True)
-        x = self.conv_bn(x, planes, 3, on_3x3, f"{name}_2", relu=True)
+        width = planes * self.base_width // 64 * self.cardinality
+        x = self.conv_bn(x, width, 1, on_1x1, f"{name}_1", relu=True)
+        x = self.conv_bn(x, width, 3, on_3x3, f"{name}_2", relu=True, groups=self.cardinality)
         return self.conv_bn(x, planes * EXPANSION["bottleneck"], 1, 1, f"{name}_3")
 
     def skip(self, x, filters: int, strides: int, name: str):
         """The shortcut: the input itself where the unit keeps its shape."""
         if strides == 1 and x.shape[channel_axis(self.data_format)] == filters:
             return x
-        if self.shortcut == "projection":
-            return self.conv_bn(x, filters, 1, strides, f"{name}_shortcut")
-        return IdentityShortcut(
-            filters, strides, data_format=self.data_format, name=f"{name}_shortcut"
-        )(x)
+        if self.shortcut == "identity":
+            return IdentityShortcut(
+                filters, strides, data_format=self.data_format, name=f"{name}_shortcut"
+            )(x)
+        if self.shortcut == "average" and strides > 1:
+            x = layers.AveragePooling2D(
+                strides, padding="same", data_format=self.data_format, name=f"{name}_shortcut_pool"
+            )(x)
+            strides = 1
+        return self.conv_bn(x, filters, 1, strides, f"{name}_shortcut")
 
-    def conv_bn(self, x, filters: int, kernel: int, strides: int, name: str, relu: bool = False):
+    def conv_bn(
+        self,
+        x,
+        filters: int,
+        kernel: int,
+        strides: int,
+        name: str,
+        relu: bool = False,
+        groups: int = 1,
+    ):
         """Convolution without bias, batch norm and, on request, ReLU; symmetric zero padding."""
         margin = kernel // 2
         if margin and strides > 1:
@@ -155,6 +183,7 @@ class Unit:
             kernel,
             strides=strides,
             padding="valid" if strides > 1 or not margin else "same",
+            groups=groups,
             use_bias=False,
             kernel_initializer="he_normal",
             data_format=self.data_format,

@@ -1,19 +1,20 @@
 """ResNets for ImageNet-sized images, with a recalibration module in every residual block."""
 
+import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 import keras
 from keras import layers
 
-from srm_keras.layers.conventions import standardize_data_format
+from srm_keras.layers.conventions import channel_axis, standardize_data_format
 from srm_keras.layers.registry import Spec
 from srm_keras.models.head import check_head, head, image_input, load_weights
 from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
-from srm_keras.support.validation import one_of
+from srm_keras.support.validation import as_int, one_of
 
 # Residual block and blocks of the stages conv2 … conv5 (He et al. 2016, table 1).
 DEPTHS = {
@@ -24,11 +25,78 @@ DEPTHS = {
     152: ("bottleneck", (3, 8, 36, 3)),
 }
 PLANES = (64, 128, 256, 512)
+# Widths of the stem's convolutions: one of 7×7, or three of 3×3 (He, T. et al. 2019, fig. 2b).
+STEMS = {
+    "7x7": (64,),
+    "deep": (32, 32, 64),
+    "deep_tiered": (24, 32, 64),
+    "deep_wide": (64, 64, 128),
+}
 MINIMUM_SIDE = 32
 
 
-def resnet(
-    depth: int,
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What a ResNet for ImageNet consists of, without its modules and its classifier.
+
+    Attributes:
+        block: ``"basic"`` or ``"bottleneck"``.
+        blocks: Number of residual blocks of each of the four stages.
+        stem: A key of ``STEMS``.
+        stem_pool: ``"max"``, 3×3 max pooling, or ``"conv"``, a 3×3 convolution; of stride 2.
+        shortcut: As for ``Unit``.
+        cardinality: As for ``Unit``.
+        base_width: As for ``Unit``.
+
+    Raises:
+        ValueError: An attribute is not one of the above.
+    """
+
+    block: str = "bottleneck"
+    blocks: Sequence[int] = (3, 4, 6, 3)
+    stem: str = "7x7"
+    stem_pool: str = "max"
+    shortcut: str = "projection"
+    cardinality: int = 1
+    base_width: int = 64
+
+    def __post_init__(self) -> None:
+        valid = isinstance(self.blocks, list | tuple) and len(self.blocks) == len(PLANES)
+        counts = tuple(map(as_int, self.blocks)) if valid else ()
+        if not counts or not all(count and count > 0 for count in counts):
+            raise ValueError(
+                f"`blocks` must have a positive integer for each of the {len(PLANES)} stages. "
+                f"Received: blocks={self.blocks!r}"
+            )
+        object.__setattr__(self, "blocks", counts)
+        one_of("stem", self.stem, STEMS)
+        one_of("stem_pool", self.stem_pool, ("max", "conv"))
+
+    @property
+    def depth(self) -> int | None:
+        """18, 34, 50, 101 or 152, by the blocks; None for other numbers of them."""
+        sizes = (self.block, self.blocks)
+        return next((depth for depth, usual in DEPTHS.items() if usual == sizes), None)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of ``ResNet``: block, blocks, and the options that are not the default."""
+        usual = {field.name: field.default for field in dataclasses.fields(self)[2:]}
+        options = {
+            name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]
+        }
+        return {"block": self.block, "blocks": self.blocks, **options}
+
+    def units(self, stride_in: str = "3x3", data_format: str | None = None) -> Unit:
+        """The residual units of such a network."""
+        data_format = standardize_data_format(data_format)
+        groups = (self.cardinality, self.base_width)
+        return Unit(self.block, stride_in, self.shortcut, data_format, *groups)
+
+
+def ResNet(
+    block: str = "bottleneck",
+    blocks: Sequence[int] = (3, 4, 6, 3),
     include_top: bool = True,
     weights: str | os.PathLike | None = None,
     input_tensor=None,
@@ -40,13 +108,21 @@ def resnet(
     stride_in: str = "3x3",
     data_format: str | None = None,
     name: str | None = None,
+    stem: str = "7x7",
+    stem_pool: str = "max",
+    shortcut: str = "projection",
+    cardinality: int = 1,
+    base_width: int = 64,
 ) -> keras.Model:
     """Build a ResNet with a recalibration module at the end of each residual branch.
 
-    The module comes after the branch's last batch norm and before the addition.
+    The module comes after the branch's last batch norm and before the addition. The last five
+    arguments make the variants that timm names by letters (``build("resnet50d")``), ResNeXts and
+    wide ResNets.
 
     Args:
-        depth: 18, 34, 50, 101 or 152.
+        block: ``"bottleneck"`` or ``"basic"``.
+        blocks: Number of residual blocks of each of the four stages.
         include_top: End in global average pool, dense layer and activation.
         weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
         input_tensor: A Keras tensor to build upon.
@@ -62,6 +138,14 @@ def resnet(
             4.09 G multiply-adds) or ``"1x1"`` (He et al.; 3.86 G, the number in the SRM paper).
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         name: Of the model.
+        stem: ``"7x7"``, one convolution of that size; or three of 3×3, of 32, 32 and 64 filters
+            (``"deep"``), 24, 32 and 64 (``"deep_tiered"``) or 64, 64 and 128 (``"deep_wide"``).
+        stem_pool: ``"max"``, 3×3 max pooling, or ``"conv"``, a 3×3 convolution (ResNet-RS).
+        shortcut: Where shapes change: ``"projection"``, a 1×1 convolution; ``"average"``, 2×2
+            average pooling before it, which strides; or ``"identity"``, without weights.
+        cardinality: Groups of a bottleneck's 3×3 convolution: 32 in ResNeXt-50 (32×4d).
+        base_width: Width of each group in the first stage: 4 in ResNeXt-50 (32×4d), 128 in
+            Wide ResNet-50-2.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
@@ -70,33 +154,57 @@ def resnet(
         ValueError: An argument is not one of the above; see the message.
 
     Reference:
-        He et al. 2016; Lee et al. 2019, figure 2 and table 1.
+        He et al. 2016; Lee et al. 2019, figure 2 and table 1; Xie et al. 2017 (ResNeXt);
+        Zagoruyko and Komodakis 2016 (wide); He, T. et al. 2019 (stem and shortcuts); Bello et al.
+        2021 (ResNet-RS).
     """
     classes = check_head(include_top, pooling, classes)
-    unit, specs = plan(depth, recalibration, stride_in, data_format)
+    network = Architecture(block, blocks, stem, stem_pool, shortcut, cardinality, base_width)
+    unit = network.units(stride_in, data_format)
+    specs = spec_of_each_block(recalibration, network.blocks)
     side = 224 if include_top else None
     inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)
 
-    x = unit.stages(stem(unit, inputs), PLANES, specs)
+    x = pooled(unit, stem_convolutions(unit, inputs, stem), stem_pool)
+    x = unit.stages(x, PLANES, specs)
     outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
-    return load_weights(keras.Model(inputs, outputs, name=name or f"resnet{depth}"), weights)
+    return load_weights(
+        keras.Model(inputs, outputs, name=name or f"resnet{network.depth or ''}"), weights
+    )
 
 
 def plan(
-    depth: int,
+    block: str = "bottleneck",
+    blocks: Sequence[int] = (3, 4, 6, 3),
     recalibration: NestedSpec = None,
     stride_in: str = "3x3",
     data_format: str | None = None,
+    stem: str = "7x7",
+    stem_pool: str = "max",
+    shortcut: str = "projection",
+    cardinality: int = 1,
+    base_width: int = 64,
 ) -> tuple[Unit, list[list[Spec]]]:
-    """The units and the spec of each block of ``resnet``; nothing is built."""
-    block, blocks = DEPTHS[one_of("depth", depth, DEPTHS)]
-    unit = Unit(block, stride_in, "projection", standardize_data_format(data_format))
-    return unit, spec_of_each_block(recalibration, blocks)
+    """The units and the spec of each block of ``ResNet``; nothing is built."""
+    network = Architecture(block, blocks, stem, stem_pool, shortcut, cardinality, base_width)
+    return network.units(stride_in, data_format), spec_of_each_block(recalibration, network.blocks)
 
 
-def stem(unit: Unit, x):
-    """7×7 convolution of stride 2 and 3×3 max pool of stride 2."""
-    x = unit.conv_bn(x, PLANES[0], 7, 2, "conv1", relu=True)
+def stem_convolutions(unit: Unit, x, stem: str):
+    """A 7×7 convolution of stride 2, or three of 3×3 of which the first has it."""
+    widths = STEMS[stem]
+    if len(widths) == 1:
+        return unit.conv_bn(x, widths[0], 7, 2, "conv1", relu=True)
+    for index, width in enumerate(widths, start=1):
+        x = unit.conv_bn(x, width, 3, 2 if index == 1 else 1, f"conv1_{index}", relu=True)
+    return x
+
+
+def pooled(unit: Unit, x, stem_pool: str):
+    """3×3 max pool of stride 2, or a convolution in its place."""
+    if stem_pool == "conv":
+        width = x.shape[channel_axis(unit.data_format)]
+        return unit.conv_bn(x, width, 3, 2, "pool1", relu=True)
     x = layers.ZeroPadding2D(1, data_format=unit.data_format, name="pool1_pad")(x)
     return layers.MaxPooling2D(3, 2, data_format=unit.data_format, name="pool1")(x)
 
@@ -105,24 +213,25 @@ _Arguments = ParamSpec("_Arguments")
 
 
 def _variant(
-    depth: int, network: Callable[Concatenate[int, _Arguments], keras.Model]
+    depth: int, network: Callable[Concatenate[str, Sequence[int], _Arguments], keras.Model]
 ) -> Callable[_Arguments, keras.Model]:
     """``network`` of a fixed depth, whose other arguments editors and type checkers still see."""
 
     def builder(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> keras.Model:
-        return network(depth, *args, **kwargs)
+        block, blocks = DEPTHS[depth]
+        return network(block, blocks, *args, **kwargs)
 
     builder.__name__ = builder.__qualname__ = f"ResNet{depth}"
-    documented = re.sub(r"\n *depth: .*", "", network.__doc__ or "", count=1)
+    documented = re.sub(r"\n *blocks?: .*", "", network.__doc__ or "", count=2)
     builder.__doc__ = documented.replace("a ResNet", f"ResNet-{depth}", 1)
     signature = inspect.signature(network)
-    _, *parameters = signature.parameters.values()
+    _, _, *parameters = signature.parameters.values()
     builder.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return builder
 
 
-ResNet18 = _variant(18, resnet)
-ResNet34 = _variant(34, resnet)
-ResNet50 = _variant(50, resnet)
-ResNet101 = _variant(101, resnet)
-ResNet152 = _variant(152, resnet)
+ResNet18 = _variant(18, ResNet)
+ResNet34 = _variant(34, ResNet)
+ResNet50 = _variant(50, ResNet)
+ResNet101 = _variant(101, ResNet)
+ResNet152 = _variant(152, ResNet)

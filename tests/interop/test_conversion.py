@@ -87,8 +87,12 @@ def random_file(path: Path, kind: str = "timm_se", **changes) -> Path:
 @pytest.mark.parametrize(
     ("model", "out", "message"),
     [
-        ("srm_resnet18", "a.keras", "must be 'se_resnet18' for these weights, which are of a Res"),
-        ("se_resnet50", "a.keras", "must be 'se_resnet18' for these weights"),
+        (
+            "srm_resnet18",
+            "a.keras",
+            "must be 'se_resnet18' or 'seresnet18' for these weights, which are of a",
+        ),
+        ("se_resnet50", "a.keras", "must be 'se_resnet18' or 'seresnet18' for these weights"),
         ("se_resnet19", "a.keras", "did you mean 'se_resnet18'"),
         ("se_cifar_resnet20_basic", "a.keras", "`model` must be one of"),
         ("se_resnet18", "a.h5", r"`out` must be a .keras file"),

@@ -13,6 +13,7 @@ import srm_keras
 from srm_keras.layers import SRM, Recalibration, SqueezeExcite
 from srm_keras.models import (
     CifarResNet,
+    ResNet,
     ResNet18,
     ResNet34,
     ResNet50,
@@ -26,7 +27,6 @@ from srm_keras.models import (
 )
 from srm_keras.models.pyramid import as_backbone
 from srm_keras.models.residual import IdentityShortcut
-from srm_keras.models.resnet import resnet
 from tests.support.weights import feature_map, randomize
 
 SMALL = {"classes": 5, "input_shape": (32, 32, 3)}
@@ -62,7 +62,7 @@ def test_signature_follows_keras_applications():
 )
 def test_every_depth_shows_its_arguments_and_no_others(network, depth):
     shown = inspect.signature(network).parameters
-    _, *arguments = inspect.signature(resnet).parameters.values()
+    _, _, *arguments = inspect.signature(ResNet).parameters.values()
     assert list(shown.values()) == arguments
     assert network.__name__ == f"ResNet{depth}"
     assert network.__doc__.startswith(f"Build ResNet-{depth} with a recalibration module")
@@ -132,6 +132,45 @@ def test_stride_placement(stride_in, expected):
     model = ResNet50(stride_in=stride_in, **SMALL)
     strides = [model.get_layer(f"conv3_1_{index}_conv").strides[0] for index in (1, 2)]
     assert tuple(strides) == expected
+
+
+@pytest.mark.parametrize(
+    ("stem", "widths"), [("deep", (32, 32, 64)), ("deep_tiered", (24, 32, 64))]
+)
+def test_a_deep_stem_strides_once_before_its_pool(stem, widths):
+    model = ResNet("basic", (1, 1, 1, 1), stem=stem, stem_pool="conv", **SMALL)
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    names = ["conv1_1_conv", "conv1_2_conv", "conv1_3_conv", "pool1_conv"]
+    assert [layer.name for layer in convolutions[:4]] == names
+    assert [layer.filters for layer in convolutions[:4]] == [*widths, 64]
+    assert [layer.strides[0] for layer in convolutions[:4]] == [2, 1, 1, 2]
+    assert model.get_layer("conv2_1_1_conv").input.shape[1:3] == (8, 8)
+    assert not any(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
+
+
+def test_average_shortcuts_pool_where_they_stride_and_only_there():
+    """Windows of 2×2, the last one of an odd side cut: no zeros come into the means."""
+    model = ResNet18(shortcut="average", classes=5, input_shape=(70, 64, 3))
+    pools = [layer.name for layer in model.layers if layer.name.endswith("shortcut_pool")]
+    assert pools == [f"conv{stage}_1_shortcut_pool" for stage in (3, 4, 5)]
+    pool = model.get_layer("conv4_1_shortcut_pool")
+    assert pool.input is model.get_layer("conv3_2_out").output
+    assert model.get_layer("conv4_1_shortcut_conv").strides == (1, 1)
+    x = feature_map((1, 9, 8, 128))
+    expected = [
+        [x[0, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean((0, 1)) for j in range(4)]
+        for i in range(5)
+    ]
+    np.testing.assert_allclose(ops.convert_to_numpy(pool(x))[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_groups_and_their_width():
+    model = ResNet(blocks=(1, 1, 1, 1), cardinality=4, base_width=8, **SMALL)
+    for stage, width in zip((2, 3, 4, 5), (32, 64, 128, 256), strict=True):
+        grouped = model.get_layer(f"conv{stage}_1_2_conv")
+        assert (grouped.groups, grouped.filters) == (4, width)
+        assert grouped.kernel.shape == (3, 3, width // 4, width)
+        assert model.get_layer(f"conv{stage}_1_out").output.shape[-1] == 256 * 2 ** (stage - 2)
 
 
 def test_specs_by_stage_and_by_block():
@@ -271,8 +310,10 @@ def test_a_name_builds_the_same_network_as_its_builder():
 
 def test_the_catalogue():
     names = list_models()
-    assert len(names) == len(set(names)) == 6 * (5 + 1 + 10)
+    assert len(names) == len(set(names))
+    assert set(names) >= {"resnet50", "seresnext26d_32x4d", "srm_resnext50_32x4d", "srm_resnet26t"}
     assert list_models("*srm*resnet50") == ["srm_resnet50"]
+    assert not list_models("srm_*se*resne*t*")  # a name has one module
     assert "cifar_resnet56_bottleneck" in names
     assert "ge_cifar_resnet110_basic" in names
 
@@ -310,6 +351,13 @@ WRONG = [
         lambda: ResNet18(input_tensor=keras.Input((64, 64, 3)), input_shape=(32, 32, 3)),
         r"`input_shape` must be that of `input_tensor`",
     ),
+    (lambda: ResNet(blocks=(2, 2, 2)), r"`blocks` must have a positive integer for each of the 4"),
+    (lambda: ResNet(blocks=(2, 0, 2, 2)), r"`blocks` must have a positive integer.*\(2, 0, 2, 2\)"),
+    (lambda: ResNet50(stem="deeper"), r"`stem` must be one of.*did you mean 'deep'"),
+    (lambda: ResNet50(stem_pool="avg"), r"`stem_pool` must be one of.*'avg'"),
+    (lambda: ResNet50(cardinality=0), r"`cardinality` must be a positive integer"),
+    (lambda: ResNet18(base_width=128), r"`base_width` must be 64 where block='basic'.*=128"),
+    (lambda: build("resnet50d", stem="deep"), r"`stem` is already part of the name 'resnet50d'"),
     (lambda: CifarResNet(57), r"`depth` must be 6n \+ 2.*depth=57"),
     (lambda: CifarResNet(block="wide"), r"`block` must be one of.*'wide'"),
     (lambda: CifarResNet(shortcut="B"), r"`shortcut` must be one of.*'B'"),

@@ -5,6 +5,7 @@ tests; nothing of it is used by the package. `tests/interop/test_published_names
 and outputs with torchvision and timm where they are installed.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -31,9 +32,9 @@ KINDS = {
 class TimmSE(nn.Module):
     """SE with 1×1 convolutions; the hidden units are rounded up to a multiple of 8."""
 
-    def __init__(self, channels: int, side: int):
+    def __init__(self, channels: int, side: int, reduction: int = 16):
         super().__init__()
-        hidden = max(math.ceil(channels / 16 / 8) * 8, 8)
+        hidden = max(math.ceil(channels / reduction / 8) * 8, 8)
         self.fc1 = nn.Conv2d(channels, hidden, 1)
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
@@ -109,28 +110,68 @@ MODULES = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """What the networks that timm names by letters and widths have of their own.
+
+    Args:
+        stem: Filters of its three 3×3 convolutions; none for one of 7×7.
+        stem_pool: ``"max"``, or ``"conv"`` for a convolution in its place.
+        average: Whether the shortcuts average where they stride.
+        groups: Of the 3×3 convolution of a bottleneck.
+        group_width: Of each of them in the first stage.
+        reduction: Of timm's SE.
+    """
+
+    stem: tuple[int, ...] = ()
+    stem_pool: str = "max"
+    average: bool = False
+    groups: int = 1
+    group_width: int = 64
+    reduction: int = 16
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """Convolution without bias, and batch norm."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
 class Unit(nn.Module):
     """A residual unit, basic or bottleneck, the stride in its first 3×3 convolution."""
 
-    def __init__(self, block: str, width_in: int, planes: int, stride: int, kind: str, side: int):
+    def __init__(
+        self,
+        block: str,
+        width_in: int,
+        planes: int,
+        stride: int,
+        kind: str,
+        side: int,
+        variant: Variant,
+    ):
         super().__init__()
         width = planes * (4 if block == "bottleneck" else 1)
+        inner = planes * variant.group_width // 64 * variant.groups
         if block == "bottleneck":
-            sizes = [(width_in, planes, 1, 1), (planes, planes, 3, stride), (planes, width, 1, 1)]
+            sizes = [(width_in, inner, 1, 1), (inner, inner, 3, stride), (inner, width, 1, 1)]
         else:
             sizes = [(width_in, planes, 3, stride), (planes, planes, 3, 1)]
         self.count = len(sizes)
         for index, (inputs, outputs, kernel, step) in enumerate(sizes, start=1):
-            conv = nn.Conv2d(inputs, outputs, kernel, step, padding=kernel // 2, bias=False)
+            groups = variant.groups if block == "bottleneck" and kernel == 3 else 1
+            conv = nn.Conv2d(
+                inputs, outputs, kernel, step, padding=kernel // 2, groups=groups, bias=False
+            )
             self.add_module(f"conv{index}", conv)
             self.add_module(f"bn{index}", nn.BatchNorm2d(outputs))
         self.attribute, module = KINDS[kind]
         if self.attribute:
-            self.add_module(self.attribute, MODULES[module](width, side))
+            options = {"reduction": variant.reduction} if module == "timm_se" else {}
+            self.add_module(self.attribute, MODULES[module](width, side, **options))
         self.downsample = None
         if stride > 1 or width_in != width:
-            conv = nn.Conv2d(width_in, width, 1, stride, bias=False)
-            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(width))
+            self.downsample = shortcut(width_in, width, stride, variant.average)
 
     def forward(self, x):
         """Output of the unit."""
@@ -143,6 +184,14 @@ class Unit(nn.Module):
         return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
+def shortcut(width_in: int, width: int, stride: int, average: bool) -> nn.Sequential:
+    """A 1×1 convolution; one of stride 1 after an average of 2×2 pixels, cut at the border."""
+    if not average:
+        return nn.Sequential(*conv_bn(width_in, width, 1, stride))
+    pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
+    return nn.Sequential(pool, *conv_bn(width_in, width, 1))
+
+
 class TorchResNet(nn.Module):
     """A ResNet for square images of ``image_size`` pixels (which only GE depends on).
 
@@ -153,6 +202,7 @@ class TorchResNet(nn.Module):
         classes: number of classes.
         image_size: side of the input.
         planes: width of the first stage. 64 means ImageNet's stem; fewer CIFAR's, one 3×3.
+        variant: its stem, shortcuts and groups.
     """
 
     def __init__(
@@ -163,21 +213,30 @@ class TorchResNet(nn.Module):
         classes: int = 10,
         image_size: int = 64,
         planes: int = 64,
+        variant: Variant | None = None,
     ):
         super().__init__()
+        variant = variant or Variant()
         self.stages = len(blocks)
         self.large = planes == 64
         kernel, stride = (7, 2) if self.large else (3, 1)
-        self.conv1 = nn.Conv2d(3, planes, kernel, stride, padding=kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv1, self.bn1 = conv_bn(3, planes, kernel, stride)
+        width = planes
+        if variant.stem:
+            first, second, width = variant.stem
+            parts = [*conv_bn(3, first, 3, 2), nn.ReLU(), *conv_bn(first, second, 3), nn.ReLU()]
+            last, self.bn1 = conv_bn(second, width, 3)
+            self.conv1 = nn.Sequential(*parts, last)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if self.large else nn.Identity()
-        width, side = planes, image_size // (4 if self.large else 1)
+        if variant.stem_pool == "conv":
+            self.maxpool = nn.Sequential(*conv_bn(width, width, 3, 2), nn.ReLU())
+        side = image_size // (4 if self.large else 1)
         for stage, count in enumerate(blocks):
             units = []
             for index in range(count):
                 stride = 2 if index == 0 and stage > 0 else 1
                 side //= stride
-                units.append(Unit(block, width, planes * 2**stage, stride, kind, side))
+                units.append(Unit(block, width, planes * 2**stage, stride, kind, side, variant))
                 width = planes * 2**stage * (4 if block == "bottleneck" else 1)
             self.add_module(f"layer{stage + 1}", nn.Sequential(*units))
         self.fc = nn.Linear(width, classes)
@@ -188,6 +247,37 @@ class TorchResNet(nn.Module):
         for stage in range(1, self.stages + 1):
             x = getattr(self, f"layer{stage}")(x)
         return self.fc(x.mean((2, 3)))
+
+
+DEEP, TIERED, WIDE = (32, 32, 64), (24, 32, 64), (64, 64, 128)
+RESNEXT = {"groups": 32, "group_width": 4}
+# Block, blocks, kind and variant of networks that timm has under these names: every option.
+TIMM = {
+    "resnet10t": ("basic", (1, 1, 1, 1), "torchvision", Variant(TIERED, average=True)),
+    "resnet50c": ("bottleneck", (3, 4, 6, 3), "torchvision", Variant(DEEP)),
+    "resnet101s": ("bottleneck", (3, 4, 23, 3), "torchvision", Variant(WIDE)),
+    "wide_resnet50_2": ("bottleneck", (3, 4, 6, 3), "torchvision", Variant(group_width=128)),
+    "resnetrs50": (
+        *("bottleneck", (3, 4, 6, 3), "timm_se"),
+        Variant(DEEP, "conv", average=True, reduction=4),
+    ),
+    "seresnet34": ("basic", (3, 4, 6, 3), "timm_se", Variant()),
+    "seresnext26d_32x4d": (
+        *("bottleneck", (2, 2, 2, 2), "timm_se"),
+        Variant(DEEP, average=True, **RESNEXT),
+    ),
+    "ecaresnext26t_32x4d": (
+        *("bottleneck", (2, 2, 2, 2), "timm_eca"),
+        Variant(TIERED, average=True, **RESNEXT),
+    ),
+    "ecaresnetlight": ("bottleneck", (1, 1, 11, 3), "timm_eca", Variant(average=True)),
+}
+
+
+def torch_variant(name: str, classes: int = 10) -> TorchResNet:
+    """A network of ``TIMM``, as PyTorch initializes it."""
+    block, blocks, kind, variant = TIMM[name]
+    return TorchResNet(block, blocks, kind, classes, variant=variant)
 
 
 def torch_resnet(depth: int, kind: str, classes: int = 10, image_size: int = 64) -> TorchResNet:

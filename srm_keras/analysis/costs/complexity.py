@@ -318,7 +318,8 @@ def _place(name: str) -> tuple[str, str]:
     """Stage and block of a layer, read off its name."""
     match = _IN_STAGE.match(name)
     if match:
-        return match[1], match[1] + (match[2] or "")
+        in_block = match[2] if match[2] and match[1] != "conv1" else ""
+        return match[1], match[1] + in_block
     if name.startswith("pool1"):
         return "conv1", "conv1"
     place = "head" if name in _HEAD else "other"

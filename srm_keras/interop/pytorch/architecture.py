@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from srm_keras.interop.pytorch.names import AUTHORS_SRM
-from srm_keras.models.resnet import DEPTHS
+from srm_keras.models.residual import EXPANSION
+from srm_keras.models.resnet import DEPTHS, STEMS, Architecture
+from srm_keras.models.variants import one_or_list, se_spec
 
-# What only other architectures have, and what it is there.
-_FOREIGN = {
-    r"conv1\.0\.weight": "a stem of three convolutions, as in timm's networks with -d, -t or -s",
-    r"layer\d+\.\d+\.downsample\.2\..+": "average pools in the shortcuts, as in timm's -d, -t and "
-    "ecaresnetlight",
-}
 _UNIT = re.compile(r"layer(\d+)\.(\d+)\.(.+)")
+_STEM = ("conv1.0.weight", "conv1.3.weight", "conv1.6.weight")  # of three convolutions
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +30,8 @@ class TorchResNet:
         classes: Of the classifier; None without one.
         image_size: Side of the square input that a global Gather-Excite was made for (with
             ImageNet's stem); None for other modules.
+        options: The other arguments of ``ResNet`` that its entries show: of the stem, the
+            shortcuts and the groups, where they are not the default.
     """
 
     layout: str
@@ -39,25 +40,33 @@ class TorchResNet:
     recalibration: Any
     classes: int | None
     image_size: int | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def network(self) -> Architecture:
+        """What ``ResNet`` builds it from; ``ValueError`` for other than four stages."""
+        return Architecture(self.block, self.blocks, **self.options)
 
     @property
     def depth(self) -> int | None:
         """18, 34, 50, 101 or 152; None for another number of blocks."""
-        for depth, shape in DEPTHS.items():
-            if shape == (self.block, self.blocks):
-                return depth
-        return None
+        sizes = (self.block, self.blocks)
+        return next((depth for depth, usual in DEPTHS.items() if usual == sizes), None)
 
     def __str__(self) -> str:
         blocks = "-".join(map(str, self.blocks))
         head = "no classifier" if self.classes is None else f"{self.classes} classes"
         name = "a ResNet" if self.depth is None else f"a ResNet-{self.depth}"
-        modules = f"recalibration={self.recalibration!r}"
-        return f"{name} with {self.block} blocks {blocks}, {modules}, {head}"
+        settings = {**self.options, "recalibration": self.recalibration}
+        shown = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        return f"{name} with {self.block} blocks {blocks}, {shown}, {head}"
 
 
 def describe(arrays: Mapping[str, np.ndarray]) -> TorchResNet:
-    """Return which ResNet a state dict is of.
+    """Return which ResNet a state dict is of, as far as names and shapes tell.
+
+    They do not tell where a network averages or blurs instead of striding (timm's ``resnetaa50``
+    and ``resnetblur50`` have the entries of ``resnet50``): ``from_timm`` takes the name.
 
     Args:
         arrays: By name, as ``read_arrays`` gives them.
@@ -66,44 +75,69 @@ def describe(arrays: Mapping[str, np.ndarray]) -> TorchResNet:
         ValueError: A network of another architecture; the message says by what that is known.
     """
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    _refuse_foreign(shapes)
+    _check_first_names(shapes)
     blocks = _blocks(shapes)
     stages = [_module(shapes, f"layer{stage}.0") for stage in range(1, len(blocks) + 1)]
-    specs = [spec for _, spec in stages]
+    block = "bottleneck" if "layer1.0.conv3.weight" in shapes else "basic"
     return TorchResNet(
         layout=stages[0][0],
-        block="bottleneck" if "layer1.0.conv3.weight" in shapes else "basic",
+        block=block,
         blocks=blocks,
-        recalibration=specs[0] if all(spec == specs[0] for spec in specs) else specs,
+        recalibration=one_or_list([spec for _, spec in stages]),
         classes=shapes["fc.weight"][0] if "fc.weight" in shapes else None,
         image_size=_image_size(shapes),
+        options={**_stem(shapes), **_shortcut(shapes), **_groups(shapes)},
     )
 
 
-def _refuse_foreign(shapes: Mapping[str, tuple[int, ...]]) -> None:
-    for pattern, meaning in _FOREIGN.items():
-        for name in shapes:
-            if re.fullmatch(pattern, name):
-                raise ValueError(
-                    "`state_dict` must be of a ResNet with the architecture of torchvision's. "
-                    f"Received: {name!r}, which shows {meaning}"
-                )
-    for name in ("conv1.weight", "bn1.weight", "layer1.0.conv1.weight"):
+def _check_first_names(shapes: Shapes) -> None:
+    stem = _STEM if _STEM[0] in shapes else ("conv1.weight",)
+    for name in (*stem, "bn1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight"):
         if name not in shapes:
             some = ", ".join(list(shapes)[:4]) or "nothing"
             raise ValueError(
-                "`state_dict` must be of a ResNet under torchvision's names. "
+                "`state_dict` must be of a ResNet under torchvision's or timm's names. "
                 f"Received: no {name!r}; it begins with {some}"
             )
 
 
-def _blocks(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+def _blocks(shapes: Shapes) -> tuple[int, ...]:
     units = {match.groups()[:2] for match in map(_UNIT.fullmatch, shapes) if match}
     stages = sorted({int(stage) for stage, _ in units})
     return tuple(sum(int(stage) == number for stage, _ in units) for number in stages)
 
 
-def _module(shapes: Mapping[str, tuple[int, ...]], unit: str) -> tuple[str, Any]:
+def _stem(shapes: Shapes) -> dict[str, str]:
+    pool = {"stem_pool": "conv"} if "maxpool.0.weight" in shapes else {}
+    if _STEM[0] not in shapes:
+        return pool
+    widths = tuple(shapes[name][0] for name in _STEM)
+    known = {value: name for name, value in STEMS.items() if len(value) > 1}
+    if widths not in known:
+        raise ValueError(
+            f"`state_dict` must have a stem of {', '.join(map(str, known))} filters. "
+            f"Received: one of {widths}"
+        )
+    return {"stem": known[widths], **pool}
+
+
+def _shortcut(shapes: Shapes) -> dict[str, str]:
+    """Timm has the pool as the first entry of every shortcut, also where nothing strides."""
+    return {"shortcut": "average"} if "layer2.0.downsample.2.weight" in shapes else {}
+
+
+def _groups(shapes: Shapes) -> dict[str, int]:
+    """Groups of the first bottleneck, and their width in a stage of 64 planes."""
+    if "layer1.0.conv3.weight" not in shapes:
+        return {}
+    planes = shapes["layer1.0.conv3.weight"][0] // EXPANSION["bottleneck"]
+    width, group_width = shapes["layer1.0.conv2.weight"][:2]
+    found = {"cardinality": width // group_width, "base_width": group_width * 64 // planes}
+    usual = {"cardinality": 1, "base_width": 64}
+    return {name: value for name, value in found.items() if value != usual[name]}
+
+
+def _module(shapes: Shapes, unit: str) -> tuple[str, Any]:
     """Layout and spec of the module of a unit."""
     if f"{unit}.rclb.cfc" in shapes:
         return "authors", AUTHORS_SRM
@@ -119,13 +153,12 @@ def _module(shapes: Mapping[str, tuple[int, ...]], unit: str) -> tuple[str, Any]
 
 
 def _se(shape: tuple[int, ...]) -> Any:
-    """SE's spec for (hidden, channels, …): timm rounds the hidden units up to a multiple of 8."""
+    """SE's spec for (hidden, channels, …)."""
     hidden, channels = shape[:2]
-    reduction = max(channels // max(hidden, 1), 1)
-    return "se" if reduction == 16 else {"name": "se", "reduction": reduction}
+    return se_spec(max(channels // max(hidden, 1), 1))
 
 
-def _image_size(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+def _image_size(shapes: Shapes) -> int | None:
     """Side of the input: the first stage's global kernel is a quarter of it."""
     shape = shapes.get("layer1.0.rclb.conv.0.weight")
     return 4 * shape[-1] if shape else None

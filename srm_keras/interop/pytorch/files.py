@@ -21,7 +21,8 @@ COUNTERS = ("num_batches_tracked", "n_averaged")
 
 _DEPTH = 4  # wrappers in wrappers
 _PREFIX = re.compile(r"(?:(?:module|_orig_mod|model|net|network)\.)+")
-_FIRST = "conv1.weight"  # of every ResNet, by which the network is told from what lies beside it
+# One of them is of every ResNet, by which the network is told from what lies beside it.
+_FIRST = ("conv1.weight", "conv1.0.weight")
 
 
 def unwrapped(values: Mapping[str, Any], ema: bool | None = None) -> dict[str, Any]:
@@ -84,7 +85,9 @@ def _without_prefix(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prefix(names: Mapping[str, Any]) -> str:
     """What comes before the network's own names: of all entries, or of the one network there."""
-    firsts = [name.removesuffix(_FIRST) for name in names if name.endswith(_FIRST)]
+    firsts = [
+        name.removesuffix(first) for first in _FIRST for name in names if name.endswith(first)
+    ]
     candidates = [first for first in firsts if not first or _PREFIX.fullmatch(first)]
     if len(candidates) == 1:
         return candidates[0]

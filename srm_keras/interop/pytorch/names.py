@@ -153,7 +153,13 @@ _MODULES: dict[str, dict[type, Callable[[Any, str], list[Entry]]]] = {
 LAYOUTS = tuple(ATTRIBUTES)
 HEAD = "fc."
 
-_OUTSIDE_UNITS = {"conv1_conv": "conv1", "conv1_bn": "bn1", "logits": "fc"}
+_OUTSIDE_UNITS = {
+    **{"conv1_conv": "conv1", "conv1_bn": "bn1", "logits": "fc"},
+    # A stem of three convolutions: a sequence whose ReLUs count, the last batch norm outside.
+    **{f"conv1_{index}_conv": f"conv1.{3 * (index - 1)}" for index in (1, 2, 3)},
+    **{"conv1_1_bn": "conv1.1", "conv1_2_bn": "conv1.4", "conv1_3_bn": "bn1"},
+    **{"pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1"},
+}
 _LAYER = re.compile(r"conv(\d+)_(\d+)_(?:(\d|shortcut)_(conv|bn)|recalibration)")
 
 
@@ -161,7 +167,7 @@ def network_entries(model: keras.Model, layout: str) -> list[Entry]:
     """The entries of a whole network.
 
     Args:
-        model: ``ResNet18`` … ``ResNet152``, as built.
+        model: ``ResNet``, ``ResNet18`` … ``ResNet152``, as built.
         layout: One of ``LAYOUTS``.
 
     Raises:
@@ -173,14 +179,15 @@ def network_entries(model: keras.Model, layout: str) -> list[Entry]:
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a keras.Model. Received: model={model!r}")
     _check_strides(model)
+    pools = any(re.fullmatch(r"conv\d+_1_shortcut_pool", layer.name) for layer in model.layers)
     result = []
     for layer in model.layers:
         if layer.weights:
-            result += _layer_entries(layer, layout)
+            result += _layer_entries(layer, layout, first_of_shortcut=1 if pools else 0)
     return result
 
 
-def _layer_entries(layer: keras.layers.Layer, layout: str) -> list[Entry]:
+def _layer_entries(layer: keras.layers.Layer, layout: str, first_of_shortcut: int) -> list[Entry]:
     match = _LAYER.fullmatch(layer.name)
     if layer.name in _OUTSIDE_UNITS:
         name = _OUTSIDE_UNITS[layer.name]
@@ -189,7 +196,10 @@ def _layer_entries(layer: keras.layers.Layer, layout: str) -> list[Entry]:
         name = f"layer{int(stage) - 1}.{int(unit) - 1}"
         if isinstance(layer, Recalibration):
             return module_entries(layer, layout, name)
-        name += _inside_unit(part, kind)
+        if part == "shortcut":
+            name += f".downsample.{first_of_shortcut + ('conv', 'bn').index(kind)}"
+        else:
+            name += f".{kind}{part}"
     else:
         raise _foreign(layer)
     if isinstance(layer, keras.layers.BatchNormalization):
@@ -199,12 +209,6 @@ def _layer_entries(layer: keras.layers.Layer, layout: str) -> list[Entry]:
     if isinstance(layer, keras.layers.Conv2D) and not layer.use_bias:
         return kernel_entries(name, layer, CONVOLUTION)
     raise _foreign(layer)
-
-
-def _inside_unit(part: str, kind: str) -> str:
-    if part == "shortcut":
-        return f".downsample.{('conv', 'bn').index(kind)}"
-    return f".{kind}{part}"
 
 
 def _foreign(layer: keras.layers.Layer) -> ValueError:

@@ -9,19 +9,14 @@ import keras
 from srm_keras.interop.pytorch.architecture import describe
 from srm_keras.interop.pytorch.files import read_arrays
 from srm_keras.interop.pytorch.state_dict import from_torch_state_dict
-from srm_keras.models.resnet import DEPTHS, resnet
+from srm_keras.models.resnet import ResNet
+from srm_keras.models.variants import NAMES, variant
 from srm_keras.support.validation import one_of, positive_int
-
-_NAMES = {
-    f"{prefix}resnet{depth}": (depth, recalibrated)
-    for prefix, recalibrated in (("", False), ("se", True))
-    for depth in DEPTHS
-}
 
 
 def list_timm() -> list[str]:
     """Return the names of timm's networks that ``from_timm`` builds, sorted, without tags."""
-    return sorted(_NAMES)
+    return sorted(NAMES)
 
 
 def from_timm(
@@ -53,19 +48,12 @@ def from_timm(
         ValueError: An unknown name (the message has the nearest), or weights of another network
             than the name says, or as ``from_torch_state_dict``.
     """
-    depth, recalibrated = _NAMES[one_of("name", name, _NAMES)]
+    network, recalibration = variant(one_of("name", name, NAMES))
     arrays = read_arrays(state_dict)
     found = describe(arrays)
-    if (found.depth, found.recalibration is not None) != (depth, recalibrated):
+    if (found.network, found.recalibration) != (network, recalibration):
         raise ValueError(f"`state_dict` must be of timm's {name!r}. Received: weights of {found}")
     count = found.classes if classes is None else positive_int("classes", classes)
-    include_top = options.pop("include_top", count is not None)
-    model = resnet(
-        depth,
-        include_top=include_top,
-        classes=count or 1000,
-        recalibration=found.recalibration,
-        name=options.pop("name", name),
-        **options,
-    )
+    settings = {"include_top": count is not None, "name": name, **network.settings, **options}
+    model = ResNet(classes=count or 1000, recalibration=recalibration, **settings)
     return from_torch_state_dict(model, arrays, head=count == found.classes)

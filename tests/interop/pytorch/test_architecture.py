@@ -3,10 +3,17 @@
 import pytest
 
 from srm_keras.interop.pytorch import describe
+from srm_keras.models.variants import variant
 
 torch = pytest.importorskip("torch")
 
-from tests.support.torch_resnet import DEPTHS, KINDS, TorchResNet  # noqa: E402
+from tests.support.torch_resnet import (  # noqa: E402
+    DEPTHS,
+    KINDS,
+    TIMM,
+    TorchResNet,
+    torch_variant,
+)
 
 SRM = {"name": "srm", "unbiased": True, "epsilon": 1e-12}
 
@@ -41,17 +48,19 @@ def test_other_numbers_of_blocks_have_no_depth():
     assert str(found).startswith("a ResNet with bottleneck blocks 2-2-2-2")
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("conv1.0.weight", "a stem of three convolutions"),
-        ("layer1.0.downsample.2.weight", "average pools in the shortcuts"),
-    ],
-)
-def test_another_architecture_is_refused_with_the_reason(name, reason):
-    state = state_of(50, "timm_se")
-    state[name] = state["bn1.weight"]
-    with pytest.raises(ValueError, match=f"'{name}', which shows {reason}"):
+@pytest.mark.parametrize("name", TIMM)
+def test_stem_shortcuts_and_groups_are_those_of_the_name(name):
+    with torch.device("meta"):
+        found = describe(torch_variant(name).state_dict())
+    assert (found.network, found.recalibration) == variant(name)
+    assert all(f"{option}=" in str(found) for option in found.options)
+
+
+def test_a_stem_of_other_widths_is_refused():
+    with torch.device("meta"):
+        state = torch_variant("resnet10t").state_dict()
+        state["conv1.3.weight"] = torch.zeros(30, 24, 3, 3)
+    with pytest.raises(ValueError, match=r"a stem of \(32, 32, 64\), .*one of \(24, 30, 64\)"):
         describe(state)
 
 

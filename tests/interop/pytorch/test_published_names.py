@@ -4,7 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.support.torch_resnet import DEPTHS, TorchResNet, torch_resnet  # noqa: E402
+from tests.support.torch_resnet import (  # noqa: E402
+    DEPTHS,
+    TIMM,
+    TorchResNet,
+    torch_resnet,
+    torch_variant,
+)
 
 
 def assert_same_entries(theirs, ours) -> None:
@@ -38,6 +44,13 @@ def test_timm(kind, depth):
     options = {"block_args": {"attn_layer": "eca"}} if kind == "timm_eca" else {}
     with torch.device("meta"):
         assert_same_entries(timm.create_model(name, **options), without_memory(depth, kind))
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timm_of_every_option(name):
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        assert_same_entries(timm.create_model(name), torch_variant(name, classes=1000))
 
 
 @pytest.mark.slow
