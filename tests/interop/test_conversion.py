@@ -168,10 +168,10 @@ def assert_one_line(result, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model=resnet50", "--out=a.keras"], "`--weights` is required"),
-        (["--weights=a.pth", "--out=a.keras"], "`--model` is required"),
+        (["--network=resnet50", "--out=a.keras"], "`--weights` is required"),
+        (["--weights=a.pth", "--out=a.keras"], "`--network` is required"),
         (["--to=torch", "--weights=a", "--out=b", "--classes=3"], "`--classes` is not for"),
-        (["--weights=a", "--out=b", "--model=c", "--layout=timm"], "`--layout` is not for"),
+        (["--weights=a", "--out=b", "--network=c", "--layout=timm"], "`--layout` is not for"),
         (["--to=torch", "--weights=a", "--out=b", "--noema"], "`--ema` is not for"),
         (["a.pth"], "Arguments must be flags. Received: a.pth"),
     ],
@@ -189,7 +189,7 @@ def test_the_tool_converts_there_and_back(tmp_path):
     torch.save(checkpoint, tmp_path / "weights.pth")
     keras_file, torch_file = tmp_path / "srm.keras", tmp_path / "back.pth"
     source = f"--weights={tmp_path / 'weights.pth'}"
-    there = run(source, "--model=srm_resnet50", f"--out={keras_file}", "--noema")
+    there = run(source, "--network=srm_resnet50", f"--out={keras_file}", "--noema")
     assert there.returncode == 0, there.stderr
     assert "srm_resnet50, 23,576,644 trainable parameters, 4 classes" in there.stdout
     assert (
@@ -201,5 +201,5 @@ def test_the_tool_converts_there_and_back(tmp_path):
     assert back.returncode == 0, back.stderr
     loaded = torch.load(torch_file, weights_only=True)
     assert all(torch.equal(loaded[name], v) for name, v in network.state_dict().items())
-    wrong = run(f"--weights={torch_file}", "--model=se_resnet50", f"--out={keras_file}")
+    wrong = run(f"--weights={torch_file}", "--network=se_resnet50", f"--out={keras_file}")
     assert_one_line(wrong, "`model` must be 'srm_resnet50' for these weights")
