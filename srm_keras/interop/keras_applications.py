@@ -41,8 +41,8 @@ def from_keras_applications(
 
     The biases of its convolutions go into the moving means of the batch norms after them, and the
     difference of the two epsilons into the moving variances, so the function is the same. With
-    ``recalibration`` it is not: fresh modules do not gate by 1 (SRM's give 0.5 everywhere), and
-    the network is a start to train from.
+    ``recalibration`` it is so where the modules start neutral (``srm_keras.layers.neutral(spec)``);
+    others do not gate by 1 (SRM's new gates are 0.5), and the network is a start to train from.
 
     Args:
         model: ``"ResNet50"``, ``"ResNet101"``, ``"ResNet152"``, or such a model.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from srm_keras.export import ExportReport, to_saved_model, to_tflite
-from srm_keras.layers import SRM
+from srm_keras.layers import SRM, neutral
 from srm_keras.models import CifarResNet
 from tests.support.weights import feature_map, randomize
 
@@ -39,7 +39,8 @@ def export_once(tmp_path_factory):
 
 
 def _export(module: str | None, folder: Path) -> Exported:
-    model = CifarResNet(8, block="basic", recalibration=module, input_shape=(16, 16, 3))
+    spec = neutral(module)  # Weights are random all the same; what is left is the gain.
+    model = CifarResNet(8, block="basic", recalibration=spec, input_shape=(16, 16, 3))
     randomize(model, seed=1)
     samples = feature_map((5, 16, 16, 3), seed=2)
     saved_model, tflite = folder / "saved_model", folder / "model.tflite"

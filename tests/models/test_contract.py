@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers import Recalibration
+from srm_keras.layers import Recalibration, neutral
 from srm_keras.models import CifarResNet
 from tests.support.gradients import layer_gradients
 from tests.support.networks import SHAPE, small_network
@@ -112,6 +112,17 @@ def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy,
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
     np.testing.assert_allclose(
         ops.convert_to_numpy(y), ops.convert_to_numpy(wide(images(4))), atol=0.06
+    )
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_a_network_of_neutral_modules_begins_as_the_one_without(module):
+    plain, network = (small_network(SMALLEST, spec) for spec in (None, neutral(module)))
+    randomize(plain)
+    for layer in plain.layers:
+        network.get_layer(layer.name).set_weights(layer.get_weights())
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(network(images())), ops.convert_to_numpy(plain(images()))
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers import Recalibration
+from srm_keras.layers import Recalibration, neutral
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.stylization import StylizationNet
 from srm_keras.models.surgery.graph import read_graph
@@ -113,6 +113,16 @@ def test_keras_file_round_trip_and_any_size(normalization, module, tmp_path):
         y = ops.convert_to_numpy(loaded(x))
         assert y.shape == x.shape
         np.testing.assert_array_equal(y, ops.convert_to_numpy(model(x)))
+
+
+def test_neutral_modules_change_nothing_in_the_beginning():
+    plain, network = tiny("batch"), tiny("batch", neutral("srm"))
+    randomize(plain)
+    for layer in plain.layers:
+        network.get_layer(layer.name).set_weights(layer.get_weights())
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(network(images())), ops.convert_to_numpy(plain(images()))
+    )
 
 
 @pytest.mark.parametrize("module", every_module("srm"))

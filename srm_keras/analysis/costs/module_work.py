@@ -8,7 +8,8 @@ mean, for the deviations and for the product.
 An operation is one multiply-add, or an addition, multiplication or comparison that stands alone.
 As is usual for ResNets, biases, batch norms (they fold into the convolution before them at
 inference), activations, paddings, poolings, factors and the residual additions of the network count
-nothing. The modules' own statistics and products do count: they are the modules' cost.
+nothing. The modules' own statistics and products do count, that of the gates with a gain other than
+1 too: they are the modules' cost.
 """
 
 import math
@@ -29,19 +30,19 @@ def _srm(layer: SRM, shape: Shape) -> Work:
     encoded = layer_work(layer.encoder, flat)
     if layer.bn is not None and not layer.encoder.use_bias:
         encoded += Work(read=channels)
-    return layer_work(layer.style_pooling, shape) + encoded + product(shape, channels)
+    return layer_work(layer.style_pooling, shape) + encoded + _gated(layer, shape, channels)
 
 
 def _squeeze_excite(layer: SqueezeExcite, shape: Shape) -> Work:
     channels = _channels(layer, shape)
     mlp = layer_work(layer.mlp, (1, channels))
-    return _over_space(layer, shape) + mlp + product(shape, channels)
+    return _over_space(layer, shape) + mlp + _gated(layer, shape, channels)
 
 
 def _eca(layer: ECA, shape: Shape) -> Work:
     channels = _channels(layer, shape)
     conv = layer_work(layer.conv, (1, channels, 1))
-    return _over_space(layer, shape) + conv + product(shape, channels)
+    return _over_space(layer, shape) + conv + _gated(layer, shape, channels)
 
 
 def _cbam(layer: CBAM, shape: Shape) -> Work:
@@ -54,15 +55,16 @@ def _cbam(layer: CBAM, shape: Shape) -> Work:
     channel_gates = statistic + statistic + mlp + mlp + Work(channels, 2 * channels, channels)
     over_channels = Work(size, size, pixels)
     spatial_gates = over_channels + over_channels + layer_work(layer.conv, tuple(described))
-    gates = Work(size, channels + pixels, size)
+    gates = _gain(layer, pixels) + Work(size, channels + pixels, size)
     return channel_gates + product(shape, channels) + spatial_gates + gates + product(shape, size)
 
 
 def _gather_excite(layer: GatherExcite, shape: Shape) -> Work:
     gathered = _average(layer, shape) if layer.params == "theta_minus" else _learned(layer, shape)
     if not layer.extent:
-        return gathered + product(shape, _channels(layer, shape))
-    interpolated = Work(0, _gathered_size(layer, shape), elements(shape))
+        return gathered + _gated(layer, shape, _channels(layer, shape))
+    size = _gathered_size(layer, shape)
+    interpolated = _gain(layer, size) + Work(0, size, elements(shape))
     return gathered + interpolated + product(shape, elements(shape))
 
 
@@ -103,6 +105,16 @@ def _learned(layer: GatherExcite, shape: Shape) -> Work:
 def _over_space(layer: Any, shape: Shape) -> Work:
     """A mean or maximum over height and width."""
     return Work(elements(shape), elements(shape), _channels(layer, shape))
+
+
+def _gated(layer: Recalibration, shape: Shape, gates: int) -> Work:
+    """The product of the map with so many ``gates``, and theirs with the gain."""
+    return _gain(layer, gates) + product(shape, gates)
+
+
+def _gain(layer: Recalibration, gates: int) -> Work:
+    """The product of so many ``gates`` with the gain, as deploy forms have it; none with 1."""
+    return Work() if layer.gain == 1 else Work(gates, gates + 1, gates)
 
 
 def _channels(layer: Any, shape: Shape) -> int:
@@ -164,7 +176,7 @@ def traced_work(layer: Recalibration, shape: Shape) -> Work:
             "cannot be traced. Register it with `srm_keras.analysis.register_operations`. "
             f"Received: layer {layer.name!r} ({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
-    return work + product(shape, gates)
+    return work + _gated(layer, shape, gates)
 
 
 def _traced(function: Callable[..., Any], shapes: list[Shape]) -> tuple[Work, int]:

@@ -34,13 +34,13 @@ class PrunedModule(keras.layers.Layer):
         self.module = module
 
     def call(self, inputs, counts, ranks=None):
-        """``x · gates``, zero where a channel is among the first ``counts`` to go."""
+        """``x · (gain · gates)``, zero where a channel is among the first ``counts`` to go."""
         gates = self.module.gates(inputs, training=False)
         if ranks is None:
             axes = spatial_axes(self.module.data_format)
             ranks = ascending_ranks(ops.mean(ops.cast(gates, "float32"), axis=axes))
         kept = over_space(ranks >= counts, self.module.data_format)
-        product = inputs * ops.cast(gates, inputs.dtype)
+        product = self.module.recalibrate(inputs, gates)
         return ops.where(kept, product, ops.zeros_like(product))
 
 

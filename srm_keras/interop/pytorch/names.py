@@ -102,6 +102,11 @@ def module_entries(layer: keras.layers.Layer, layout: str, unit: str) -> list[En
             f"Weights in the layout {layout!r} have {names}. "
             f"Received: a network with {type(layer).__name__} ({layer.name!r})"
         )
+    if layer.gain != 1:
+        raise ValueError(
+            f"Weights in the layout {layout!r} are of modules without a gain. "
+            f"Received: {layer.name!r} with gain={layer.gain}"
+        )
     return known[type(layer)](layer, f"{unit}.{ATTRIBUTES[layout]}")
 
 

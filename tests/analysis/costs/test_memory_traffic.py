@@ -46,7 +46,7 @@ def test_memory_traffic_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", [None, "se"])
+@pytest.mark.parametrize("spec", [None, "se", {"name": "se", "gain": 2}])
 def test_memory_traffic_is_that_of_the_tensors_in_a_tflite_file(spec, tmp_path):
     """Every operator's inputs and output, but for reshapes and activations that stand alone."""
     model = CifarResNet(8, recalibration=spec, classes=5, input_shape=(16, 16, 3))

@@ -18,11 +18,15 @@ MODULES = [
     ({"name": "srm", "pooling": ["avg", "max"]}, 3 * 768 + 64),
     ({"name": "srm", "pooling": ["max", "std", "avg"]}, 5 * 768 + 96),
     ({"name": "srm", "integration": "mlp"}, 4 * 768 + 64 * 2 + 2 * 32),
+    ({"name": "srm", "gain": 2}, 4 * 768 + 64 + 32),
     ("se", 2 * 768 + 128),
     ({"name": "se", "reduction": 8}, 2 * 768 + 256),
     ("eca", 2 * 768 + 3 * 32),
     ({"name": "eca", "kernel_size": 7}, 2 * 768 + 7 * 32),
     ("cbam", 7 * 768 + 2 * 128 + 32 + 7 * 7 * 2 * 24),
+    # in deploy form, where the gain is multiplied into the smallest tensor that will do
+    ({"name": "cbam", "gain": 4}, 7 * 768 + 2 * 128 + 32 + 7 * 7 * 2 * 24 + 24),
+    ({"name": "ge", "extent": 2, "gain": 2}, 9 * 6 * 32 + 768 + 6 * 32),
     ("ge", 2 * 768),
     ({"name": "ge", "params": "theta_minus"}, 2 * 768),
     ({"name": "ge", "params": "theta_plus"}, 2 * 768 + 128),
@@ -109,6 +113,10 @@ def test_an_unregistered_layer_that_is_no_recalibration_is_refused():
 class Constant(Recalibration):
     def gates(self, inputs, training=None):
         return keras.ops.full((1, 1, 1, 1), 0.5)
+
+
+def test_the_gain_of_a_traced_module_is_counted():
+    assert module_operations(Constant(gain=2), (1, 4, 6, 8)) == 4 * 6 * 8 + 1
 
 
 def test_a_registered_module_is_counted_as_its_counter_says():

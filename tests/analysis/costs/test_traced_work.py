@@ -15,7 +15,7 @@ def built(layer, shape=SHAPE):
 
 @pytest.mark.parametrize(
     "spec",
-    ["srm", {"name": "srm", "integration": "mlp"}, "se", "eca", "cbam", "ge"],
+    ["srm", {"name": "srm", "integration": "mlp"}, {"name": "se", "gain": 2}, "eca", "cbam", "ge"],
 )
 def test_the_trace_of_a_counted_module_agrees_with_its_count(spec):
     """Up to the second level of the sums over the map, a twentieth of the first."""

@@ -40,7 +40,7 @@ def test_numbers_are_those_of_numpy_however_images_are_split(sizes, mean, spread
 
 @pytest.mark.parametrize(
     ("spec", "data_format"),
-    [("srm", "channels_last"), ({"name": "cbam", "reduction": 2}, "channels_last"),
+    [("srm", "channels_last"), ({"name": "cbam", "reduction": 2, "gain": 4}, "channels_last"),
      ("eca", "channels_first")],
     ids=["srm", "cbam", "channels_first"],
 )  # fmt: skip

@@ -18,7 +18,7 @@ from srm_keras.analysis.pruning.network import ascending_ranks, pruned_network
 from srm_keras.layers import Recalibration
 from srm_keras.models import CifarResNet
 from tests.support.residual_network import BLOCKS, CLASSES, residual_network
-from tests.support.specs import NAMES
+from tests.support.specs import NAMES, spec_id
 from tests.support.weights import feature_map, randomize, to_channels_last, to_format
 
 CHANNELS, SIDE, IMAGES = 6, 6, 4
@@ -58,7 +58,7 @@ def pruned_by_hand(model, blocks, ratio, x):
     for block in BLOCKS:
         y = apply(f"{block}_bn", apply(f"{block}_conv", x))
         gates = np.broadcast_to(apply(f"{block}_recalibration", y), y.shape)
-        y = y * gates
+        y = y * gates * layer[f"{block}_recalibration"].gain
         for image, image_gates in zip(y, gates, strict=True):
             weights = image_gates.astype("float64").mean(axis=(0, 1))
             order = sorted(range(CHANNELS), key=lambda channel: (weights[channel], channel))
@@ -71,7 +71,11 @@ def pruned_by_hand(model, blocks, ratio, x):
 
 @pytest.mark.parametrize(
     ("spec", "data_format"),
-    [*itertools.product(NAMES, ["channels_last"]), ("srm", "channels_first")],
+    [
+        *itertools.product([*NAMES, {"name": "srm", "gain": 2}], ["channels_last"]),
+        ("srm", "channels_first"),
+    ],
+    ids=spec_id,
 )
 def test_outputs_are_those_of_a_network_pruned_by_hand(spec, data_format):
     model = residual_network(spec, data_format)

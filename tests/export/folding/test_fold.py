@@ -105,7 +105,7 @@ def test_resnet50_folds_exactly_in_float64(module):
     [
         {"name": "srm", "integration": "mlp", "reduction": 4},
         {"name": "ge", "extent": 4, "params": "theta_plus", "use_bias": False, "reduction": 4},
-        ["srm", "ge", "cbam"],
+        ["srm", {"name": "ge", "gain": 2}, {"name": "cbam", "gain": 4}],
     ],
     ids=["srm-mlp", "ge-theta-plus", "one-a-stage"],
 )

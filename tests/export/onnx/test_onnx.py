@@ -10,7 +10,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_saved_model
 from srm_keras.export.onnx import to_onnx
 from srm_keras.export.runners import onnx_runner, openvino_runner
-from srm_keras.layers import SRM
+from srm_keras.layers import SRM, neutral
 from srm_keras.models import CifarResNet
 from tests.support.specs import every_module
 from tests.support.weights import feature_map, randomize
@@ -32,7 +32,8 @@ def exported(tmp_path_factory):
 
     def export(module):
         if module not in done:
-            model = CifarResNet(8, block="basic", recalibration=module, input_shape=(16, 16, 3))
+            spec = neutral(module)
+            model = CifarResNet(8, block="basic", recalibration=spec, input_shape=(16, 16, 3))
             randomize(model, seed=1)
             path = tmp_path_factory.mktemp(str(module)) / "model.onnx"
             options = {"preprocessing": PREPROCESSING, "classes": CLASSES}

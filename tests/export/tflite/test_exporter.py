@@ -19,10 +19,10 @@ LOSSY = ["float16", "dynamic", "int8", "int16x8"]
 MODULES = [
     None,
     "srm",
-    {"name": "se", "reduction": 2},
-    "ge",
-    "eca",
-    {"name": "cbam", "reduction": 2},
+    {"name": "se", "reduction": 2, "gain": 2},
+    {"name": "ge", "gain": 2},
+    {"name": "eca", "gain": 2},
+    {"name": "cbam", "reduction": 2, "gain": 4},
 ]
 ENOUGH = {"float16": 50, "dynamic": 25, "int8": 15, "int16x8": 25}
 

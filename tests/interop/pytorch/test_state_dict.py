@@ -225,6 +225,7 @@ def test_a_long_list_of_names_is_cut_in_the_message_alone():
         ("authors_srm", {"recalibration": {**AUTHORS_SRM, "pooling": ["std"]}}, "'unbiased': True"),
         ("authors_srm", {"recalibration": "cbam"}, "SRM, SqueezeExcite, GatherExcite"),
         ("authors_ge", {"recalibration": {"name": "ge", "extent": 2}}, "must be 'ge'"),
+        ("timm_se", {"recalibration": {"name": "se", "gain": 2}}, "with gain=2.0"),
         ("timm_eca", {"recalibration": "srm"}, "SqueezeExcite, ECA"),
     ],
 )
