@@ -30,7 +30,7 @@ def demo(recipe, workdir: Path) -> None:
     """Train ``recipe``, export the result and write a page about it, all to ``workdir``."""
     from srm_keras.cli.samples import evaluation_samples
     from srm_keras.export import to_saved_model, to_tflite
-    from srm_keras.export.html import write_html
+    from srm_keras.export.report import write_html
     from srm_keras.training import load_run, train
 
     result = train(recipe, workdir, overwrite=True)
@@ -78,7 +78,7 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
 def _gates(run, inputs, workdir: Path):
     """What the gates do on the evaluation images; gates/ has the files of ``srm-keras gates``."""
     from srm_keras.analysis.gates import report
-    from srm_keras.export.html import Gates
+    from srm_keras.export.report import Gates
     from srm_keras.training import run_folder
 
     folder = workdir / "gates"

@@ -62,7 +62,7 @@ def _predict(flags: FlagValues, paths: Sequence[str]) -> int:
     from srm_keras.cli.networks import kind_of
     from srm_keras.export.predictions import image_files, predict_files, write_predictions
     from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
-    from srm_keras.support.progress import with_progress
+    from srm_keras.support.timing import with_progress
 
     kind_of(flags.model, TAKES)
     files = image_files(paths)

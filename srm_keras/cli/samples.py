@@ -12,7 +12,7 @@ from srm_keras.data import Examples, Preprocessing
 from srm_keras.data.decode import file_pixels
 from srm_keras.data.sources.prepared import Records
 from srm_keras.support.foreign import first_line
-from srm_keras.support.progress import with_progress
+from srm_keras.support.timing import with_progress
 from srm_keras.training import Run, training_examples, validation_examples
 
 

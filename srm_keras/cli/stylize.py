@@ -57,7 +57,7 @@ def _stylize(flags: FlagValues) -> Counter[str]:
     """Paint, and return how many images came to which end."""
     from srm_keras.cli.networks import kind_of
     from srm_keras.export.stylize import Options, load_stylizer, plan_work
-    from srm_keras.support.progress import with_progress
+    from srm_keras.support.timing import with_progress
 
     kind_of(flags.model, TAKES)
     work = plan_work(flags.images, flags.out, Options(flags.size))

@@ -10,10 +10,9 @@ from keras import ops
 
 from srm_keras.data import augmentation as mixing
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.data.checks import seed_in_range
+from srm_keras.data.checks import check_augmentation, check_enough, check_part, seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.preprocessing import Preprocessing
-from srm_keras.data.stream_checks import check_augmentation, check_enough, check_part
 from srm_keras.support.validation import boolean, positive_int
 
 _ORDER, _CROP, _MIX = range(3)

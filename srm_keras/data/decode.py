@@ -11,7 +11,7 @@ import numpy as np
 
 from srm_keras.data.sources.image_folder.files import KINDS
 from srm_keras.support.files import LFS_POINTER, is_lfs_pointer
-from srm_keras.support.progress import with_progress
+from srm_keras.support.timing import with_progress
 
 if TYPE_CHECKING:
     import tensorflow as tf

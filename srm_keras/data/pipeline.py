@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
-import tensorflow.experimental.numpy as tnp
 from absl import logging
 
-from srm_keras.data import augmentation as mixing
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.data.checks import seed_in_range
+from srm_keras.data.checks import check_augmentation, check_enough, check_part, seed_in_range
 from srm_keras.data.examples import Examples
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.data.sources.prepared import Records
-from srm_keras.data.stream_checks import check_augmentation, check_enough, check_part
-from srm_keras.data.tf_images import RandAugment
+from srm_keras.data.tf_images import Augmenter, class_number
 from srm_keras.support.validation import boolean, positive_int
 
 
@@ -90,101 +87,6 @@ class Order:
         return place % self.batch_size // self.local_batch_size == self.shard[0]
 
 
-Pair = tuple[tf.Tensor, tf.Tensor]
-
-_RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX = 2, 3, 4, 5
-"""Numbers of independent random streams of an example's seed (``Preprocessing`` has 1)."""
-
-
-class Augmenter:
-    """What training does to example k of a stream: a pure function of the example, seed and k.
-
-    Args:
-        preprocessing: Crop, mirroring, standardization.
-        augmentation: What is done beyond that.
-        num_classes: Length of the label vectors, if images are mixed.
-        seed: Integer in [0, 2**63).
-    """
-
-    def __init__(
-        self,
-        preprocessing: Preprocessing,
-        augmentation: Augmentation,
-        num_classes: int | None,
-        seed: int,
-    ) -> None:
-        self.preprocessing = preprocessing
-        self.augmentation = augmentation
-        self.num_classes = num_classes
-        self.seed = seed
-        operations = augmentation.rand_augment
-        self._rand_augment = RandAugment(operations, augmentation.magnitude) if operations else None
-
-    def of_image(self, place: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> tuple:
-        """Example ``place`` of the stream, from a uint8 image (H, W, C)."""
-        seed = tf.stack([self.seed, place])
-        return self._finished(self.preprocessing.augmented(image, seed), label, seed)
-
-    def of_file(self, place: tf.Tensor, content: tf.Tensor, label: tf.Tensor) -> tuple:
-        """Example ``place`` of the stream, from an encoded file."""
-        seed = tf.stack([self.seed, place])
-        return self._finished(self.preprocessing.augmented_file(content, seed), label, seed)
-
-    def mixed(self, images: tf.Tensor, labels: tf.Tensor, blend: tuple[tf.Tensor, ...]) -> Pair:
-        """MixUp and CutMix of a batch, as ``mixing`` says; labels become float32 vectors."""
-        inside, box, label_weights = blend
-        size = self.preprocessing.image_size
-        weights = mixing.own_weights(tnp, size, inside, tf.transpose(box))
-        partners = mixing.partners(images.shape[0])
-        vectors = tf.one_hot(labels, self.num_classes, dtype=tf.float32)
-        of_labels = label_weights[:, None]
-        return (
-            weights * images + (1 - weights) * tf.gather(images, partners),
-            of_labels * vectors + (1 - of_labels) * tf.gather(vectors, partners),
-        )
-
-    def _finished(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple:
-        if self._rand_augment:
-            image = self._rand_augment(image, _stream(seed, _RAND_AUGMENT))
-        example = (self.preprocessing.standardized(image), class_number(label))
-        return (*example, self._blend(seed)) if self.augmentation.mixes else example
-
-    def _blend(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        draws = tf.random.stateless_uniform((3,), _stream(seed, _MIX), alg="philox")
-        return mixing.blend(
-            tnp,
-            self.preprocessing.image_size,
-            _beta(self.augmentation.mixup, _stream(seed, _MIXUP)),
-            _beta(self.augmentation.cutmix, _stream(seed, _CUTMIX)),
-            draws[:2],
-            draws[2] < self.augmentation.cutmix_chance,
-        )
-
-
-def class_number(label: tf.Tensor) -> tf.Tensor:
-    """An integer label as int32; a number that int32 does not hold fails when it is met."""
-    number = tf.cast(label, tf.int32)
-    if label.dtype.size < tf.int32.size or label.dtype == tf.int32:
-        return number
-    held = tf.logical_and(tf.cast(number, label.dtype) == label, number >= 0)
-    message = "Labels must be numbers of classes, from 0, which fit into int32. Received:"
-    with tf.control_dependencies([tf.debugging.Assert(held, [message, label])]):
-        return tf.identity(number)
-
-
-def _stream(seed: tf.Tensor, number: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(seed, number)
-
-
-def _beta(alpha: float, seed: tf.Tensor) -> tf.Tensor:
-    """A float32 number from Beta(alpha, alpha), or 1 for alpha = 0."""
-    if alpha == 0:
-        return tf.constant(1.0)
-    # In float64, as both can be smaller than float32 holds where alpha is small.
-    gammas = tf.random.stateless_gamma((2,), seed, alpha, dtype=tf.float64)
-    return tf.cast(gammas[0] / (gammas[0] + gammas[1]), tf.float32)
-
-
 def batches(
     dataset: tf.data.Dataset | Examples | Records,
     preprocessing: Preprocessing,
@@ -201,12 +103,10 @@ def batches(
 ) -> tf.data.Dataset:
     """Preprocessed batches of a data set.
 
-    For evaluation: all examples once, in order; the last batch may be smaller.
-
-    For training: an endless stream, to be used with ``steps_per_epoch``. Each epoch, of
-    ``num_examples // batch_size`` full batches, has a new order. Which examples batch k holds and
-    how they are cropped, mirrored, augmented and mixed depend on ``seed`` and k alone, not on
-    TensorFlow's global seed, so that ``start_step=k`` goes on where another run stopped.
+    For evaluation: all examples once, in order; the last batch may be smaller. For training: the
+    endless stream of ``Order``, to be used with ``steps_per_epoch``. Which examples batch k holds
+    and what is done to them depend on ``seed`` and k alone, not on TensorFlow's global seed, so
+    that ``start_step=k`` goes on where another run stopped.
 
     Args:
         dataset: What ``load_examples`` returns, or unbatched (uint8 image (H, W, C), integer label)
@@ -216,13 +116,12 @@ def batches(
         batch_size: Number of examples in a batch; with ``shard``, in all of its parts together.
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
-        cache: Whether decoded images are kept in memory after they were first read. Where they
-            would take more than half of it, this is logged and they are not.
-        shuffle_buffer: None: every epoch is a random permutation, for which TensorFlow must be
-            able to read any example of ``dataset`` by its position; it can for those of ``load``.
-            A number: the size of the buffer to shuffle a data set in that can only be read from
-            its beginning. Then the order depends on TensorFlow's global seed too, and on how often
-            the result was iterated over before.
+        cache: Whether decoded images are kept in memory, unless they would take more than half of
+            it, which is logged.
+        shuffle_buffer: None: every epoch is a random permutation of examples that TensorFlow reads
+            by position, as those of ``load``. A number: the size of the buffer to shuffle a data
+            set in that can only be read from its beginning; the order then depends on TensorFlow's
+            global seed too, and on how often the result was iterated over before.
         augmentation: Training only: RandAugment, MixUp, CutMix.
         num_classes: Length of the label vectors; needed with MixUp or CutMix.
         start_step: Training only: the batch to begin with. The ones before it are not decoded;
@@ -245,42 +144,39 @@ def batches(
     start_step, shard = check_part(batch_size, training, start_step, shard)
     check_augmentation(augmentation, num_classes, training, batch_size // shard[1], dataset)
     pairs = dataset.dataset() if isinstance(dataset, Examples | Records) else dataset
+    by_position = dataset if isinstance(dataset, Examples | Records) else None
     _check_elements(pairs)
     if training:
         _check_trainable(pairs, batch_size, shuffle_buffer)
-    cached = cache and _fits_in_memory(pairs)
-    if cached:
-        pairs = pairs.cache()
+    if cache and _fits_in_memory(pairs):
+        pairs, by_position = pairs.cache(), None
     if not training:
         stream = _in_parallel(pairs, lambda *pair: _evaluated(preprocessing, *pair))
         return stream.batch(batch_size).prefetch(tf.data.AUTOTUNE)
     order = Order(int(pairs.cardinality()), batch_size, seed, start_step, shard)
     augmenter = Augmenter(preprocessing, augmentation or Augmentation(), num_classes, seed)
-    if shuffle_buffer is not None:
-        stream = _from_buffer(pairs, shuffle_buffer, order, augmenter)
-    elif isinstance(dataset, Examples | Records) and not dataset.in_memory and not cached:
-        stream = _from_encoded(dataset, order, augmenter)
-    else:
-        stream = _from_positions(pairs, order, augmenter)
+    stream = _in_parallel(*_augmented(pairs, by_position, shuffle_buffer, order, augmenter))
     return _endless_batches(stream, order.local_batch_size, augmenter)
 
 
-def _from_positions(pairs: tf.data.Dataset, order: Order, augmenter: Augmenter) -> tf.data.Dataset:
-    def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
-        return augmenter.of_image(place, *tf.data.experimental.at(pairs, position))
+def _augmented(
+    pairs: tf.data.Dataset,
+    by_position: Examples | Records | None,
+    shuffle_buffer: int | None,
+    order: Order,
+    augmenter: Augmenter,
+) -> tuple[tf.data.Dataset, Callable[..., tuple]]:
+    """What training's stream begins with, and the function that makes an example of it.
 
-    return _in_parallel(order.positions(), read)
-
-
-def _from_encoded(
-    examples: Examples | Records, order: Order, augmenter: Augmenter
-) -> tf.data.Dataset:
-    encoded = _encoded_at(examples)
-
-    def read(place: tf.Tensor, position: tf.Tensor) -> tuple:
-        return augmenter.of_file(place, *encoded(position))
-
-    return _in_parallel(order.positions(), read)
+    ``by_position`` are the examples of ``pairs``, which are then read one by one, decoded or not.
+    """
+    if shuffle_buffer is not None:
+        return order.shuffled(pairs, shuffle_buffer), lambda k, pair: augmenter.of_image(k, *pair)
+    if by_position is None or by_position.in_memory:
+        at = functools.partial(tf.data.experimental.at, pairs)
+        return order.positions(), lambda k, position: augmenter.of_image(k, *at(position))
+    encoded = _encoded_at(by_position)
+    return order.positions(), lambda k, position: augmenter.of_file(k, *encoded(position))
 
 
 def _encoded_at(examples: Examples | Records) -> Callable[[tf.Tensor], tuple]:
@@ -292,15 +188,6 @@ def _encoded_at(examples: Examples | Records) -> Callable[[tf.Tensor], tuple]:
     paths = tf.constant([os.fsencode(path) for path in examples.images])
     labels = tf.constant(examples.labels)
     return lambda position: (tf.io.read_file(paths[position]), labels[position])
-
-
-def _from_buffer(
-    pairs: tf.data.Dataset, buffer: int, order: Order, augmenter: Augmenter
-) -> tf.data.Dataset:
-    def augment(place: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple:
-        return augmenter.of_image(place, *pair)
-
-    return _in_parallel(order.shuffled(pairs, buffer), augment)
 
 
 def _endless_batches(

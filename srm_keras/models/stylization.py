@@ -1,4 +1,20 @@
-"""The feed-forward stylization network of Johnson et al."""
+"""The feed-forward stylization network of Johnson et al.
+
+*Where the modules are.* One in each residual block, after its second normalization and before the
+addition, as everywhere in the paper (its figure 2b); and one after each of the five other
+normalizations, before the ReLU. In the paper's section 4.3 the variable of the experiment is the
+normalization, and "BN+SRM" is to do what instance normalization does: suppress the styles of the
+input image. Instance normalization does it along the whole path; with modules in the residual
+branches alone the path around them, and the layers at full resolution on both ends, would have
+none. The paper does not spell the placement out: this is our reading.
+
+*Parameters.* The PyTorch example that the paper used has 1,679,235. This network has 1,600 fewer:
+no biases in the 15 convolutions that a normalization follows, which subtracts them.
+
+*Sizes.* Sides are halved twice rounding up, so where a side is no multiple of 4 the PyTorch
+example's picture is up to 3 pixels larger than its input; here the surplus is cut off at the right
+and lower border, and the rest is the same.
+"""
 
 import dataclasses
 import os
@@ -80,22 +96,9 @@ def StylizationNet(
 
     A 9×9 convolution, two 3×3 convolutions of stride 2, residual blocks, twice a nearest-neighbour
     enlargement with a 3×3 convolution, and a 9×9 convolution to RGB; padding by reflection.
-    Each convolution but the last is normalized; after an addition there is no ReLU.
-
-    *Where the modules are.* One in each residual block, after its second normalization and before
-    the addition, as everywhere in the paper (its figure 2b); and one after each of the five other
-    normalizations, before the ReLU. In the paper's section 4.3 the variable of the experiment is
-    the normalization, and "BN+SRM" is to do what instance normalization does: suppress the styles
-    of the input image. Instance normalization does it along the whole path; with modules in the
-    residual branches alone the path around them, and the layers at full resolution on both ends,
-    would have none. The paper does not spell the placement out: this is our reading.
-
-    *Parameters.* The PyTorch example that the paper used has 1,679,235. This network has 1,600
-    fewer: no biases in the 15 convolutions that a normalization follows, which subtracts them.
-
-    *Sizes.* Any, at least 5 pixels a side. Sides are halved twice rounding up, so where a side is
-    no multiple of 4 the PyTorch example's picture is up to 3 pixels larger than its input; here
-    the surplus is cut off at the right and lower border, and the rest is the same.
+    Each convolution but the last is normalized; after an addition there is no ReLU. Images may have
+    any size from 5 pixels a side. Modules come at the end of each residual branch, and after each
+    of the five other normalizations.
 
     Args:
         normalization: ``"instance"`` or ``"batch"``.

@@ -1,15 +1,16 @@
-"""Fair timing of several things on one machine, and what the machine and its software are."""
+"""Fair timing of several things, what the machine and its software are, and word of long work."""
 
 import datetime
 import importlib.metadata
 import os
 import platform
 import random
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -176,3 +177,25 @@ def _usable_processors() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
+
+
+T = TypeVar("T")
+
+_TELL_SECONDS = 5
+
+
+def with_progress(items: Iterable[T], total: int, done: str, noun: str) -> Iterator[T]:
+    """Passes ``items`` on and every few seconds tells stderr how many there were.
+
+    Args:
+        items: Whatever is worked on.
+        total: How many there are.
+        done: What was done with each, as in "image_folder: checked".
+        noun: What they are, as in "files".
+    """
+    told = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            print(f"{done} {count:,} of {total:,} {noun}", file=sys.stderr, flush=True)

@@ -12,8 +12,7 @@ import keras
 import numpy as np
 from ml_collections import config_dict
 
-from srm_keras.support.files import read_csv, write_csv, write_json, write_text
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import folder_lock, read_csv, write_csv, write_json, write_text
 from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder

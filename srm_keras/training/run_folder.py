@@ -18,8 +18,7 @@ from ml_collections import config_dict
 from srm_keras.data import Preprocessing
 from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.models.keras_files import read_keras_file
-from srm_keras.support.files import as_json, read_json, write_json
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import as_json, folder_lock, read_json, write_json
 from srm_keras.support.timing import environment
 from srm_keras.training.fields import naming
 from srm_keras.training.recipe import differing

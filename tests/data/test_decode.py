@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from srm_keras.data import decode as module
-from srm_keras.support import progress
+from srm_keras.support import timing
 
 ROWS, COLUMNS = np.mgrid[:24, :40]
 GREY = ((ROWS * 5 + COLUMNS * 4) % 256).astype("uint8")
@@ -197,6 +197,6 @@ def test_progress_goes_to_stderr(tmp_path, monkeypatch, capsys):
     path.write_bytes(FILES["png"])
     module.verify([path] * 3)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(progress, "_SECONDS", -1)
+    monkeypatch.setattr(timing, "_TELL_SECONDS", -1)
     module.verify([path] * 3)
     assert "checked 2 of 3 files" in capsys.readouterr().err

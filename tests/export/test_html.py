@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.export.html import Gates, write_html
 from srm_keras.export.parity import Bound, Parity
-from srm_keras.export.report import COLUMNS, ExportReport
+from srm_keras.export.report import COLUMNS, ExportReport, Gates, write_html
 from srm_keras.support import html
 from srm_keras.support.html import Prediction
 from srm_keras.support.timing import Spread

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from srm_keras.support import locks
-from srm_keras.support.locks import folder_lock
+from srm_keras.support import files
+from srm_keras.support.files import folder_lock
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ package = types.ModuleType("srm_keras")  # without Keras, which takes seconds to
 package.__path__ = [sys.argv[1]]
 sys.modules["srm_keras"] = package
 from pathlib import Path
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import folder_lock
 with folder_lock("workdir", Path(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()
@@ -90,7 +90,7 @@ def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path):
 
 def test_a_lock_on_a_file_that_was_removed_is_taken_anew(tmp_path, monkeypatch):
     """Its holder removed it between this call's opening and locking it."""
-    opened, lock = [], locks._lock
+    opened, lock = [], files._lock
 
     def removed_first(descriptor):
         opened.append(descriptor)
@@ -98,7 +98,7 @@ def test_a_lock_on_a_file_that_was_removed_is_taken_anew(tmp_path, monkeypatch):
             (tmp_path / ".lock").unlink()
         lock(descriptor)
 
-    monkeypatch.setattr(locks, "_lock", removed_first)
+    monkeypatch.setattr(files, "_lock", removed_first)
     with folder_lock("workdir", tmp_path):
         assert len(opened) == 2
         with pytest.raises(ValueError, match="in use"), folder_lock("workdir", tmp_path):
@@ -109,7 +109,7 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cap
     def fail(descriptor):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(locks, "_lock", fail)
+    monkeypatch.setattr(files, "_lock", fail)
     with folder_lock("workdir", tmp_path):
         pass
     assert "cannot be locked" in caplog.text

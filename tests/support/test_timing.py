@@ -5,12 +5,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from srm_keras.support import timing
 from srm_keras.support.timing import (
     Spread,
     environment,
     paired_times,
     round_ratios,
     timing_environment,
+    with_progress,
 )
 from tools.studies.results import milliseconds
 
@@ -123,3 +125,10 @@ def test_environment_is_json_and_names_the_machine():
     assert {"keras", "tensorflow"} <= facts["packages"].keys()
     assert facts.items() >= environment().items()
     assert environment(("keras", "no such package"))["packages"]["no such package"] is None
+
+
+def test_items_pass_through_and_slow_ones_are_told(monkeypatch, capsys):
+    clock = iter([0, 1, 6, 6, 7, 12, 12])
+    monkeypatch.setattr(timing.time, "monotonic", lambda: next(clock))
+    assert list(with_progress("abcd", 4, "Read", "files")) == list("abcd")
+    assert capsys.readouterr().err.splitlines() == ["Read 2 of 4 files", "Read 4 of 4 files"]

@@ -6,8 +6,7 @@ from unittest import mock
 import pytest
 
 from srm_keras.recipes import dtd
-from srm_keras.support.files import read_json
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import folder_lock, read_json
 from srm_keras.training import cross_validation
 from srm_keras.training.cross_validation import cross_validate
 from tests.support.tiny_training import LOOP, Killed, tiny_network, tiny_recipe

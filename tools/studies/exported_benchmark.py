@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from srm_keras.export.runners import TFLiteRunner
-from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.support.files import writable_file, write_json, write_text
 from srm_keras.support.tables import markdown_table, text_table
 from srm_keras.support.timing import Spread, Times, paired_times, round_ratios

@@ -35,7 +35,7 @@ from srm_keras.export.tflite.conversion import (
     PartlyInteger,
     recalibration_parts,
 )
-from srm_keras.export.tflite.graph import read_graph, tflite_details, tflite_logits
+from srm_keras.export.tflite.exporter import read_graph, tflite_details, tflite_logits
 from srm_keras.layers import Recalibration
 from srm_keras.support.foreign import first_line
 from tools.studies.exported_files import DEPLOYED, FORMS, LAYERS

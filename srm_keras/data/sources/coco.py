@@ -4,28 +4,15 @@
 """
 
 import os
-from pathlib import Path
 
-import numpy as np
-
-from srm_keras.data.examples import DatasetInfo, Examples
+from srm_keras.data.examples import Examples
 from srm_keras.data.sources.image_folder.layout import UNLABELLED, list_unlabelled
 from srm_keras.data.sources.image_folder.source import as_examples
-from srm_keras.data.sources.prepared import (
-    BY_POSITION,
-    Records,
-    check_read_by_position,
-    prepare_command,
-    prepared_builder,
-    root_folder,
-)
+from srm_keras.data.sources.prepared import Records, records_of, root_folder
 from srm_keras.support.validation import one_of
 
 URL = "https://cocodataset.org/#download"
 FOLDERS = {"train": "train2017", "val": "val2017"}
-
-_TFDS_NAME = "coco/2017"
-_TFDS_SPLITS = {"train": "train", "val": "validation"}
 
 
 def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples | Records:
@@ -52,19 +39,8 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     folder = root / FOLDERS[split]
     if folder.is_dir():
         return as_examples("coco", split, list_unlabelled(folder, seed=0), root)
-    builder = prepared_builder(_TFDS_NAME, root)
-    if builder is None:
-        raise ValueError(_missing(root))
-    check_read_by_position(builder, _TFDS_NAME, root)
-    tfds_split = _TFDS_SPLITS[split]
-    count = builder.info.splits[tfds_split].num_examples
-    info = DatasetInfo("coco", split, count, 1, (UNLABELLED,), (None, None, 3))
-    return Records(builder, tfds_split, np.arange(count), info, label_feature=None)
-
-
-def _missing(root: Path) -> str:
-    return (
+    advice = (
         f"MS-COCO 2017 is not in `data_dir`. Download train2017.zip and val2017.zip from {URL} and "
-        f"extract them to {root}/train2017/ and {root}/val2017/, or run "
-        f"{prepare_command(_TFDS_NAME, root, BY_POSITION)}. Received: data_dir={str(root)!r}"
+        f"extract them to {root}/train2017/ and {root}/val2017/, or run"
     )
+    return records_of("coco", split, "coco/2017", root, advice, only_class=UNLABELLED)

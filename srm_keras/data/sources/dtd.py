@@ -46,7 +46,13 @@ def load_examples(
     """
     one_of("split", split, _PARTS)
     fold = one_of("fold", fold, FOLDS)
-    root = _root(data_dir)
+    root = checks.folder_of(
+        "data_dir",
+        data_dir,
+        ("images", "labels"),
+        "DTD's folder `dtd`, with `images` and `labels`. "
+        f"Download {URL}, extract it, and name the folder",
+    )
     class_names = tuple(folder.name for folder in folders_in(root / "images"))
     names = sorted(
         name for part in _PARTS[split] for name in _listed(root / "labels" / f"{part}{fold}.txt")
@@ -58,17 +64,6 @@ def load_examples(
         raise ValueError(f"{root} lacks {len(missing)} of the images it lists, as {missing[0]}")
     labels = tuple(label[name.split("/")[0]] for name in names)
     return as_examples("dtd", split, ImageList(paths, labels, class_names), root, verify=True)
-
-
-def _root(data_dir: str | os.PathLike | None) -> Path:
-    root = None if data_dir is None else checks.path("data_dir", data_dir)
-    if root is None or not all((root / name).is_dir() for name in ("images", "labels")):
-        raise ValueError(
-            "`data_dir` must be DTD's folder `dtd`, with `images` and `labels`. Download "
-            f"{URL}, extract it, and name the folder. "
-            f"Received: data_dir={None if root is None else str(root)!r}"
-        )
-    return root
 
 
 def _listed(path: Path) -> list[str]:

@@ -8,27 +8,16 @@ resumed anywhere without reading what came before.
 import os
 from pathlib import Path
 
-import numpy as np
 from absl import logging
 
-from srm_keras.data.examples import DatasetInfo, Examples
+from srm_keras.data.examples import Examples
 from srm_keras.data.sources.image_folder.layout import list_images
 from srm_keras.data.sources.image_folder.source import as_examples
-from srm_keras.data.sources.prepared import (
-    BY_POSITION,
-    Records,
-    check_read_by_position,
-    prepare_command,
-    prepared_builder,
-    root_folder,
-)
+from srm_keras.data.sources.prepared import Records, records_of, root_folder
 from srm_keras.support.validation import one_of
 
 URL = "https://image-net.org/download-images"
 SPLITS = ("train", "val")
-
-_TFDS_NAME = "imagenet2012"
-_TFDS_SPLITS = {"train": "train", "val": "validation"}
 
 
 def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples | Records:
@@ -54,11 +43,13 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     root = root_folder(data_dir)
     if has_layout(root):
         return class_folders("imagenet", split, root)
-    builder = prepared_builder(_TFDS_NAME, root)
-    if builder is None:
-        raise ValueError(_missing(root))
-    check_read_by_position(builder, _TFDS_NAME, root)
-    return _records(builder, split)
+    advice = (
+        "ImageNet is not in `data_dir`. Download ILSVRC2012_img_train.tar and "
+        f"ILSVRC2012_img_val.tar from {URL} (an account is needed) and extract them to "
+        f"{root}/train/<wnid>/ and {root}/val/<wnid>/, one folder a class; or put both into "
+        f"{root}/downloads/manual/ and run"
+    )
+    return records_of("imagenet", split, "imagenet2012", root, advice)
 
 
 def has_layout(root: Path) -> bool:
@@ -70,21 +61,3 @@ def class_folders(name: str, split: str, root: Path) -> Examples:
     """The files of ``root/<split>/<wnid>/``, as a source called ``name``."""
     logging.info("%s: listing the files of %s", name, root / split)
     return as_examples(name, split, list_images(root, split, None, seed=0), root)
-
-
-def _records(builder, split: str) -> Records:
-    tfds_split = _TFDS_SPLITS[split]
-    names = tuple(builder.info.features["label"].names)
-    count = builder.info.splits[tfds_split].num_examples
-    info = DatasetInfo("imagenet", split, count, len(names), names, (None, None, 3))
-    return Records(builder, tfds_split, np.arange(count), info)
-
-
-def _missing(root: Path) -> str:
-    return (
-        f"ImageNet is not in `data_dir`. Download ILSVRC2012_img_train.tar and "
-        f"ILSVRC2012_img_val.tar from {URL} (an account is needed) and extract them to "
-        f"{root}/train/<wnid>/ and {root}/val/<wnid>/, one folder a class; or put both into "
-        f"{root}/downloads/manual/ and run {prepare_command(_TFDS_NAME, root, BY_POSITION)}. "
-        f"Received: data_dir={str(root)!r}"
-    )

@@ -33,7 +33,13 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
             domains' classes differ, or files are corrupt.
     """
     one_of("split", split, ("all",))
-    root = _root(data_dir)
+    root = checks.folder_of(
+        "data_dir",
+        data_dir,
+        DOMAINS,
+        f"Office-Home's folder, with {', '.join(DOMAINS)}. Download it from {URL}, extract it, and "
+        "name the folder",
+    )
     by_domain = {domain: files_by_class(root / domain) for domain in DOMAINS}
     class_names = _class_names(by_domain, root)
     files = [
@@ -46,17 +52,6 @@ def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> E
     examples = as_examples("office_home", split, images, root, verify=True)
     domains = [path.relative_to(root).parts[0] for path in images.paths]
     return replace(examples, domains=np.array(domains))
-
-
-def _root(data_dir: str | os.PathLike | None) -> Path:
-    root = None if data_dir is None else checks.path("data_dir", data_dir)
-    if root is None or not all((root / domain).is_dir() for domain in DOMAINS):
-        raise ValueError(
-            f"`data_dir` must be Office-Home's folder, with {', '.join(DOMAINS)}. Download it "
-            f"from {URL}, extract it, and name the folder. "
-            f"Received: data_dir={None if root is None else str(root)!r}"
-        )
-    return root
 
 
 def _class_names(by_domain: dict[str, dict[str, list[Path]]], root: Path) -> tuple[str, ...]:

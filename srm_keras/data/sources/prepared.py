@@ -12,9 +12,10 @@ import numpy as np
 
 from srm_keras.data import checks
 from srm_keras.data.examples import DatasetInfo
-from srm_keras.support.progress import with_progress
+from srm_keras.support.timing import with_progress
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
 BY_POSITION = "array_record"
@@ -47,8 +48,43 @@ def prepared_builder(name: str, root: Path) -> "tfds.core.DatasetBuilder | None"
     return tfds.builder_from_directory(os.fspath(newest))
 
 
-def check_read_by_position(builder: "tfds.core.DatasetBuilder", name: str, root: Path) -> None:
-    """Raises ``ValueError`` unless the data set in ``root`` is in the format read by position."""
+def records_of(
+    name: str,
+    split: str,
+    tfds_name: str,
+    root: Path,
+    advice: str,
+    only_class: str | None = None,
+) -> "Records":
+    """A split of a prepared data set of photographs.
+
+    Args:
+        name: The source's name.
+        split: ``"train"`` or ``"val"``, which TFDS calls ``"validation"``.
+        tfds_name: The data set's name in TFDS.
+        root: The folder of TFDS data sets.
+        advice: How to get the data, up to the command that TFDS has for it.
+        only_class: The name of the one class of images without labels.
+
+    Raises:
+        ValueError: If the data set is not there, or in a format that cannot be read by position.
+    """
+    builder = prepared_builder(tfds_name, root)
+    if builder is None:
+        raise ValueError(
+            f"{advice} {prepare_command(tfds_name, root, BY_POSITION)}. "
+            f"Received: data_dir={str(root)!r}"
+        )
+    _check_read_by_position(builder, tfds_name, root)
+    tfds_split = "validation" if split == "val" else split
+    count = builder.info.splits[tfds_split].num_examples
+    label = None if only_class else "label"
+    names = (only_class,) if only_class else tuple(builder.info.features["label"].names)
+    info = DatasetInfo(name, split, count, len(names), names, (None, None, 3))
+    return Records(builder, tfds_split, np.arange(count), info, label)
+
+
+def _check_read_by_position(builder: "tfds.core.DatasetBuilder", name: str, root: Path) -> None:
     file_format = builder.info.file_format.value
     if file_format != BY_POSITION:
         raise ValueError(
@@ -66,11 +102,6 @@ def prepare_command(name: str, root: Path, file_format: str = "") -> str:
         f"tfds.builder('{name}', data_dir='{root}'{option}).download_and_prepare()"
     )
     return f'python -c "{code}"'
-
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
 
 
 @dataclass(frozen=True, eq=False)

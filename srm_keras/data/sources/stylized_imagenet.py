@@ -47,13 +47,8 @@ def load_examples(
 
 
 def _root(name: str, folder: str | os.PathLike | None, what: str) -> Path:
-    path = None if folder is None else checks.path(name, folder)
-    if path is None or not imagenet.has_layout(path):
-        raise ValueError(
-            f"`{name}` must be the folder of {what} with `train` and `val`, each with one folder "
-            f"of images a class. Received: {name}={None if path is None else str(path)!r}"
-        )
-    return path
+    layout = "with `train` and `val`, each with one folder of images a class"
+    return checks.folder_of(name, folder, imagenet.SPLITS, f"the folder of {what} {layout}")
 
 
 def _check_classes(names: tuple[str, ...], root: Path, photographs: Path) -> None:

@@ -31,7 +31,7 @@ from srm_keras.data.stylized.painting import (
     weights_digest,
 )
 from srm_keras.support.files import replace, temporary_sibling
-from srm_keras.support.progress import with_progress
+from srm_keras.support.timing import with_progress
 from srm_keras.support.validation import as_int, fraction, one_of, positive_int
 
 FORMATS = {"jpg": ("JPEG", {"quality": 95, "subsampling": 0}), "png": ("PNG", {})}
@@ -84,11 +84,9 @@ def stylize_dataset(
     columns split, image, style and output, ``out/skipped.csv`` with what could not be read, and
     ``out/stylized.json`` with the parameters. Images keep their size.
 
-    The painting of an image is a hash of (seed, split, the image's name). Batches are parts of
-    ``batch_size`` successive images, those of one size together (as many as ``BATCH_PIXELS``
-    allows), whatever the number of workers and however often they were stopped. So the files are
-    the same, byte by byte, on one kind of machine. A call after a kill goes on where it was: images
-    that are there are not painted again.
+    The painting of an image is a hash of (seed, split, the image's name), and batches are the same
+    whatever the number of workers and however often they were stopped. So the files are the same,
+    byte by byte, on one kind of machine. A call after a kill goes on where it was.
 
     Args:
         stylizer: An ``AdaINStylizer``, trained.
@@ -98,20 +96,19 @@ def stylize_dataset(
         out: The folder of the copy: new, or one that was begun with the same arguments.
         alpha: Strength of the style, from 0 (none) to 1.
         seed: Integer in [0, 2**63).
-        painting_size: The shorter side in pixels to which paintings are brought before their style
-            is taken. A larger one makes brush strokes larger.
+        painting_size: The shorter side of paintings in pixels; brush strokes grow with it.
         shard: Number of this worker, from 0...
         shards: ...among so many that write to the same folder, side by side or one by one.
-        batch_size: Images that are read, painted and written at a time.
+        batch_size: Images that are read at a time; those of one size are painted together.
         image_format: ``"jpg"`` (quality 95, colours at full resolution) or ``"png"``.
 
     Returns:
-        What this worker did. An image that cannot be read is left out; a painting that cannot be
-        read is replaced by another. Both are in the report.
+        What this worker did. An image that cannot be read is left out, such a painting replaced by
+        another.
 
     Raises:
-        ValueError: If an argument is wrong, no painting can be read, ``out`` was made with other
-            arguments, or another call is this worker.
+        ValueError: If an argument is wrong, no painting can be read, or ``out`` has other arguments
+            or another call that is this worker.
 
     Reference:
         Geirhos et al., *ImageNet-trained CNNs are biased towards texture*, ICLR 2019.
@@ -124,22 +121,16 @@ def stylize_dataset(
     painter = Painter(stylizer, styles, alpha)
     plans = [SplitPlan(split, examples, image_format) for split, examples in splits.items()]
     parameters = {
-        "seed": styles.seed,
+        **styles.parameters(),
         "alpha": float(alpha),
         "stylizer": weights_digest(stylizer),
-        "paintings": {"count": len(styles.names), "sha256": styles.digest()},
-        "painting_size": styles.size,
         "batch_size": batch_size,
         "image_format": image_format,
     }
     root = _folder(out)
     with shard_lock(root, shard, shards):
         check_parameters(root, parameters, {plan.split: plan.source() for plan in plans})
-        ledger = Ledger(root, shard, shards)
-        report = _stylized(plans, batch_size, painter, ledger, (shard, shards))
-        report.skipped_paintings = dict(styles.unreadable)
-        ledger.finish(_skipped_rows(report))
-    return report
+        return _stylized(plans, batch_size, painter, Ledger(root, shard, shards), (shard, shards))
 
 
 def _stylized(
@@ -158,6 +149,8 @@ def _stylized(
         total = sum(len(block) for _, block in blocks)
         for _ in with_progress(done, total, "stylize_dataset: done", "images"):
             pass
+    report.skipped_paintings = dict(painter.paintings.unreadable)
+    ledger.finish(_skipped_rows(report))
     return report
 
 

@@ -14,6 +14,7 @@ from srm_keras.data.examples import Examples
 from srm_keras.data.sources.prepared import Records
 from srm_keras.support.files import (
     as_json,
+    folder_lock,
     in_utf8,
     read_csv,
     read_json,
@@ -21,7 +22,6 @@ from srm_keras.support.files import (
     write_json,
     write_text,
 )
-from srm_keras.support.locks import folder_lock
 
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.csv"

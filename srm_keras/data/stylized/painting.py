@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -77,10 +78,12 @@ class Paintings:
         sides = (max(self.size, round(width * scale)), max(self.size, round(height * scale)))
         return np.asarray(Image.fromarray(pixels).resize(sides, Image.Resampling.LANCZOS))
 
-    def digest(self) -> str:
-        """A hash of the paintings' names and sizes in bytes."""
+    def parameters(self) -> dict[str, Any]:
+        """What the choice of paintings depends on; a hash stands for their names and sizes."""
         listed = [(name, (self.folder / name).stat().st_size) for name in self.names]
-        return hashlib.sha256(repr(listed).encode(errors="surrogateescape")).hexdigest()
+        digest = hashlib.sha256(repr(listed).encode(errors="surrogateescape")).hexdigest()
+        paintings = {"count": len(self.names), "sha256": digest}
+        return {"seed": self.seed, "paintings": paintings, "painting_size": self.size}
 
     def _draw(self, image: str, attempt: int) -> int:
         text = f"{self.seed}/{attempt}/{image}".encode(errors="surrogateescape")
@@ -120,7 +123,7 @@ class Painter:
 
     def __init__(self, stylizer: keras.Model, paintings: Paintings, alpha: float) -> None:
         self._encode, self._paint = halves(stylizer)
-        self._paintings = paintings
+        self.paintings = paintings
         self._alpha = alpha
         self._styles: dict[str, np.ndarray] = {}
 
@@ -130,7 +133,7 @@ class Painter:
         Raises:
             ValueError: If no painting can be read.
         """
-        return next(name for name in self._paintings.candidates(image) if self._has_style(name))
+        return next(name for name in self.paintings.candidates(image) if self._has_style(name))
 
     def paint(self, images: np.ndarray, paintings: list[str]) -> np.ndarray:
         """Paints N images of one size.
@@ -157,7 +160,7 @@ class Painter:
 
     def _has_style(self, name: str) -> bool:
         if name not in self._styles:
-            pixels = self._paintings.read(name)
+            pixels = self.paintings.read(name)
             if pixels is None:
                 return False
             batch = pixels[None].astype("float32")

@@ -1,20 +1,28 @@
-"""TFLite, the format of LiteRT on phones, small machines and in browsers."""
+"""TFLite, the format of LiteRT on phones, small machines and in browsers.
+
+``to_tflite`` writes a file; what such a file consists of, how LiteRT executes it and its logits are
+read by the functions below it.
+"""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import Bound, exact_bound, lossy_bound
 from srm_keras.export.deploy import Deployed
 from srm_keras.export.pipeline import Exportable, Format, check_file_path, check_samples, export
 from srm_keras.export.report import ExportReport
-from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.runners import Runner, TFLiteRunner, dequantized, load_interpreter
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
 from srm_keras.export.tflite.conversion import (
     Conversion,
@@ -22,7 +30,6 @@ from srm_keras.export.tflite.conversion import (
     check_float,
     recalibration_parts,
 )
-from srm_keras.export.tflite.graph import tflite_details, tflite_logits
 from srm_keras.export.tflite.metadata import add_metadata
 from srm_keras.layers import Recalibration
 from srm_keras.models.flatten import flatten
@@ -52,68 +59,57 @@ def to_tflite(
 ) -> ExportReport:
     """Export ``model`` as a TFLite file that computes the same, with a report beside it.
 
-    ========== ===================== ============================ =======================
-    format     weights               activations                  held to
-    ========== ===================== ============================ =======================
-    float32    float32               float32                      ``tolerance``
-    float16    float16               float32                      40 dB
-    dynamic    int8, per channel     float32, int8 inside of      25 dB
-                                     products
-    int8       int8, per channel     int8                         20 dB
-    int16x8    int8, per channel     int16                        25 dB
-    ========== ===================== ============================ =======================
+    ========= ========= ============================== =============
+    format    weights   activations                    held to
+    ========= ========= ============================== =============
+    float32   float32   float32                        ``tolerance``
+    float16   float16   float32                        40 dB
+    dynamic   int8      float32, int8 inside products  25 dB
+    int8      int8      int8                           20 dB
+    int16x8   int8      int16                          25 dB
+    ========= ========= ============================== =============
 
-    The decibels are the signal-to-noise ratio on ``samples``: of the logits where ``model`` ends in
-    a softmax, else of the outputs (``signal_and_error``). The worst sample may have 15 dB less, and
-    as large a share of the answers may change as the errors are of the signal (``lossy_bound``).
-    Pictures in float16 are held to one grey level instead.
-    In the two integer formats every operator computes in integers; only the conversion of the float
-    input and output at the ends does not, and with ``integer_io`` there is none.
-
-    The file is published only after its outputs were compared with those of ``model``. A file at
-    ``path`` is replaced then, and left alone where the export fails.
+    Weights in int8 have a scale a channel. The decibels are the signal-to-noise ratio on
+    ``samples``: of the logits where ``model`` ends in a softmax, else of the outputs; more in
+    ``lossy_bound``. Pictures in float16 are held to one grey level instead. In the integer formats
+    every operator computes in integers, but for the conversion of a float input and output.
 
     Args:
         model: A functional model with one input and one output; not changed.
-        path: The file to write, ``….tflite``. ``report.json`` and ``report.md`` beside it hold the
-            reports on all exports to the same place.
+        path: The file to write, ``….tflite``, replaced only by one that computes the same;
+            ``report.json`` and ``report.md`` beside it hold all reports.
         samples: Real inputs, prepared as for training: floating, of the input's shape.
         format: One of the above.
         representative: Inputs like ``samples``, at best of the training split and a hundred or
             more, from which the integer formats take the range of every tensor; by default
             ``samples``.
-        integer_io: Whether an integer format also takes and returns integers, int8 or int16, whose
-            scale and zero point the file names.
-        float_modules: Whether the recalibration modules of an int8 file compute in float32, which
-            is more exact, but not for hardware that has integers alone.
-        batch_size: A fixed one; None for any (``resize_tensor_input``). LiteRT.js needs 1.
-        input_shape: A fixed height and width, and the channels, of images whose size ``model``
-            leaves free; None for what ``model`` reads (``resize_tensor_input``).
+        integer_io: Whether an integer format takes and returns integers (the file has the scale).
+        float_modules: Whether modules in an int8 file compute in float32: more exact, but not for
+            hardware that has integers alone.
+        batch_size: A fixed one, as LiteRT.js needs; None for any (``resize_tensor_input``).
+        input_shape: A fixed one of images whose size ``model`` leaves free; None for any.
         fold: Whether to write the deploy form of ``model`` (``srm_keras.export.deploy``).
-        tolerance: Of float32, largest difference from the outputs of ``model``: absolute for
-            outputs up to 1, relative to the largest output beyond; None: 10⁻⁵, or of pictures
-            (``Kind.PICTURES``) a quarter of a grey level.
+        tolerance: Of float32, the largest difference from outputs up to 1, relative to larger ones;
+            None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a quarter of a grey level.
         min_snr_db: What the other formats are held to instead of the above, in dB.
-        preprocessing: How images are made into inputs; goes into the file as metadata.
-        classes: Names of the classes; go into the file as metadata (``labels.txt``).
+        preprocessing: How images are made into inputs, for the file's metadata.
+        classes: Names of the classes, for the file's metadata (``labels.txt``).
 
     Raises:
         ValueError: An argument is not one of the above; nothing was written.
-        ExportError: The converter has no such form of an operator, or the outputs differ by more
-            than the bound; nothing was written.
+        ExportError: An operator has no such form, or the outputs differ too much; likewise.
     """
     source = Exportable(model, samples)
-    conversion = Conversion(format, integer_io, batch_size, representative)
     file_format = tflite_format(
         source,
-        conversion,
-        float_modules=boolean("float_modules", float_modules),
-        input_shape=input_shape,
-        fold=fold,
-        tolerance=tolerance,
-        min_snr_db=min_snr_db,
-        preprocessing=preprocessing,
-        classes=classes,
+        Conversion(format, integer_io, batch_size, representative),
+        boolean("float_modules", float_modules),
+        input_shape,
+        fold,
+        tolerance,
+        min_snr_db,
+        preprocessing,
+        classes,
     )
     return export(source, Path(path), file_format, fold)
 
@@ -196,3 +192,112 @@ def _bound(format: str, tolerance: float | None, min_snr_db: float | None) -> Bo
     if min_snr_db is None:
         return lossy_bound(MIN_SNR_DB[format], MAX_GREY_LEVELS.get(format))
     return lossy_bound(min_snr_db)
+
+
+_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+
+
+def read_graph(path: Path) -> schema.ModelT:
+    """Return the model in a TFLite file as objects."""
+    return schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+
+
+def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
+    """Name of an operator's kind, such as ``CONV_2D``."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def tflite_details(path: Path, image_shape: Sequence[int] = ()) -> dict[str, Any]:
+    """Return ``{"operators": {name: count}, "partitions": …}`` of a TFLite file.
+
+    Args:
+        path: Of the file.
+        image_shape: Of one image, for files that leave it free.
+    """
+    model = read_graph(path)
+    names = [operator_name(model, operator) for operator in model.subgraphs[0].operators]
+    return {
+        "operators": dict(Counter(names).most_common()),
+        "partitions": partitions(path, model, image_shape),
+    }
+
+
+def partitions(path: Path, model: schema.ModelT, image_shape: Sequence[int] = ()) -> int:
+    """Return the number of pieces in which LiteRT executes a graph; 1 where it stays whole.
+
+    XNNPACK takes whatever neighbouring operators it supports as one piece, within which tensors
+    have no memory of their own. So operators belong together where the tensor between them has
+    none after the first run. An operator that XNNPACK does not know is a piece by itself.
+    """
+    interpreter = load_interpreter(path)
+    (image,) = interpreter.get_input_details()
+    if -1 in image["shape_signature"][1:]:
+        interpreter.resize_tensor_input(image["index"], (image["shape"][0], *image_shape))
+    interpreter.allocate_tensors()
+    (image,) = interpreter.get_input_details()
+    interpreter.set_tensor(image["index"], np.zeros(image["shape"], image["dtype"]))
+    interpreter.invoke()
+
+    operators = model.subgraphs[0].operators
+    piece_of = list(range(len(operators)))
+    producers = {tensor: i for i, operator in enumerate(operators) for tensor in operator.outputs}
+    for consumer, operator in enumerate(operators):
+        for tensor in operator.inputs:
+            if tensor in producers and not _has_memory(interpreter, tensor):
+                old, new = piece_of[consumer], piece_of[producers[tensor]]
+                piece_of = [new if piece == old else piece for piece in piece_of]
+    return len(set(piece_of))
+
+
+def softmax_input(model: schema.ModelT) -> int | None:
+    """Index of the tensor whose softmax is the model's output; None where it has no softmax."""
+    (output,) = model.subgraphs[0].outputs
+    producers = {
+        tensor: operator for operator in model.subgraphs[0].operators for tensor in operator.outputs
+    }
+    producer = producers.get(output)
+    while producer is not None and operator_name(model, producer) in ("DEQUANTIZE", "QUANTIZE"):
+        producer = producers.get(producer.inputs[0])
+    if producer is None or operator_name(model, producer) != "SOFTMAX":
+        return None
+    return int(producer.inputs[0])
+
+
+def _has_memory(interpreter: Interpreter, tensor: int) -> bool:
+    try:
+        interpreter.get_tensor(tensor)
+    except ValueError:
+        return False
+    return True
+
+
+def tflite_logits(path: Path) -> Runner | None:
+    """Return a runner of what the last softmax in a file takes; None unless it takes integers."""
+    index = softmax_input(read_graph(path))
+    if index is None:
+        return None
+    runner = _LogitsRunner(path, index)
+    return runner if np.issubdtype(runner.logits["dtype"], np.integer) else None
+
+
+class _LogitsRunner(TFLiteRunner):
+    """A file run by LiteRT's own kernels, which, unlike XNNPACK, leave every tensor readable."""
+
+    def __init__(self, path: Path, index: int):
+        super().__init__(
+            path,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        self.logits = next(
+            details
+            for details in self.interpreter.get_tensor_details()
+            if details["index"] == index
+        )
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        self.invoke(images)
+        return dequantized(self.interpreter.get_tensor(self.logits["index"]), self.logits)

@@ -162,6 +162,7 @@ def _floats(builder: flatbuffers.Builder, values: Sequence[float]) -> int:
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
 
+Described = tuple[Preprocessing | None, tuple[str, ...] | None]
 _ENTRY = "TFLITE_METADATA"
 _IDENTIFIER = b"TFL3"
 
@@ -210,9 +211,7 @@ def add_metadata(
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
-def read_metadata(
-    path: str | os.PathLike,
-) -> tuple[Preprocessing | None, tuple[str, ...] | None]:
+def read_metadata(path: str | os.PathLike) -> Described:
     """Return preprocessing and class names in a TFLite file, None for what is not there.
 
     Class names are also read from files that others made: from the only text file in the archive
@@ -247,17 +246,16 @@ def _texts(path: Path) -> dict[str, str]:
     """What this package reads of the archive at the end of a file, by name."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if _is_read(name)]
-            return {name: archive.read(name).decode("utf-8") for name in names}
+            return {
+                name: archive.read(name).decode("utf-8")
+                for name in archive.namelist()
+                if name == PREPROCESSING or name.endswith(".txt")
+            }
     except Exception as error:  # zipfile raises one of many for a damaged archive.
         raise ValueError(
             "`path` must be a TFLite file whose archive of labels and preprocessing can be read "
             f"({first_line(error)}). Received: path={str(path)!r}"
         ) from error
-
-
-def _is_read(name: str) -> bool:
-    return name == PREPROCESSING or name.endswith(".txt")
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -348,6 +346,5 @@ def _with_files(model: bytes, files: dict[str, str]) -> bytes:
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a") as archive:
         for name, text in files.items():
-            # A fixed date: the same network gives the same file.
-            archive.writestr(zipfile.ZipInfo(name), text)
+            archive.writestr(zipfile.ZipInfo(name), text)  # with a fixed date: the same file
     return buffer.getvalue()

@@ -18,7 +18,7 @@ from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, TFLiteRunner, load_interpreter
 from srm_keras.export.serving.signatures import check_image_output, check_preprocessing
 from srm_keras.export.tflite.conversion import Conversion, check_float
-from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.layers import Recalibration
 from srm_keras.models.flatten import flatten
 from srm_keras.support.files import read_json, write_json

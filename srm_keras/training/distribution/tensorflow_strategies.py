@@ -7,11 +7,183 @@ collective operations, and the second would fail on the first's.
 import functools
 import json
 import os
+import weakref
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from srm_keras.training.distribution.devices import Distribution, MirroredDevices
-from srm_keras.training.distribution.multi_worker import MultiWorker
+from srm_keras.training.distribution.replicas import inference_state
+from srm_keras.training.distribution.strategies import Distribution, MirroredDevices
+
+Logs = dict[str, Any]
+
+
+class Steps:
+    """The compiled functions of one model: an update, an evaluation step, the metrics so far."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, learner: keras.Model):
+        def update(batch):
+            logs = learner.train_step(batch)
+            return {name: _all_reduce("MEAN", value) for name, value in logs.items()}
+
+        def train(batch):
+            return strategy.run(update, args=(batch,))
+
+        def test(batch):
+            strategy.run(learner.test_step, args=(batch,))
+
+        self.train = tf.function(train, reduce_retracing=True)
+        self.test = tf.function(test, reduce_retracing=True)
+        self.results = tf.function(learner.get_metrics_result)
+
+
+class MultiWorker(Distribution):
+    """``tf.distribute.MultiWorkerMirroredStrategy``, one replica a process.
+
+    ``keras.Model.fit`` of Keras 3.15 cannot run under it: while it builds the model it hands
+    per-replica values to code that takes tensors. Here is the same loop, over the model's own
+    public ``train_step`` and ``test_step``, with the same callbacks and the same logs.
+
+    Metrics are summed over the workers, so that every callback of every worker gets the same
+    logs. ``model.stop_training`` on one worker stops all of them after the same update.
+    """
+
+    name = "multi_worker"
+
+    def __init__(self, strategy: tf.distribute.Strategy, workers: int, worker: int):
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+        self.workers = workers
+        self.worker = worker
+        self._steps: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+        self._flags = tf.function(self._sum_of_flags)
+        self._gathered = tf.function(self._gather)
+
+    def scope(self) -> AbstractContextManager:
+        """The strategy's scope."""
+        return self.strategy.scope()
+
+    def any_worker(self, flag: bool) -> bool:
+        """Whether ``flag`` is true on any worker; all of them must ask at the same point."""
+        return float(self._flags(tf.constant(float(flag)))) > 0
+
+    def _gather(self, row):
+        def gathered(mine):
+            return tf.distribute.get_replica_context().all_gather(tf.identity(mine), axis=0)
+
+        return self.strategy.run(gathered, args=(row,))
+
+    def _sum_of_flags(self, flag):
+        return self.strategy.run(lambda mine: _all_reduce("SUM", mine), args=(flag,))
+
+    def gather(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The value of every worker's replica, in the order of the workers."""
+        (mine,) = values
+        return list(self._gathered(tf.constant(mine)[tf.newaxis]).numpy())
+
+    def local(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """This worker's."""
+        return [values[self.worker]]
+
+    def fit(
+        self,
+        learner: keras.Model,
+        dataset: Iterable,
+        *,
+        steps_per_epoch: int,
+        epochs: int,
+        initial_epoch: int = 0,
+        validation_data: Iterable | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int | str = 0,
+    ) -> keras.callbacks.History:
+        """Trains as ``Distribution.fit`` says, on this worker's part of every global batch."""
+        shown = verbose if self.is_chief else 0
+        listeners = keras.callbacks.CallbackList(
+            list(callbacks),
+            add_history=True,
+            add_progbar=shown != 0,
+            model=learner,
+            verbose=shown,
+            epochs=epochs,
+            steps=steps_per_epoch,
+        )
+        learner.stop_training = False
+        with self.scope():
+            learner.optimizer.build(learner.trainable_variables)
+        listeners.on_train_begin()
+        batches = iter(dataset)
+        logs: Logs = {}
+        for epoch in range(initial_epoch, epochs):
+            learner.reset_metrics()
+            listeners.on_epoch_begin(epoch)
+            logs = self._train_epoch(learner, batches, steps_per_epoch, listeners)
+            if validation_data is not None:
+                measured = self._evaluate(learner, validation_data, listeners)
+                logs |= {f"val_{name}": value for name, value in measured.items()}
+            listeners.on_epoch_end(epoch, logs)
+            if self.any_worker(learner.stop_training):
+                break
+        learner.optimizer.finalize_variable_values(learner.trainable_weights)
+        listeners.on_train_end(logs)
+        return learner.history
+
+    def evaluate(self, learner: keras.Model, dataset: Iterable) -> dict[str, float]:
+        """Evaluates as ``Distribution.evaluate`` says, each worker a part of the batches."""
+        return self._evaluate(learner, dataset, keras.callbacks.CallbackList(model=learner))
+
+    def _train_epoch(
+        self,
+        learner: keras.Model,
+        batches: Any,
+        steps_per_epoch: int,
+        listeners: keras.callbacks.CallbackList,
+    ) -> Logs:
+        steps = self._steps_of(learner)
+        for step in range(steps_per_epoch):
+            listeners.on_train_batch_begin(step)
+            listeners.on_train_batch_end(step, steps.train(next(batches)))
+            if self.any_worker(learner.stop_training):
+                learner.stop_training = True
+                break
+        return _floats(steps.results())
+
+    def _evaluate(
+        self, learner: keras.Model, dataset: Any, listeners: keras.callbacks.CallbackList
+    ) -> dict[str, float]:
+        steps = self._steps_of(learner)
+        listeners.on_test_begin()
+        learner.reset_metrics()
+        with inference_state(learner):
+            # Traced on every worker, so that all have the metrics that are summed, even a worker
+            # for which there is no batch.
+            steps.test.get_concrete_function(dataset.element_spec)
+            for step, batch in enumerate(dataset.shard(self.workers, self.worker)):
+                listeners.on_test_batch_begin(step)
+                steps.test(batch)
+                listeners.on_test_batch_end(step, {})
+        logs = _floats(steps.results())
+        listeners.on_test_end(logs)
+        return logs
+
+    def _steps_of(self, learner: keras.Model) -> Steps:
+        if learner not in self._steps:
+            self._steps[learner] = Steps(self.strategy, learner)
+        return self._steps[learner]
+
+
+def _all_reduce(operation: str, value):
+    """Over the replicas, from within one; the identity gives the value a device."""
+    return tf.distribute.get_replica_context().all_reduce(operation, tf.identity(value))
+
+
+def _floats(logs: Logs) -> dict[str, float]:
+    return {name: float(value) for name, value in logs.items()}
+
 
 TASK_TYPES = ("chief", "worker")
 EXAMPLE = (

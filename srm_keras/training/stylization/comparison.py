@@ -19,8 +19,7 @@ from srm_keras.support.figures import (
     plain,
     save_figure,
 )
-from srm_keras.support.files import write_atomically, write_csv, write_json, write_text
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import folder_lock, write_atomically, write_csv, write_json, write_text
 from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.fields import Recipe

@@ -7,7 +7,7 @@ from ai_edge_litert.schema_py_generated import TensorType
 
 from srm_keras.analysis import Cost, complexity
 from srm_keras.export import to_tflite
-from srm_keras.export.tflite.graph import operator_name, read_graph
+from srm_keras.export.tflite.exporter import operator_name, read_graph
 from srm_keras.layers import Recalibration, recalibration
 from srm_keras.models import CifarResNet
 

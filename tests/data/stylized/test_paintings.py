@@ -69,9 +69,9 @@ def test_candidates_end_in_an_error_when_all_are_unreadable(paintings):
 
 
 def test_digest_follows_the_files(paintings):
-    before = Paintings(paintings).digest()
+    before = Paintings(paintings).parameters()
     (paintings / "e.png").write_bytes((paintings / "a.png").read_bytes())
-    assert Paintings(paintings).digest() != before
+    assert Paintings(paintings).parameters() != before
 
 
 def test_wrong_arguments_are_refused(tmp_path, paintings):

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_tflite
 from srm_keras.export.runners import TFLiteRunner
-from srm_keras.export.tflite.graph import tflite_details
+from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.layers import recalibration
 from tests.support.specs import spec_id
 from tests.support.weights import feature_map, randomize

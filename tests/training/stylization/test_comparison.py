@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.support.locks import folder_lock
+from srm_keras.support.files import folder_lock
 from srm_keras.training.stylization import compare_stylizers, comparison
 from srm_keras.training.stylization.comparison import LOSSES, smoothed
 from tests.support.tiny_stylization import tiny_recipe

@@ -14,7 +14,13 @@ from srm_keras.data.checks import path as checked_path
 from srm_keras.data.checks import seed_in_range
 from srm_keras.data.decode import Verdict
 from srm_keras.data.examples import DatasetInfo, Examples
-from srm_keras.data.sources.image_folder.layout import ImageList, list_images, refuse_lost_classes
+from srm_keras.data.sources.image_folder.layout import (
+    ImageList,
+    list_images,
+    list_unlabelled,
+    part_of,
+    refuse_lost_classes,
+)
 from srm_keras.support.validation import boolean, fraction, one_of
 
 
@@ -152,6 +158,51 @@ def load_examples(
     examples = as_examples("image_folder", split, images, root, verify=verify, on_error=on_error)
     domains, groups = tags([Path(path) for path in examples.images], **patterns)
     return replace(examples, domains=domains, groups=groups)
+
+
+def load_unlabelled(
+    split: str,
+    *,
+    data_dir: str | os.PathLike,
+    test_fraction: float = 0.1,
+    on_error: str = "raise",
+    seed: int = 0,
+    verify: bool = True,
+) -> Examples:
+    """Lists the image files of a folder and of all folders below it, as style transfer takes them.
+
+    Which files are the test split follows, file by file, from the seed and their paths below
+    ``data_dir``: a new file moves no other.
+
+    Args:
+        split: ``"train"``, ``"test"``, or ``"all"`` for both.
+        data_dir: The folder.
+        test_fraction: Expected part of the images that is the test split, between 0 and 1.
+        on_error: As of ``load_examples``.
+        seed: As of ``load_examples``.
+        verify: As of ``load_examples``.
+
+    Returns:
+        The ``Examples``, whose images are paths, all of the one class ``"image"``.
+
+    Raises:
+        ValueError: If an argument is wrong; ``data_dir`` does not exist or holds no image, or none
+            that falls into the split; or files are corrupt and ``on_error="raise"``.
+    """
+    one_of("split", split, ("train", "test", "all"))
+    _check_options(on_error, test_fraction, seed, verify)
+    images = list_unlabelled(data_dir, seed)
+    root = checked_path("data_dir", data_dir)
+    if split != "all":
+        paths = tuple(part_of(images.paths, root, split, test_fraction, seed))
+        if not paths:
+            raise ValueError(
+                f"`data_dir` must hold more images: none of {len(images.paths)} falls into the "
+                f"split {split!r} with test_fraction={test_fraction} and seed={seed}. "
+                f"Received: data_dir={str(data_dir)!r}"
+            )
+        images = replace(images, paths=paths, labels=(0,) * len(paths))
+    return as_examples("image_files", split, images, root, verify=verify, on_error=on_error)
 
 
 def as_examples(
