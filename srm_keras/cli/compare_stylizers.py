@@ -16,7 +16,6 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
-from srm_keras.cli import recipe
 
 RECIPES = "srm_keras.training.stylization.recipe"
 MODULES = {"ge": {"name": "ge", "params": "theta_minus"}}
@@ -24,7 +23,7 @@ MODULES = {"ge": {"name": "ge", "params": "theta_minus"}}
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    recipe.define(flags)
+    shared.config(flags)
     absl_flags.DEFINE_list(
         "variants",
         ["bn", "in", "bn+se", "bn+srm"],
@@ -36,7 +35,7 @@ def define(flags: FlagValues) -> None:
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Run the comparison, and print its table."""
-    chosen, seeds = recipe.recipe(flags, arguments), shared.seed_numbers(flags)
+    chosen, seeds = shared.chosen_recipe(flags, arguments), shared.seed_numbers(flags)
     from srm_keras.training.stylization import compare_stylizers
 
     compare_stylizers(chosen, flags.workdir, flags.variants, seeds, MODULES)

@@ -20,7 +20,6 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
-from srm_keras.cli import recipe
 
 RECIPES = "srm_keras.training.recipe"
 MODULES = ("none", "se", "ge", "eca", "cbam", "srm")
@@ -28,7 +27,7 @@ MODULES = ("none", "se", "ge", "eca", "cbam", "srm")
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    recipe.define(flags)
+    shared.config(flags)
     absl_flags.DEFINE_list(
         "recalibrations",
         None,
@@ -43,8 +42,8 @@ def define(flags: FlagValues) -> None:
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Run the cross-validation, and print its tables."""
-    chosen, seeds = recipe.recipe(flags, arguments), shared.seed_numbers(flags)
-    specs = _specs(flags.recalibrations, recipe.recipe_file(flags))
+    chosen, seeds = shared.chosen_recipe(flags, arguments), shared.seed_numbers(flags)
+    specs = _specs(flags.recalibrations, shared.recipe_file(flags))
     from srm_keras.training import cross_validate
 
     cross_validate(chosen, flags.workdir, specs, flags.folds, seeds)

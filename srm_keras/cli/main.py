@@ -21,7 +21,7 @@ from types import ModuleType
 from absl import flags as absl_flags
 from absl import logging
 
-from srm_keras.cli import recipe
+from srm_keras.cli import flags as shared
 from srm_keras.support.foreign import load
 
 COMMANDS = {
@@ -110,10 +110,10 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
     if _asks_for_help(arguments):
         description = (command.__doc__ or "").replace("``", "`")
         print(f"{description}\n{_flags_help(flags)}")
-        print(f"\n{recipe.fields_help(fields)}" if fields else "")
+        print(f"\n{shared.fields_help(fields)}" if fields else "")
         return 0
     try:
-        arguments = recipe.with_file(arguments) if fields else list(arguments)
+        arguments = shared.with_recipe_file(arguments) if fields else list(arguments)
         with _argv([program, *arguments]):
             renamed = getattr(command, "RENAMED", {})
             return _run(command, flags, _parse(flags, sys.argv, fields, renamed))

@@ -14,20 +14,19 @@ from collections.abc import Sequence
 from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
-from srm_keras.cli import recipe
 
 RECIPES = "srm_keras.training.stylization.recipe"
 
 
 def define(flags: FlagValues) -> None:
     """Define the flags."""
-    recipe.define(flags)
+    shared.config(flags)
     shared.overwrite(flags, "the run that `workdir` holds")
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Train, and print the losses."""
-    chosen = recipe.recipe(flags, arguments)
+    chosen = shared.chosen_recipe(flags, arguments)
     from srm_keras.training.stylization import train_stylizer
 
     result = train_stylizer(chosen, flags.workdir, overwrite=flags.overwrite)

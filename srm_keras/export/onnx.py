@@ -14,13 +14,7 @@ import tensorflow as tf
 
 from srm_keras.data import Preprocessing
 from srm_keras.export.bounds import exact_bound
-from srm_keras.export.pipeline import (
-    Exportable,
-    ExportError,
-    Format,
-    check_file_path,
-    export,
-)
+from srm_keras.export.pipeline import Exportable, ExportError, Format, check_file_path, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import onnx_runner, signature
 from srm_keras.export.serving.signatures import check_classes, check_preprocessing
@@ -48,21 +42,16 @@ def to_onnx(
     in batches of any size, with height and width free where ``model`` leaves them so, and one
     output, ``output_0``. Its ``metadata_props`` hold ``preprocessing`` and ``classes`` as JSON.
 
-    The file is published only after it passed ``onnx.checker`` and after its outputs in ONNX
-    Runtime were compared with those of ``model``. A file at ``path`` is replaced then, and left
-    alone where the export fails.
+    Before it is published it passes ``onnx.checker``, and ONNX Runtime computes its outputs.
 
     Args:
         model: A functional model with one input and one output; not changed.
         path: The file to write, ``….onnx``. ``report.json`` and ``report.md`` beside it hold the
             reports on all exports to the same place.
-        samples: Real inputs, prepared as for training: floating, of the input's shape.
-        fold: Whether to write the deploy form of ``model`` (``srm_keras.export.deploy``). OpenVINO
-            2026.4 computes wrong gates for SRM layers that are not in deploy form, in batches of
-            more than one image.
-        tolerance: Largest difference from the outputs of ``model``: absolute for outputs up to 1,
-            relative to the largest output beyond; None: 10⁻⁵, or of pictures (``Kind.PICTURES``) a
-            quarter of a grey level.
+        samples: As of ``to_saved_model``.
+        fold: As there. OpenVINO 2026.4 computes wrong gates for SRM layers that are not in deploy
+            form, in batches of more than one image.
+        tolerance: As there.
         opset: 13 to 18. tf2onnx knows no newer one, and in 18 writes global average pooling as a
             transposition and a mean.
         preprocessing: How images are made into ``samples``; for the file's metadata.

@@ -16,6 +16,7 @@ archive; see docs/data.md.
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes import on_made_up_images
 from srm_keras.training import default_recipe, is_smoke
 
 
@@ -48,9 +49,6 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (32_000, 48_000)
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict({"image_shape": 32, "classes": 10, "examples": 16})
+        on_made_up_images(recipe, image_shape=32, classes=10, examples=16)
         recipe.model.options.depth = 8
-        recipe.update(steps=2, eval_every=2, batch_size=8)
-        recipe.learning_rate.milestones = ()
     return recipe

@@ -18,7 +18,7 @@ Data: FOLDER is the archive's ``dtd``; see docs/data.md.
 
 from ml_collections import ConfigDict, config_dict
 
-from srm_keras.recipes import cifar10
+from srm_keras.recipes import cifar10, on_made_up_images
 from srm_keras.training import is_smoke
 
 
@@ -37,9 +37,6 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.model.options.depth = 32
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict({"image_shape": (80, 96), "classes": 47, "examples": 235})
+        on_made_up_images(recipe, image_shape=(80, 96), classes=47, examples=235)
         recipe.model.options.depth = 8
-        recipe.update(steps=2, eval_every=2, batch_size=8)
-        recipe.learning_rate.milestones = ()
     return recipe

@@ -13,6 +13,7 @@ Data: the Debian package ``dataset-fashion-mnist``, or the four files of the ori
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes import on_made_up_images
 from srm_keras.training import default_recipe, is_smoke
 
 
@@ -36,11 +37,6 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (recipe.steps // 2, recipe.steps * 3 // 4)
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict(
-            {"image_shape": 28, "channels": 1, "classes": 10, "examples": 16}
-        )
+        on_made_up_images(recipe, image_shape=28, channels=1, classes=10, examples=16)
         recipe.model.options.depth = 8
-        recipe.update(steps=2, eval_every=2, batch_size=8)
-        recipe.learning_rate.milestones = ()
     return recipe

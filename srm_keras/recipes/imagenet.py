@@ -16,6 +16,7 @@ with ``file_format="array_record"``; see docs/data.md.
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes import on_made_up_images
 from srm_keras.training import default_recipe, is_smoke
 
 
@@ -51,11 +52,7 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (30 * epoch, 60 * epoch)
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict(
-            {"image_shape": (250, 300), "classes": 1000, "examples": 4}
-        )
+        on_made_up_images(recipe, image_shape=(250, 300), classes=1000, examples=4)
         recipe.model.name = "resnet18"  # ResNet-50 takes minutes to trace on two busy cores
         recipe.update(steps=1, eval_every=1, checkpoint_every=0, batch_size=2, eval_batch_size=4)
-        recipe.learning_rate.milestones = ()
     return recipe

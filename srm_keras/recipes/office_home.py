@@ -15,7 +15,7 @@ Data: FOLDER holds ``Art``, ``Clipart``, ``Product`` and ``Real World``; see doc
 
 from ml_collections import ConfigDict, config_dict
 
-from srm_keras.recipes import imagenet
+from srm_keras.recipes import imagenet, on_made_up_images
 from srm_keras.training import is_smoke
 
 
@@ -39,11 +39,6 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (30 * epoch, 60 * epoch)
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict(
-            {"image_shape": (40, 48), "classes": 65, "domains": 4, "examples": 325}
-        )
+        on_made_up_images(recipe, image_shape=(40, 48), classes=65, domains=4, examples=325)
         recipe.data.preprocessing.update(image_size=32, resize=36)
-        recipe.update(steps=2, eval_every=2, batch_size=8)
-        recipe.learning_rate.milestones = ()
     return recipe

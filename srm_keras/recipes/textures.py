@@ -21,6 +21,7 @@ and reports every domain is
 
 from ml_collections import ConfigDict, config_dict
 
+from srm_keras.recipes import on_made_up_images
 from srm_keras.training import default_recipe, is_smoke
 
 
@@ -49,11 +50,6 @@ def get_config(form: str = "") -> ConfigDict:
     recipe.learning_rate.milestones = (recipe.steps // 2, recipe.steps * 3 // 4)
 
     if is_smoke(form):
-        recipe.data.name = "made_up"
-        recipe.data.options = ConfigDict(
-            {"image_shape": 72, "classes": 24, "domains": 3, "groups": 24, "examples": 48}
-        )
+        on_made_up_images(recipe, image_shape=72, classes=24, domains=3, groups=24, examples=48)
         recipe.model.options.depth = 8
-        recipe.update(steps=2, eval_every=2, batch_size=8)
-        recipe.learning_rate.milestones = ()
     return recipe

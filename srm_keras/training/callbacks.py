@@ -261,35 +261,37 @@ def _digits(value) -> float:
 
 
 class SavedWeights(keras.callbacks.Callback):
-    """Saves ``last.keras`` after every epoch, ``best.keras`` at the highest ``val_accuracy`` yet.
+    """Saves ``last.keras`` at every epoch, and ``best.keras`` at the highest ``val_accuracy`` yet.
 
     The files are written to a temporary name and renamed, so a kill leaves the earlier one.
 
     Args:
         model: The model to save; it may share its layers with the one that is trained.
         folder: The run folder.
-        log: The ``RunLog``, which comes before this in the list of callbacks.
         evaluated: A context in which the model has the weights that were evaluated.
+        log: The ``RunLog``, which comes before this in the list of callbacks; None: no best.
     """
 
     def __init__(
         self,
         model: keras.Model,
         folder: Path,
-        log: RunLog,
         evaluated: Callable[[], AbstractContextManager],
+        log: RunLog | None = None,
     ):
         super().__init__()
         self.saved_model = model
         self.folder = folder
-        self.log = log
         self.evaluated = evaluated
+        self.log = log
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the files."""
         last, best = (self.folder / name for name in (run_folder.LAST, run_folder.BEST))
         with self.evaluated():
             write_atomically(last, self.saved_model.save)
+        if self.log is None:
+            return
         *earlier, accuracy = (row["val_accuracy"] for row in self.log.rows)
         if accuracy > max(earlier, default=-math.inf):
             write_atomically(best, lambda temporary: shutil.copyfile(last, temporary))

@@ -20,7 +20,6 @@ from srm_keras.support.files import as_json, write_atomically
 from srm_keras.training.distribution import Distribution, assign_local, local_values
 from srm_keras.training.inputs import Examples
 from srm_keras.training.recipe import differing
-from srm_keras.training.stopping import how_to_go_on
 
 Arrays = dict[str, np.ndarray]
 
@@ -336,3 +335,8 @@ def _listed(problems: Mapping[str, str]) -> str:
     for name, problem in problems.items():
         names.setdefault(problem, []).append(name)
     return "; ".join(f"{', '.join(files)} {problem}" for problem, files in names.items())
+
+
+def how_to_go_on(overwrite: bool) -> str:
+    """What to do about a run that was stopped: ``overwrite``, given again, would remove it."""
+    return f"the same command{' without `overwrite`' if overwrite else ''} goes on"

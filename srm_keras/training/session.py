@@ -21,8 +21,7 @@ from srm_keras.training.callbacks import EvaluatedWeights, Progress, RunLog
 from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity, TrainingState
 from srm_keras.training.distribution import Distribution, resolve_strategy
 from srm_keras.training.inputs import Examples
-from srm_keras.training.state_keeper import FiniteFirst, StateKeeper
-from srm_keras.training.stopping import StopRequest
+from srm_keras.training.state_keeper import FiniteFirst, StateKeeper, StopRequest
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _writers(session: Session, inputs: Inputs) -> list[keras.callbacks.Callback]
         return []
     model, folder, evaluated = session.model, session.folder, session.evaluated
     gates = gate_histograms_of(model, inputs, folder, evaluated)
-    return [SavedWeights(model, folder, session.log, evaluated), *gates]
+    return [SavedWeights(model, folder, evaluated, session.log), *gates]
 
 
 def _title(recipe: config_dict.ConfigDict) -> str:

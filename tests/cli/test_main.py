@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import COMMANDS, LONG_SECONDS, main, run
 from srm_keras.support.foreign import errors, quiet
-from srm_keras.training.stopping import Interrupted
+from srm_keras.training.state_keeper import Interrupted
 from tests.support.command_lines import command
 
 ROOT = Path(__file__).parents[2]
@@ -227,7 +227,7 @@ def test_networks_are_listed_by_pattern():
 
 def test_every_module_of_the_commands_is_listed():
     modules = {path.stem for path in (ROOT / "srm_keras" / "cli").glob("[!_]*.py")}
-    with_main = {name for name in modules if hasattr(_module(name), "define") and name != "recipe"}
+    with_main = {name for name in modules if hasattr(_module(name), "define")}
     assert with_main == set(COMMANDS)
 
 

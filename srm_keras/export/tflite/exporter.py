@@ -80,9 +80,8 @@ def to_tflite(
             ``report.json`` and ``report.md`` beside it hold all reports.
         samples: Real inputs, prepared as for training: floating, of the input's shape.
         format: One of the above.
-        representative: Inputs like ``samples``, at best of the training split and a hundred or
-            more, from which the integer formats take the range of every tensor; by default
-            ``samples``.
+        representative: Inputs that the integer formats take the range of every tensor from, at best
+            a hundred or more of the training split; by default ``samples``.
         integer_io: Whether an integer format takes and returns integers (the file has the scale).
         float_modules: Whether modules in an int8 file compute in float32: more exact, but not for
             hardware that has integers alone.

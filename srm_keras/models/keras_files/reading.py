@@ -17,6 +17,7 @@ import keras
 from srm_keras.models.head import check_finite
 from srm_keras.models.keras_files.allowed_classes import check_config
 from srm_keras.support.files import check_no_lfs_pointer
+from srm_keras.support.foreign import first_line
 
 
 def read_archive(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
@@ -155,7 +156,7 @@ def network_of(parts: Mapping[str, bytes], origin: str) -> keras.Model:
             weights.write_bytes(parts[WEIGHTS])
             model.load_weights(weights)
     except Exception as error:  # A wrong configuration makes layers raise anything.
-        raise ValueError(f"{origin} is damaged: {_first_line(error)}") from None
+        raise ValueError(f"{origin} is damaged: {first_line(error)}") from None
     if arrays != len(model.weights):  # Keras leaves some layers without weights as they are.
         raise ValueError(
             f"{origin} is damaged: {WEIGHTS} holds {arrays} arrays instead of {len(model.weights)}"
@@ -192,10 +193,6 @@ def json_of(parts: Mapping[str, bytes], name: str, origin: str) -> Any:
 def _told(error: ValueError) -> str:
     text = str(error)
     return text if text.startswith("`") else f"{WEIGHTS} {text}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def read_keras_file(path: str | os.PathLike) -> keras.Model:

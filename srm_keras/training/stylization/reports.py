@@ -14,12 +14,13 @@ from srm_keras.support import html
 from srm_keras.support.figures import drawing
 from srm_keras.support.files import read_json, write_atomically, write_text
 from srm_keras.training import run_folder
+from srm_keras.training.callbacks import SavedWeights
 
 _TILE = 96  # least side of an image on a strip, in pixels
 _GAP = 4
 
 
-class SampleStrips(keras.callbacks.Callback):
+class SampleStrips(SavedWeights):
     """Saves ``last.keras`` and ``samples/step_000000100.png`` after every epoch.
 
     A strip has the contents above, for AdaIN their paintings below, and what the stylizer makes
@@ -43,25 +44,22 @@ class SampleStrips(keras.callbacks.Callback):
         steps_per_epoch: int,
         evaluated: Callable[[], AbstractContextManager],
     ):
-        super().__init__()
-        self.stylizer = stylizer
+        super().__init__(stylizer, folder, evaluated)
         self.contents = contents
         self.paintings = paintings
-        self.folder = folder
         self.steps_per_epoch = steps_per_epoch
-        self.evaluated = evaluated
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes both."""
         _ = self.model  # asking for it makes Keras write JAX's state back to the variables
+        super().on_epoch_end(epoch, logs)
         with self.evaluated():
-            write_atomically(self.folder / run_folder.LAST, self.stylizer.save)
             self._paint((epoch + 1) * self.steps_per_epoch)
 
     def _paint(self, step: int) -> None:
         path = self.folder / run_folder.SAMPLES / strip_name(step)
         with drawing(path.name):
-            painted = stylized(self.stylizer, self.contents, self.paintings)
+            painted = stylized(self.saved_model, self.contents, self.paintings)
             rows = [self.contents, self.paintings, painted]
             write_atomically(path, strip([row for row in rows if row is not None]).save)
 
