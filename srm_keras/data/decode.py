@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srm_keras.data.sources.image_folder.files import KINDS
+from srm_keras.data.sources.image_folder.layout import KINDS
 from srm_keras.support.files import LFS_POINTER, is_lfs_pointer
 from srm_keras.support.timing import with_progress
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from srm_keras.data.decode import pixels
-from srm_keras.data.sources.image_folder.files import SUFFIXES, images_below
+from srm_keras.data.sources.image_folder.layout import SUFFIXES, images_below
 from srm_keras.export.predictor import Predictor
 from srm_keras.support.files import write_csv, write_json
 from srm_keras.support.validation import positive_int

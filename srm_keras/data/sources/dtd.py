@@ -8,8 +8,7 @@ from pathlib import Path
 
 from srm_keras.data import checks
 from srm_keras.data.examples import Examples
-from srm_keras.data.sources.image_folder.files import folders_in
-from srm_keras.data.sources.image_folder.layout import ImageList
+from srm_keras.data.sources.image_folder.layout import ImageList, folders_in
 from srm_keras.data.sources.image_folder.source import as_examples
 from srm_keras.support.validation import one_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from srm_keras.data import checks
 from srm_keras.data.examples import Examples
 from srm_keras.data.sources import imagenet
-from srm_keras.data.sources.image_folder.files import folders_in
+from srm_keras.data.sources.image_folder.layout import folders_in
 from srm_keras.support.validation import one_of
 
 URL = "https://github.com/rgeirhos/Stylized-ImageNet"

@@ -17,7 +17,7 @@ from PIL import Image
 from srm_keras.data import checks, decode
 from srm_keras.data.decode import pixels
 from srm_keras.data.examples import Examples
-from srm_keras.data.sources.image_folder.files import KINDS, images_below
+from srm_keras.data.sources.image_folder.layout import KINDS, images_below
 from srm_keras.data.sources.prepared import Records
 from srm_keras.models.adain import halves
 from srm_keras.support.validation import positive_int
@@ -30,7 +30,7 @@ class Paintings:
     be read is left out when it is first met, and its images get another one each, again by a hash.
 
     Args:
-        folder: With at least one image file; see ``srm_keras.data.image_folder.files``.
+        folder: With at least one image file; see ``images_below``.
         size: The shorter side in pixels to which paintings are brought.
         seed: Integer in [0, 2**63).
 

@@ -12,7 +12,6 @@ texture
   shape.
 """
 
-from srm_keras.data.texture_shapes.contact_sheet import contact_sheet, write_contact_sheets
 from srm_keras.data.texture_shapes.drawing import SHAPE_NAMES
 from srm_keras.data.texture_shapes.generator import (
     CHANCE,
@@ -23,7 +22,7 @@ from srm_keras.data.texture_shapes.generator import (
     example,
     examples,
 )
-from srm_keras.data.texture_shapes.source import load_examples
+from srm_keras.data.texture_shapes.source import contact_sheet, load_examples, write_contact_sheets
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURE_NAMES, TEXTURE_NAMES
 
 __all__ = [

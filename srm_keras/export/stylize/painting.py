@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srm_keras.data.sources.image_folder.files import SUFFIXES, images_below
+from srm_keras.data.sources.image_folder.layout import SUFFIXES, images_below
 from srm_keras.export.stylize.stylizer import Picture, Stylizer, read_picture, write_picture
 from srm_keras.support.files import read_json, writable_file, write_json
 from srm_keras.support.foreign import first_line

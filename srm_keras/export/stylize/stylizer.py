@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageOps
 
-from srm_keras.data.sources.image_folder.files import JPEG
+from srm_keras.data.sources.image_folder.layout import JPEG
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.surgery.functional import check_functional, twin
 from srm_keras.support.files import check_no_lfs_pointer, write_atomically
