@@ -52,7 +52,7 @@ FILES = {
         ([RECIPE, "x.jpg"], "Arguments must be flags. Received: x.jpg"),
         ([RECIPE, "--config.optimizer.nestrov=True"], "the recipe has no field 'nestrov' Did you"),
         ([RECIPE, "--config.seed=x"], "flag --config.seed=x: invalid literal for int()"),
-        ([RECIPE, "--recalibration=srm"], "(did you mean --config.recalibration?)"),
+        ([RECIPE, "--recalibration=srm"], "(did you mean '--config.recalibration'?)"),
         ([RECIPE, "--steps=0"], "flag --steps=0: 0 is not a positive integer"),
         ([RECIPE, "--steps=2", "--config.steps=4"], "Give either `--steps` or `--config.steps`."),
     ],
