@@ -202,10 +202,12 @@ def _image_shape(size: int) -> tuple[int, int, int]:
 
 def _check_name(found: TorchResNet, network: Architecture, module: Any, name: str) -> None:
     theirs = (found.network, _module_name(found.recalibration))
-    if theirs == (network, _module_name(module)):
+    if theirs == (network.strided, _module_name(module)):
         return
     parts = {name: _parts(name) for name in _known()}
-    right = [name for name, (one, spec) in parts.items() if (one, _module_name(spec)) == theirs]
+    right = [
+        name for name, (one, spec) in parts.items() if (one.strided, _module_name(spec)) == theirs
+    ]
     if not right:
         raise ValueError(f"`weights` must be of a network of `list_models()`. Received: {found}")
     raise ValueError(

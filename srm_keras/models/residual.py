@@ -89,6 +89,8 @@ class Unit:
         data_format: ``"channels_last"`` or ``"channels_first"``.
         cardinality: Groups of a bottleneck's 3×3 convolution (Xie et al. 2017, fig. 3c).
         base_width: Width of each of its groups in a stage of 64 planes.
+        downsampling: ``"stride"``, or ``"average"``: 2×2 average pooling behind the convolution
+            that would stride (against aliasing: Zhang 2019).
 
     Raises:
         ValueError: An argument is not one of the above, or basic blocks with groups or widths.
@@ -100,9 +102,11 @@ class Unit:
     data_format: str
     cardinality: int = 1
     base_width: int = 64
+    downsampling: str = "stride"
 
     def __post_init__(self) -> None:
         one_of("block", self.block, EXPANSION)
+        one_of("downsampling", self.downsampling, ("stride", "average"))
         one_of("stride_in", self.stride_in, ("3x3", "1x1"))
         one_of("shortcut", self.shortcut, SHORTCUTS)
         for name, usual in (("cardinality", 1), ("base_width", 64)):
@@ -138,15 +142,15 @@ class Unit:
 
     def basic(self, x, planes: int, strides: int, name: str):
         """Two 3×3 convolutions (He et al. 2016, fig. 5 left)."""
-        x = self.conv_bn(x, planes, 3, strides, f"{name}_1", relu=True)
+        x = self.conv_bn_relu(x, planes, 3, strides, f"{name}_1")
         return self.conv_bn(x, planes, 3, 1, f"{name}_2")
 
     def bottleneck(self, x, planes: int, strides: int, name: str):
         """1×1, 3×3 and 1×1 convolutions (He et al. 2016, fig. 5 right)."""
         on_1x1, on_3x3 = (strides, 1) if self.stride_in == "1x1" else (1, strides)
         width = planes * self.base_width // 64 * self.cardinality
-        x = self.conv_bn(x, width, 1, on_1x1, f"{name}_1", relu=True)
-        x = self.conv_bn(x, width, 3, on_3x3, f"{name}_2", relu=True, groups=self.cardinality)
+        x = self.conv_bn_relu(x, width, 1, on_1x1, f"{name}_1")
+        x = self.conv_bn_relu(x, width, 3, on_3x3, f"{name}_2", groups=self.cardinality)
         return self.conv_bn(x, planes * EXPANSION["bottleneck"], 1, 1, f"{name}_3")
 
     def skip(self, x, filters: int, strides: int, name: str):
@@ -157,12 +161,24 @@ class Unit:
             return IdentityShortcut(
                 filters, strides, data_format=self.data_format, name=f"{name}_shortcut"
             )(x)
-        if self.shortcut == "average" and strides > 1:
-            x = layers.AveragePooling2D(
-                strides, padding="same", data_format=self.data_format, name=f"{name}_shortcut_pool"
-            )(x)
-            strides = 1
+        if self.shortcut == "average":
+            x, strides = self.averaged(x, strides, f"{name}_shortcut_pool"), 1
         return self.conv_bn(x, filters, 1, strides, f"{name}_shortcut")
+
+    def averaged(self, x, strides: int, name: str):
+        """Means of ``strides`` × ``strides`` pixels, of fewer at the border; ``x`` itself for 1."""
+        if strides == 1:
+            return x
+        return layers.AveragePooling2D(
+            strides, padding="same", data_format=self.data_format, name=name
+        )(x)
+
+    def conv_bn_relu(self, x, filters: int, kernel: int, strides: int, name: str, groups: int = 1):
+        """Convolution, batch norm and ReLU inside of a branch, by which the map gets smaller."""
+        if self.downsampling == "stride":
+            return self.conv_bn(x, filters, kernel, strides, name, relu=True, groups=groups)
+        x = self.conv_bn(x, filters, kernel, 1, name, relu=True, groups=groups)
+        return self.averaged(x, strides, f"{name}_pool")
 
     def conv_bn(
         self,

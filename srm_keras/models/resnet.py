@@ -47,6 +47,7 @@ class Architecture:
         shortcut: As for ``Unit``.
         cardinality: As for ``Unit``.
         base_width: As for ``Unit``.
+        downsampling: As for ``Unit``; with ``"average"`` the stem pools averages of 2×2 too.
 
     Raises:
         ValueError: An attribute is not one of the above.
@@ -59,6 +60,7 @@ class Architecture:
     shortcut: str = "projection"
     cardinality: int = 1
     base_width: int = 64
+    downsampling: str = "stride"
 
     def __post_init__(self) -> None:
         valid = isinstance(self.blocks, list | tuple) and len(self.blocks) == len(PLANES)
@@ -87,11 +89,16 @@ class Architecture:
         }
         return {"block": self.block, "blocks": self.blocks, **options}
 
+    @property
+    def strided(self) -> "Architecture":
+        """The network that strides and has the same weights, names and shapes of them included."""
+        return dataclasses.replace(self, downsampling="stride")
+
     def units(self, stride_in: str = "3x3", data_format: str | None = None) -> Unit:
         """The residual units of such a network."""
         data_format = standardize_data_format(data_format)
-        groups = (self.cardinality, self.base_width)
-        return Unit(self.block, stride_in, self.shortcut, data_format, *groups)
+        options = (self.cardinality, self.base_width, self.downsampling)
+        return Unit(self.block, stride_in, self.shortcut, data_format, *options)
 
 
 def ResNet(
@@ -113,10 +120,11 @@ def ResNet(
     shortcut: str = "projection",
     cardinality: int = 1,
     base_width: int = 64,
+    downsampling: str = "stride",
 ) -> keras.Model:
     """Build a ResNet with a recalibration module at the end of each residual branch.
 
-    The module comes after the branch's last batch norm and before the addition. The last five
+    The module comes after the branch's last batch norm and before the addition. The last six
     arguments make the variants that timm names by letters (``build("resnet50d")``), ResNeXts and
     wide ResNets.
 
@@ -146,6 +154,8 @@ def ResNet(
         cardinality: Groups of a bottleneck's 3×3 convolution: 32 in ResNeXt-50 (32×4d).
         base_width: Width of each group in the first stage: 4 in ResNeXt-50 (32×4d), 128 in
             Wide ResNet-50-2.
+        downsampling: ``"stride"``, or ``"average"``: branches average 2×2 pixels behind the
+            convolution that would stride, and the stem does so in the place of its max pool.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
@@ -156,10 +166,11 @@ def ResNet(
     Reference:
         He et al. 2016; Lee et al. 2019, figure 2 and table 1; Xie et al. 2017 (ResNeXt);
         Zagoruyko and Komodakis 2016 (wide); He, T. et al. 2019 (stem and shortcuts); Bello et al.
-        2021 (ResNet-RS).
+        2021 (ResNet-RS); Zhang 2019 (averages against aliasing).
     """
     classes = check_head(include_top, pooling, classes)
-    network = Architecture(block, blocks, stem, stem_pool, shortcut, cardinality, base_width)
+    options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
+    network = Architecture(block, blocks, *options)
     unit = network.units(stride_in, data_format)
     specs = spec_of_each_block(recalibration, network.blocks)
     side = 224 if include_top else None
@@ -184,9 +195,11 @@ def plan(
     shortcut: str = "projection",
     cardinality: int = 1,
     base_width: int = 64,
+    downsampling: str = "stride",
 ) -> tuple[Unit, list[list[Spec]]]:
     """The units and the spec of each block of ``ResNet``; nothing is built."""
-    network = Architecture(block, blocks, stem, stem_pool, shortcut, cardinality, base_width)
+    options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
+    network = Architecture(block, blocks, *options)
     return network.units(stride_in, data_format), spec_of_each_block(recalibration, network.blocks)
 
 
@@ -201,10 +214,12 @@ def stem_convolutions(unit: Unit, x, stem: str):
 
 
 def pooled(unit: Unit, x, stem_pool: str):
-    """3×3 max pool of stride 2, or a convolution in its place."""
+    """3×3 max pool of stride 2, or an average or a convolution in its place."""
     if stem_pool == "conv":
         width = x.shape[channel_axis(unit.data_format)]
         return unit.conv_bn(x, width, 3, 2, "pool1", relu=True)
+    if unit.downsampling == "average":
+        return layers.AveragePooling2D(2, data_format=unit.data_format, name="pool1")(x)
     x = layers.ZeroPadding2D(1, data_format=unit.data_format, name="pool1_pad")(x)
     return layers.MaxPooling2D(3, 2, data_format=unit.data_format, name="pool1")(x)
 

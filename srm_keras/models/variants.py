@@ -1,7 +1,7 @@
 """The ResNets that timm has names for, and what the names mean.
 
 A name is a module (``se``, ``eca``), a family (``resnet``, ``resnext``, ``wide_resnet``,
-``resnetrs``), a depth, a letter for the stem and the shortcuts, and a width:
+``resnetrs``, ``resnetaa``), a depth, a letter for the stem and the shortcuts, and a width:
 ``seresnext26d_32x4d``. In every one the modules stand where they do here, after the last batch norm
 of the residual branch, and bottlenecks stride in their 3×3 convolution.
 """
@@ -28,6 +28,8 @@ seresnext26d_32x4d seresnext26t_32x4d seresnext50_32x4d
 seresnext101_32x4d seresnext101_32x8d seresnext101_64x4d seresnext101d_32x8d
 ecaresnet26t ecaresnet50d ecaresnet50t ecaresnet101d ecaresnet200d ecaresnet269d ecaresnetlight
 ecaresnext26t_32x4d ecaresnext50t_32x4d
+resnetaa34d resnetaa50 resnetaa50d resnetaa101d seresnetaa50d
+seresnextaa101d_32x8d seresnextaa201d_32x8d
 """
 NAMES = tuple(_NAMES.split())
 
@@ -37,6 +39,7 @@ BLOCKS = {
     14: ("bottleneck", (1, 1, 1, 1)),
     26: ("bottleneck", (2, 2, 2, 2)),
     200: ("bottleneck", (3, 24, 36, 3)),
+    201: ("bottleneck", (3, 24, 36, 4)),
     269: ("bottleneck", (3, 30, 48, 8)),
     270: ("bottleneck", (4, 29, 53, 4)),
     350: ("bottleneck", (4, 36, 72, 4)),
@@ -51,10 +54,14 @@ LETTERS: dict[str, dict[str, str]] = {
     "s": {"stem": "deep_wide"},
     "t": {"stem": "deep_tiered", "shortcut": "average"},
 }
-RESNET_RS = {**LETTERS["d"], "stem_pool": "conv"}  # Bello et al. 2021, with SE of a quarter
+KINDS: dict[str | None, dict[str, str]] = {
+    None: {},
+    "rs": {**LETTERS["d"], "stem_pool": "conv"},  # Bello et al. 2021, with SE of a quarter
+    "aa": {"downsampling": "average"},
+}
 
 _NAME = re.compile(
-    r"(?P<module>se|eca)?(?P<wide>wide_)?resne(?:t|xt)(?P<rs>rs)?(?P<depth>\d+)(?P<letter>[cdst]?)"
+    r"(?P<module>se|eca)?(?P<wide>wide_)?resne(?:t|xt)(?P<kind>rs|aa)?(?P<depth>\d+)(?P<letter>[cdst]?)"
     r"(?:_(?P<cardinality>\d+)x(?P<base_width>\d+)d|_2)?"
 )
 
@@ -66,15 +73,17 @@ def variant(name: str) -> tuple[Architecture, Any]:
     match = _NAME.fullmatch(name)
     assert match, name
     block, blocks = BLOCKS[int(match["depth"])]
-    options: dict[str, Any] = dict(RESNET_RS if match["rs"] else LETTERS[match["letter"]])
+    options: dict[str, Any] = {**LETTERS[match["letter"]], **KINDS[match["kind"]]}
     if match["cardinality"]:
         options |= {key: int(match[key]) for key in ("cardinality", "base_width")}
     if match["wide"]:
         options["base_width"] = 128
-    network = Architecture(block, blocks, **options)
-    if match["rs"]:
-        return network, squeeze_excite(block, 4)
-    return network, squeeze_excite(block, 16) if match["module"] == "se" else match["module"]
+    if name == "seresnextaa201d_32x8d":
+        options["stem"] = "deep_wide"
+    reduction = 4 if match["kind"] == "rs" else 16
+    has_se = match["kind"] == "rs" or match["module"] == "se"
+    module = squeeze_excite(block, reduction) if has_se else match["module"]
+    return Architecture(block, blocks, **options), module
 
 
 def squeeze_excite(block: str, reduction: int) -> Any:

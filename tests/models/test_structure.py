@@ -355,6 +355,7 @@ WRONG = [
     (lambda: ResNet(blocks=(2, 0, 2, 2)), r"`blocks` must have a positive integer.*\(2, 0, 2, 2\)"),
     (lambda: ResNet50(stem="deeper"), r"`stem` must be one of.*did you mean 'deep'"),
     (lambda: ResNet50(stem_pool="avg"), r"`stem_pool` must be one of.*'avg'"),
+    (lambda: ResNet50(downsampling="blur"), r"`downsampling` must be one of.*'blur'"),
     (lambda: ResNet50(cardinality=0), r"`cardinality` must be a positive integer"),
     (lambda: ResNet18(base_width=128), r"`base_width` must be 64 where block='basic'.*=128"),
     (lambda: build("resnet50d", stem="deep"), r"`stem` is already part of the name 'resnet50d'"),

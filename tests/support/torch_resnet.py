@@ -121,6 +121,7 @@ class Variant:
         groups: Of the 3×3 convolution of a bottleneck.
         group_width: Of each of them in the first stage.
         reduction: Of timm's SE.
+        antialias: Whether stem and branches average 2×2 pixels where they would pool or stride.
     """
 
     stem: tuple[int, ...] = ()
@@ -129,6 +130,7 @@ class Variant:
     groups: int = 1
     group_width: int = 64
     reduction: int = 16
+    antialias: bool = False
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -158,7 +160,10 @@ class Unit(nn.Module):
         else:
             sizes = [(width_in, planes, 3, stride), (planes, planes, 3, 1)]
         self.count = len(sizes)
+        self.pools = nn.ModuleDict()
         for index, (inputs, outputs, kernel, step) in enumerate(sizes, start=1):
+            if variant.antialias and step > 1:
+                self.pools[str(index)], step = nn.AvgPool2d(step), 1
             groups = variant.groups if block == "bottleneck" and kernel == 3 else 1
             conv = nn.Conv2d(
                 inputs, outputs, kernel, step, padding=kernel // 2, groups=groups, bias=False
@@ -179,6 +184,7 @@ class Unit(nn.Module):
         for index in range(1, self.count + 1):
             y = getattr(self, f"bn{index}")(getattr(self, f"conv{index}")(y))
             y = torch.relu(y) if index < self.count else y
+            y = self.pools[str(index)](y) if str(index) in self.pools else y
         if self.attribute:
             y = getattr(self, self.attribute)(y)
         return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
@@ -228,6 +234,8 @@ class TorchResNet(nn.Module):
             last, self.bn1 = conv_bn(second, width, 3)
             self.conv1 = nn.Sequential(*parts, last)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if self.large else nn.Identity()
+        if variant.antialias:
+            self.maxpool = nn.AvgPool2d(2)
         if variant.stem_pool == "conv":
             self.maxpool = nn.Sequential(*conv_bn(width, width, 3, 2), nn.ReLU())
         side = image_size // (4 if self.large else 1)
@@ -270,6 +278,7 @@ TIMM = {
         *("bottleneck", (2, 2, 2, 2), "timm_eca"),
         Variant(TIERED, average=True, **RESNEXT),
     ),
+    "resnetaa50": ("bottleneck", (3, 4, 6, 3), "torchvision", Variant(antialias=True)),
     "ecaresnetlight": ("bottleneck", (1, 1, 11, 3), "timm_eca", Variant(average=True)),
 }
 

@@ -51,7 +51,7 @@ def from_timm(
     network, recalibration = variant(one_of("name", name, NAMES))
     arrays = read_arrays(state_dict)
     found = describe(arrays)
-    if (found.network, found.recalibration) != (network, recalibration):
+    if (found.network, found.recalibration) != (network.strided, recalibration):
         raise ValueError(f"`state_dict` must be of timm's {name!r}. Received: weights of {found}")
     count = found.classes if classes is None else positive_int("classes", classes)
     settings = {"include_top": count is not None, "name": name, **network.settings, **options}

@@ -1,5 +1,6 @@
 """Networks built by timm's names, with timm's weights."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -7,6 +8,7 @@ from keras import ops
 from srm_keras.interop import from_timm, from_torch_state_dict, list_timm, to_torch_state_dict
 from srm_keras.interop.pytorch import describe
 from srm_keras.models import ResNet
+from srm_keras.models.variants import variant
 from tests.support.weights import feature_map
 
 torch = pytest.importorskip("torch")
@@ -24,9 +26,12 @@ EVERY_OPTION = [
 ]
 
 
-def images(height: int = 70, width: int = 64):
-    """Two of another contrast and brightness, one side of the last map odd."""
-    x = feature_map((2, height, width, 3))
+AA34D = Variant((32, 32, 64), average=True, antialias=True)
+
+
+def images():
+    """Two of another contrast and brightness; an average of the last map has a side of 3."""
+    x = feature_map((2, 96, 64, 3))
     x[1] = 3 * x[1] + 1
     return x
 
@@ -50,7 +55,7 @@ def test_the_name_builds_the_file_fills_and_weights_go_back(name, tmp_path):
 
     network = randomized(torch_variant(name, classes=7))
     save_file(network.state_dict(), tmp_path / "model.safetensors")
-    options = {"input_shape": (70, 64, 3), "classifier_activation": None}
+    options = {"input_shape": (96, 64, 3), "classifier_activation": None}
     model = from_timm(name, tmp_path / "model.safetensors", **options)
     assert model.name == name
     assert_the_same_function(network, model)
@@ -60,44 +65,60 @@ def test_the_name_builds_the_file_fills_and_weights_go_back(name, tmp_path):
     assert all(torch.equal(back[key], value) for key, value in network.state_dict().items())
 
 
-def test_groups_and_a_pool_of_weights_in_a_network_without_a_name():
-    variant = Variant((64, 64, 128), "conv", average=True, groups=4, group_width=8, reduction=4)
-    network = TorchResNet("bottleneck", (1, 1, 1, 1), "timm_se", variant=variant)
+@pytest.mark.parametrize(
+    ("block", "options"),
+    [
+        (
+            "bottleneck",
+            Variant((64, 64, 128), "conv", average=True, groups=4, group_width=8, reduction=4),
+        ),
+        ("basic", Variant(antialias=True)),
+    ],
+)
+def test_every_option_in_networks_without_a_name(block, options):
+    network = TorchResNet(block, (1, 1, 1, 1), "timm_se", variant=options)
     state = randomized(network).state_dict()
     found = describe(state)
     model = ResNet(
         **found.network.settings,
+        downsampling="average" if options.antialias else "stride",
         recalibration=found.recalibration,
         classes=10,
-        input_shape=(70, 64, 3),
+        input_shape=(96, 64, 3),
         classifier_activation=None,
     )
     assert_the_same_function(network, from_torch_state_dict(model, state))
 
 
-def state_of_18(**more):
-    return {**TorchResNet("basic", (2, 2, 2, 2), "torchvision").state_dict(), **more}
-
-
-def test_classes_of_its_own_and_no_classifier_at_all(tmp_path):
-    state = randomized(TorchResNet("basic", (2, 2, 2, 2), "torchvision")).state_dict()
-    kernel = np.moveaxis(state["conv1.weight"].numpy(), (2, 3, 1, 0), (0, 1, 2, 3))
+def test_classes_of_its_own_and_no_classifier_at_all():
+    state = randomized(torch_variant("resnet10t")).state_dict()
+    kernel = np.moveaxis(state["conv1.0.weight"].numpy(), (2, 3, 1, 0), (0, 1, 2, 3))
     without = {name: value for name, value in state.items() if not name.startswith("fc.")}
     shape = {"input_shape": (32, 32, 3)}
     networks = {
-        (None, 3): from_timm("resnet18", state, classes=3, **shape),
-        (None, 512): from_timm("resnet18", state, include_top=False, pooling="avg", **shape),
-        (None, 1, 1, 512): from_timm("resnet18", without, **shape),
+        (None, 3): from_timm("resnet10t", state, classes=3, **shape),
+        (None, 512): from_timm("resnet10t", state, include_top=False, pooling="avg", **shape),
+        (None, 1, 1, 512): from_timm("resnet10t", without, **shape),
     }
     for expected, model in networks.items():
         assert model.output_shape == expected
-        found = ops.convert_to_numpy(model.get_layer("conv1_conv").kernel)
+        found = ops.convert_to_numpy(model.get_layer("conv1_1_conv").kernel)
         np.testing.assert_array_equal(found, kernel)
+
+
+def test_the_name_tells_networks_of_the_same_weights_apart():
+    with torch.device("meta"):
+        found = describe(TorchResNet("bottleneck", (3, 4, 6, 3), "torchvision").state_dict())
+    assert found.network == variant("resnet50")[0] == variant("resnetaa50")[0].strided
+    state = TorchResNet("basic", (3, 4, 6, 3), "torchvision", variant=AA34D).state_dict()
+    model = from_timm("resnetaa34d", state, input_shape=(32, 32, 3))
+    assert model.get_layer("conv3_1_1_conv").strides == (1, 1)
+    assert isinstance(model.get_layer("pool1"), keras.layers.AveragePooling2D)
 
 
 def test_a_name_that_is_not_known_or_not_that_of_the_weights_is_refused():
     assert {"seresnet50", "ecaresnet50t", "resnetrs420"} < set(list_timm())
-    state = state_of_18()
+    state = TorchResNet("basic", (2, 2, 2, 2), "torchvision").state_dict()
     with pytest.raises(ValueError, match=r"`name` must be one of .*did you mean 'seresnet50'"):
         from_timm("sersnet50", state)
     with pytest.raises(ValueError, match=r"must be of timm's 'seresnet18'.* of a ResNet-18 with"):
@@ -111,7 +132,7 @@ def test_a_name_that_is_not_known_or_not_that_of_the_weights_is_refused():
 def test_logits_equal_those_of_timm(name):
     timm = pytest.importorskip("timm")
     network = randomized(timm.create_model(name, num_classes=7))
-    options = {"input_shape": (70, 64, 3), "classifier_activation": None}
+    options = {"input_shape": (96, 64, 3), "classifier_activation": None}
     model = from_timm(name, network.state_dict(), **options)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable == sum(parameter.numel() for parameter in network.parameters())
