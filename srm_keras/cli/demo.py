@@ -61,10 +61,12 @@ def demo(recipe, workdir: Path) -> None:
 
 
 def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
+    from srm_keras.training.reports import module_label
+
     options = ", ".join(f"{name} {value}" for name, value in recipe.model.options.items())
     return {
         "Network": f"{recipe.model.name} ({options})",
-        "Recalibration": recipe.recalibration,
+        "Recalibration": module_label(recipe.to_dict()),
         "Parameters": f"{result['parameters']['trainable']:,} trainable",
         "Data": f"{recipe.data.name}, split {recipe.data.train_split}",
         "Training": f"{recipe.steps:,} steps of {recipe.batch_size} images, "

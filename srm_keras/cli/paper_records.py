@@ -106,7 +106,7 @@ def trained_run(folder: Path) -> TrainedRun:
         splits = result["last"]["splits"]
         return TrainedRun(
             recalibration=recipe.pop("recalibration"),
-            recipe=run_folder.flatten(recipe),
+            recipe={"model.neutral": False, **run_folder.flatten(recipe)},
             classes=len(_read(folder / run_folder.CLASSES)),
             accuracies={split: score["accuracy"] for split, score in splits.items()},
             domains={split: _domains(score) for split, score in splits.items()},

@@ -17,7 +17,8 @@ maximum 76.35; MLP 76.75, MLP and batch norm 76.68, CFC 76.91; SRM 77.13. Not ru
 
 ``--config=ablations:desk`` is the same by the texture_shapes recipe, which needs no
 download and no accelerator, with bottleneck blocks as in ResNet-50: their 64 channels and more give
-the MLP 4 hidden units and more, where basic blocks would give it one.
+the MLP 4 hidden units and more, where basic blocks would give it one. Like that recipe, and other
+than the paper, it starts modules neutral.
 
     srm-keras cross_validate --config=ablations:desk --folds=2 \
         --workdir=runs/ablations_desk

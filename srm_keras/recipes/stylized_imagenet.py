@@ -11,8 +11,9 @@ The paper's top-1 in %, Stylized-ImageNet / ImageNet: plain 53.93 / 56.11, SE 58
 SRM 60.69 / 62.12, on 8 GPUs. Not run here.
 
 ``stylized_imagenet:desk`` is the same question at the size of a desk, for any stylized copy of
-class folders: a basic-block ResNet-8 on 64×64 crops of images whose shorter side is 72. What it
-gave on textures of games is in docs/results/style_transfer.md.
+class folders: a basic-block ResNet-8 on 64×64 crops of images whose shorter side is 72, and modules
+that start neutral, as in the recipe textures. What it gave on textures of games is in
+docs/results/style_transfer.md.
 
 Data: STYLIZED and IMAGENET each hold ``train/<wnid>/`` and ``val/<wnid>/``; see docs/data.md.
 """

@@ -7,6 +7,8 @@ from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
 from srm_keras import models
+from srm_keras.layers import neutral
+from srm_keras.models.catalog import settings_of
 from srm_keras.models.head import logits
 from srm_keras.training.distribution import Learner
 from srm_keras.training.fields import naming
@@ -43,7 +45,9 @@ def _arguments(
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = {"input_shape": image_shape, "classes": classes}
     if recipe.recalibration is not None:
-        arguments["recalibration"] = recipe.to_dict()["recalibration"]
+        arguments["recalibration"] = module_spec(recipe)
+    elif recipe.model.neutral:
+        _check_no_module_in(recipe.model.name)
     options = recipe.model.options.to_dict()
     for name in arguments:
         if name in options:
@@ -52,6 +56,26 @@ def _arguments(
                 f"Received: options={options}"
             )
     return {**arguments, **options}
+
+
+def module_spec(recipe: config_dict.ConfigDict) -> Any:
+    """The recipe's ``recalibration``, whose modules start neutral where it says so.
+
+    Raises:
+        ValueError: If it is no spec.
+    """
+    spec = recipe.to_dict()["recalibration"]
+    return neutral(spec) if recipe.model.neutral else spec
+
+
+def _check_no_module_in(name: str) -> None:
+    """Raises ``ValueError`` for a name that has its module, which is then as published."""
+    _, settings = settings_of(name)
+    if "recalibration" in settings:
+        raise ValueError(
+            "`neutral` must be False where the name of the network says its module; give the "
+            f"network's name and `recalibration` apart. Received: neutral=True and name={name!r}"
+        )
 
 
 def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from srm_keras.layers import spec_label
 from srm_keras.support.files import read_json, write_csv, write_json
 from srm_keras.support.tables import mean_and_std, text_table
 from srm_keras.training import run_folder
-from srm_keras.training.recipe import is_free
-from srm_keras.training.reports import plot_runs, read_metrics
+from srm_keras.training.recipe import differing
+from srm_keras.training.reports import module_label, plot_runs, read_metrics
 
-MAY_DIFFER = ("seed", "recalibration", "data.fold", "init", "freeze", "learning_rate.multipliers")
+MAY_DIFFER = (
+    *("seed", "recalibration", "model.neutral", "data.fold"),
+    *("init", "freeze", "learning_rate.multipliers"),
+)
 
 Row = dict[str, Any]
 
@@ -91,7 +93,7 @@ def _read_recipe(folder: Path) -> Row:
 
 def _label(recipe: Row) -> str:
     """The module and how the run began, but for what is the default."""
-    parts = [spec_label(recipe["recalibration"])]
+    parts = [module_label(recipe)]
     if recipe.get("init"):
         parts.append(f"init={Path(recipe['init']).name}")
     if recipe.get("freeze"):
@@ -104,8 +106,8 @@ def _label(recipe: Row) -> str:
 def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLike]) -> None:
     first, *others = (run_folder.flatten(recipe) for recipe in recipes)
     for recipe, workdir in zip(others, workdirs[1:], strict=True):
-        for name in sorted(first.keys() | recipe.keys()):
-            if not _may_differ(name) and first.get(name) != recipe.get(name):
+        for name in differing(first, recipe):
+            if not _may_differ(name):
                 raise ValueError(
                     "`workdirs` must be runs whose recipes differ in recalibration, init, seed and "
                     f"fold only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
@@ -114,9 +116,7 @@ def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLi
 
 
 def _may_differ(name: str) -> bool:
-    return is_free(name) or any(
-        name == field or name.startswith(f"{field}.") for field in MAY_DIFFER
-    )
+    return any(name == field or name.startswith(f"{field}.") for field in MAY_DIFFER)
 
 
 def _run_row(folder: Path, label: str) -> Row:

@@ -131,8 +131,11 @@ def differing(
 
 
 def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
-    """A field of a flat recipe; a group without any is as if it were not there."""
-    value = recipe.get(name)
+    """A field of a flat recipe; a group without any is as if it were not there.
+
+    A recipe of before a field was there means its default: such defaults change nothing.
+    """
+    value = recipe.get(name, FIELDS[name].default if name in FIELDS else None)
     return None if value == {} else value
 
 
@@ -237,6 +240,9 @@ FIELDS: dict[str, Field] = {
     "data.cache": Field(False, is_bool, "True or False (decoded images are kept in memory)"),
     "model.name": Field("cifar_resnet", is_name, "a name that `srm_keras.models.build` knows"),
     "model.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.models.build`"),
+    "model.neutral": Field(
+        False, is_bool, "True or False (modules with a gain, which begin as the identity)"
+    ),
     "init": Field(
         None,
         lambda value: value is None or is_name(value),

@@ -75,9 +75,16 @@ def write_report(
     write_text(run / run_folder.REPORT, html.page(title, sections))
 
 
+def module_label(recipe: Mapping[str, Any]) -> str:
+    """What tables call the modules of a run: its spec, and whether they started neutral."""
+    label = spec_label(recipe["recalibration"])
+    is_neutral = label != "none" and recipe["model"].get("neutral")
+    return f"{label}, neutral start" if is_neutral else label
+
+
 def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "Recalibration": spec_label(recipe["recalibration"]),
+        "Recalibration": module_label(recipe),
         "Parameters": f"{result['parameters']['trainable']:,} trainable, "
         f"{result['parameters']['non_trainable']:,} not",
         "Training": f"{recipe['steps']:,} steps of {recipe['batch_size']} images, "

@@ -4,8 +4,38 @@ import pytest
 
 from srm_keras.models import CifarResNet
 from srm_keras.training import default_recipe
-from srm_keras.training.build import compiled_twin, make_accuracy, make_optimizer, make_schedule
+from srm_keras.training.build import (
+    build_model,
+    check_model,
+    compiled_twin,
+    make_accuracy,
+    make_optimizer,
+    make_schedule,
+)
 from tests.support.confident import CASES, assert_confident_mistakes_count
+
+
+@pytest.mark.parametrize("is_neutral", [False, True])
+def test_modules_start_neutral_on_request(is_neutral):
+    specs = ["srm", {"name": "cbam", "reduction": 4}, {"name": "se", "gain": 3.0}]
+    made = recipe(**{"model.options": {"depth": 8, "block": "basic"}})
+    made.update(recalibration=specs)
+    made.model.neutral = is_neutral
+    check_model(made, (8, 8, 3))
+    model = build_model(made, (8, 8, 3), 4)
+    modules = [layer for layer in model.layers if layer.name.endswith("_recalibration")]
+    gains = [2.0, 4.0, 3.0] if is_neutral else [1.0, 1.0, 3.0]
+    assert [module.gain for module in modules] == gains
+    assert {module.neutral for module in modules} == {is_neutral}
+    assert modules[1].reduction == 4
+
+
+def test_a_module_in_the_name_of_the_network_cannot_start_neutral():
+    made = recipe(**{"model.name": "srm_resnet18", "model.neutral": True})
+    with pytest.raises(ValueError, match=r"In `model`: `neutral` must be .*name='srm_resnet18'"):
+        check_model(made, (32, 32, 3))
+    made.model.name = "resnet18"
+    check_model(made, (32, 32, 3))
 
 
 @pytest.fixture(scope="module")

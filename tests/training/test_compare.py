@@ -84,6 +84,19 @@ def test_fine_tuned_runs_are_groups_of_their_own(tmp_path):
     assert table[tuned]["last_accuracy_mean"] == 0.7
 
 
+def test_a_neutral_start_is_a_group_of_its_own_where_there_are_modules(tmp_path):
+    begun = {"model": {"name": "m", "neutral": True}}
+    runs = [
+        make_run(tmp_path / "old", "srm", 0, [0.1]),
+        make_run(tmp_path / "as_published", "srm", 1, [0.3], model={"name": "m", "neutral": False}),
+        make_run(tmp_path / "neutral", "srm", 0, [0.7], **begun),
+        make_run(tmp_path / "plain", None, 0, [0.5], **begun),
+    ]
+    table = compare_runs(runs, tmp_path / "out")
+    rows = {row["recalibration"]: row["runs"] for row in table}
+    assert rows == {"srm": 2, "srm, neutral start": 1, "none": 1}
+
+
 def test_runs_of_another_recipe_are_refused(tmp_path):
     runs = [
         make_run(tmp_path / "a", "srm", 0, [0.1]),

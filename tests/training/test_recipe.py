@@ -54,6 +54,7 @@ WRONG = [
     ("data.eval_splits", (), "`data.eval_splits` must name a split. Received: data.eval_splits=()"),
     ("data.eval_splits", "test", "`data.eval_splits` must be a tuple of split names"),
     ("data.options", 3, "`data.options` must be a mapping"),
+    ("model.neutral", 1, "`model.neutral` must be True or False (modules with a gain, which begin"),
     ("optimizer.momentum", 1.0, "`optimizer.momentum` must be a number in [0, 1)"),
     ("optimizer.nesterov", 1, "`optimizer.nesterov` must be True or False"),
     ("optimizer.weight_decay", float("nan"), "`optimizer.weight_decay` must be a number >= 0"),

@@ -106,6 +106,13 @@ def test_the_papers_numbers(name):
         assert sum(math.prod(v.shape) for v in model.trainable_variables) == parameters
 
 
+def test_the_papers_recipes_start_as_the_paper_and_ours_neutral():
+    ours = {"fashion_mnist", "texture_shapes", "textures"}
+    assert {path.stem for path in RECIPES if get_config(path, "").model.neutral} == ours
+    for name in ("ablations", "stylized_imagenet"):
+        assert get_config(FOLDER / f"{name}.py", "desk").model.neutral
+
+
 def test_the_ablations_have_a_form_for_a_desk():
     recipe = resolve(get_config(RECIPES[0].with_name("ablations.py"), "desk"))
     assert (recipe.data.name, recipe.model.options.block) == ("texture_shapes", "bottleneck")

@@ -90,6 +90,18 @@ def test_a_recipe_is_compared_as_json_holds_it(recalibration, tmp_path):
         )
 
 
+def test_a_recipe_of_before_there_was_a_field_has_its_default(tmp_path):
+    make_run(tmp_path, "result.json")
+    written = recipe()
+    del written["model"]["neutral"]
+    files.write_json(tmp_path / "recipe.json", written)
+    assert run_folder.has_result(tmp_path, recipe(), overwrite=False)
+    changed = default_recipe()
+    changed.model.neutral = True
+    with pytest.raises(ValueError, match=r"model.neutral=None instead of True"):
+        run_folder.has_result(tmp_path, changed.to_dict(), overwrite=False)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\xff"])
 def test_a_damaged_recipe_is_named(content, tmp_path):
     (tmp_path / "recipe.json").write_text(content, encoding="latin-1")

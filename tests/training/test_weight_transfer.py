@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from srm_keras.layers import neutral
 from srm_keras.models import CifarResNet
 from srm_keras.training.fine_tuning import transfer_weights
 from tests.support.networks import with_factors
@@ -103,6 +104,14 @@ def test_another_network_is_refused_layer_by_layer_and_nothing_is_loaded(options
     assert "\n" not in str(error.value)
     for path, value in values(target).items():
         np.testing.assert_array_equal(value, before[path])
+
+
+@pytest.mark.parametrize("module", ["srm", "se"])
+def test_new_neutral_modules_leave_a_plain_network_what_it_was(module):
+    source = network()
+    target = CifarResNet(8, recalibration=neutral(module), classes=5, input_shape=IMAGES.shape[1:])
+    assert transfer_weights(source, target, same_classes=True).new == MODULES
+    np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
 
 
 def test_how_a_module_started_does_not_matter_and_its_gain_does():
