@@ -56,11 +56,11 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 def _stylize(flags: FlagValues) -> Counter[str]:
     """Paint, and return how many images came to which end."""
     from srm_keras.cli.networks import kind_of
-    from srm_keras.export.stylize import Options, load_stylizer, plan_work
+    from srm_keras.export.stylize import load_stylizer, plan_work
     from srm_keras.support.timing import with_progress
 
     kind_of(flags.model, TAKES)
-    work = plan_work(flags.images, flags.out, Options(flags.size))
+    work = plan_work(flags.images, flags.out, flags.size)
     stylizer = load_stylizer(flags.model, _style(flags), flags.strength)
     work.begin(_settings(flags), flags.overwrite)
     counts: Counter[str] = Counter()

@@ -42,19 +42,19 @@ def folder_of(name: str, value: Any, folders: Iterable[str], expected: str) -> P
     return root
 
 
-def positions(positions: Any, count: int) -> np.ndarray:
-    """Return ``positions`` as an array if they are integers in [0, count), else ``ValueError``."""
-    array = np.asarray(positions)
+def positions(values: Any, count: int, name: str = "positions") -> np.ndarray:
+    """Return ``values`` as an array if they are integers in [0, count), else ``ValueError``."""
+    array = np.asarray(values)
     if array.size == 0:
         array = array.astype("int64")
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(
-            "`positions` must be a one-dimensional array of integers. "
+            f"`{name}` must be a one-dimensional array of integers. "
             f"Received: shape {array.shape}, dtype {array.dtype}"
         )
     if array.size and (array.min() < 0 or array.max() >= count):
         raise ValueError(
-            f"`positions` must lie in [0, {count}). Received: {array.min()} … {array.max()}"
+            f"`{name}` must lie in [0, {count}). Received: {array.min()} … {array.max()}"
         )
     return array
 

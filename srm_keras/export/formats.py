@@ -71,10 +71,6 @@ class StylizerSource:
     min_snr_db: float | None = None
 
 
-def _saved_model(source: Source, network: Exportable) -> Format:
-    return saved_model_format(network, source.tolerance, **source.described())
-
-
 def _tflite(
     source: Source, network: Exportable, format: str, float_modules: bool = False, **options: Any
 ) -> Format:
@@ -90,18 +86,6 @@ def _tflite(
     )
 
 
-def _onnx(source: Source, network: Exportable) -> Format:
-    return onnx_format(network, source.tolerance, **source.described())
-
-
-def _web(source: Source, network: Exportable) -> Format:
-    return web_format(network, **source.described())
-
-
-def _stylizer_saved_model(source: StylizerSource, network: Exportable) -> Format:
-    return saved_model_format(network, source.tolerance, image_output=True)
-
-
 def _stylizer_tflite(source: StylizerSource, network: Exportable, format: str) -> Format:
     return tflite_format(
         network,
@@ -110,10 +94,6 @@ def _stylizer_tflite(source: StylizerSource, network: Exportable, format: str) -
         tolerance=source.tolerance,
         min_snr_db=source.min_snr_db,
     )
-
-
-def _stylizer_web(source: StylizerSource, network: Exportable) -> Format:
-    return stylizer_web_format(network, source.samples.shape[1], source.tolerance)
 
 
 Makers = Mapping[type, Callable[[Any, Exportable], Format]]
@@ -149,7 +129,13 @@ def _of_classifiers(format: str, **options: Any) -> Makers:
 
 FORMATS = {
     "saved_model": Entry(
-        "saved_model", {Source: _saved_model, StylizerSource: _stylizer_saved_model}
+        "saved_model",
+        {
+            Source: lambda of, net: saved_model_format(net, of.tolerance, **of.described()),
+            StylizerSource: lambda of, net: saved_model_format(
+                net, of.tolerance, image_output=True
+            ),
+        },
     ),
     "float32": Entry("model.tflite", _of_both("float32")),
     "float16": Entry("model_float16.tflite", _of_both("float16")),
@@ -162,8 +148,20 @@ FORMATS = {
         needs_modules=True,
     ),
     "int16x8": Entry("model_int16x8.tflite", _of_classifiers("int16x8")),
-    "onnx": Entry("model.onnx", {Source: _onnx}, packages=("tf2onnx", "onnxruntime")),
-    "web": Entry("web", {Source: _web, StylizerSource: _stylizer_web}),
+    "onnx": Entry(
+        "model.onnx",
+        {Source: lambda of, net: onnx_format(net, of.tolerance, **of.described())},
+        packages=("tf2onnx", "onnxruntime"),
+    ),
+    "web": Entry(
+        "web",
+        {
+            Source: lambda of, net: web_format(net, **of.described()),
+            StylizerSource: lambda of, net: stylizer_web_format(
+                net, of.samples.shape[1], of.tolerance
+            ),
+        },
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srm_keras.data.checks import seed_in_range
+from srm_keras.data import checks
 from srm_keras.data.texture_shapes.drawing import SHAPES, Canvas, Draws, stream_keys
 from srm_keras.data.texture_shapes.textures import SEEN_TEXTURES, TEXTURES, UNSEEN_TEXTURES
 from srm_keras.support.validation import fraction, one_of, positive_int
@@ -275,7 +275,7 @@ def examples(
         ValueError: If an argument is out of its range.
     """
     seed, size, cue_correlation = check_arguments(seed, split, size, cue_correlation)
-    indices = _checked_indices(indices)
+    indices = checks.positions(indices, 2**31, "indices").astype("int64")
     step = max(1, _BATCH_POINTS // size**2)
     groups = [
         _group(seed, split, indices[start : start + step], size, cue_correlation)
@@ -297,7 +297,7 @@ def check_arguments(
 ) -> tuple[int, int, float]:
     """Returns seed, size and correlation; raises the ``ValueError``s that ``examples`` promises."""
     one_of("split", split, SPLITS)
-    seed = seed_in_range(seed)
+    seed = checks.seed_in_range(seed)
     size = positive_int("size", size)
     if size < MIN_SIZE:
         raise ValueError(f"`size` must be at least {MIN_SIZE} pixels. Received: size={size}")
@@ -311,19 +311,3 @@ def _group(
     draws = Draws(stream_keys(seed, split, indices))
     backgrounds = background_textures(draws, split, textures)
     return Examples(render(size, draws, shapes, textures, backgrounds), shapes, textures)
-
-
-def _checked_indices(indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    indices = np.asarray(indices)
-    if indices.size == 0:
-        indices = indices.astype("int64")
-    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-        raise ValueError(
-            "`indices` must be a one-dimensional array of integers. "
-            f"Received: shape {indices.shape}, dtype {indices.dtype}"
-        )
-    if indices.size and (indices.min() < 0 or indices.max() >= 2**31):
-        raise ValueError(
-            f"`indices` must lie in [0, 2**31). Received: {indices.min()} … {indices.max()}"
-        )
-    return indices.astype("int64")

@@ -13,16 +13,13 @@ from srm_keras.support.files import read_json, writable_file, write_json
 from srm_keras.support.foreign import first_line
 
 WRITTEN, KEPT, FAILED = "written", "kept", "failed"
+RECORD = "stylize.json"
+"""The file beside results that notes what they were made with."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A picture to paint.
-
-    Attributes:
-        source: Its file.
-        target: Where the result goes.
-    """
+    """A picture to paint: its file ``source``, and where the result goes, ``target``."""
 
     source: Path
     target: Path
@@ -44,71 +41,104 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How pictures are painted.
+class Work:
+    """Pictures to paint, all checked.
 
     Attributes:
+        jobs: One for each of them.
         size: The longest side of larger pictures is reduced to it; None leaves them.
+        folder: Where many results go, which notes what they were made with; None for one.
     """
 
-    size: int | None = None
+    jobs: Sequence[Job]
+    size: int | None
+    folder: Path | None
+
+    def begin(self, settings: Mapping[str, Any], overwrite: bool = False) -> None:
+        """Make the results' folder ready; without ``overwrite``, what is there will be kept.
+
+        Args:
+            settings: What decides how results look, as JSON can hold it.
+            overwrite: Whether to delete what is there.
+
+        Raises:
+            ValueError: What is there was made with other settings.
+        """
+        if overwrite:
+            for job in self.jobs:
+                job.target.unlink(missing_ok=True)
+        if self.folder is None:
+            return
+        if overwrite:
+            (self.folder / RECORD).unlink(missing_ok=True)
+        _check_record(self.folder, settings)
+        write_json(self.folder / RECORD, dict(settings))
+
+    def paint(self, stylizer: Stylizer) -> Iterator[Outcome]:
+        """Paint file by file, each written whole or not at all, and yield what came of each.
+
+        What is there already is kept: a run that was killed goes on where it was. A file that
+        cannot be read, or whose picture the network cannot take, fails alone.
+
+        Args:
+            stylizer: Of ``load_stylizer``.
+
+        Raises:
+            OSError: A result cannot be written.
+        """
+        for job in self.jobs:
+            if job.target.exists():
+                yield Outcome(str(job.source), KEPT)
+                continue
+            try:
+                picture = read_picture(job.source, self.size)
+                picture = Picture(stylizer(picture.pixels), picture.alpha)
+            except Exception as error:  # Runtimes have each their own for one that is too small.
+                yield Outcome(str(job.source), FAILED, first_line(error))
+                continue
+            write_picture(job.target, picture)
+            yield Outcome(str(job.source), WRITTEN)
 
 
-def plan_jobs(images: str | os.PathLike, out: str | os.PathLike) -> list[Job]:
-    """Return what there is to do for a picture file, or for a folder of them at any depth.
+def plan_work(
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    size: int | None = None,
+) -> Work:
+    """Return the work for picture files and for folders of pictures at any depth.
 
-    Results have the names of their sources, in the same folders below ``out``. For a single file
-    ``out`` may be a file; that decides about the format.
+    Results have the names of their sources, of those in a folder in the same folders below ``out``.
+
+    Args:
+        images: Files and folders.
+        out: A folder; for a single file also a file, which decides about the format.
+        size: The longest side of larger pictures is reduced to it; None leaves them.
 
     Raises:
-        ValueError: ``images`` does not exist or holds no picture, ``out`` is a file where a folder
-            is needed or of an unknown format, or lies within ``images``, or cannot be written.
+        ValueError: One of ``images`` does not exist or holds no picture, two would have the same
+            result, or ``out`` is a file where a folder is needed or of an unknown format, lies
+            within ``images``, or cannot be written.
     """
-    images, out = Path(images), Path(out)
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    if len(given) == 1 and not Path(given[0]).is_dir():
+        return Work(_jobs(Path(given[0]), Path(out)), size, None)
+    if Path(out).suffix.lower() in SUFFIXES:
+        raise ValueError(f"`out` must be a folder for several images. Received: out={str(out)!r}")
+    jobs = [job for each in given for job in _jobs(Path(each), Path(out))]
+    targets = Counter(job.target for job in jobs)
+    if twice := [target for target, count in targets.items() if count > 1]:
+        raise ValueError(f"`images` must differ in name. Received: two for {str(twice[0])!r}")
+    return Work(jobs, size, Path(out))
+
+
+def _jobs(images: Path, out: Path) -> list[Job]:
+    """What there is to do for a picture file, or for a folder of them at any depth."""
     if not images.exists():
         raise ValueError(f"`images` must exist. Received: images={str(images)!r}")
     jobs = _jobs_below(images, out) if images.is_dir() else [_single_job(images, out)]
     for folder in sorted({job.target.parent for job in jobs}):
         writable_file("out", folder / jobs[0].target.name)
     return jobs
-
-
-def stylize_files(stylizer: Stylizer, jobs: Sequence[Job], options: Options) -> Iterator[Outcome]:
-    """Paint file by file, each written whole or not at all, and yield what came of each.
-
-    What is there already is kept: a run that was killed goes on where it was. A file that cannot
-    be read, or whose picture the network cannot take, fails alone.
-
-    Args:
-        stylizer: Of ``load_stylizer``.
-        jobs: Of ``plan_jobs``.
-        options: How.
-
-    Raises:
-        OSError: A result cannot be written.
-    """
-    for job in jobs:
-        if job.target.exists():
-            yield Outcome(str(job.source), KEPT)
-            continue
-        try:
-            picture = _painted(stylizer, job.source, options)
-        except Exception as error:  # Runtimes have each their own for a picture that is too small.
-            yield Outcome(str(job.source), FAILED, first_line(error))
-            continue
-        write_picture(job.target, picture)
-        yield Outcome(str(job.source), WRITTEN)
-
-
-def remove_results(jobs: Sequence[Job]) -> None:
-    """Delete what earlier runs have made."""
-    for job in jobs:
-        job.target.unlink(missing_ok=True)
-
-
-def _painted(stylizer: Stylizer, source: Path, options: Options) -> Picture:
-    picture = read_picture(source, options.size)
-    return Picture(stylizer(picture.pixels), picture.alpha)
 
 
 def _jobs_below(images: Path, out: Path) -> list[Job]:
@@ -141,10 +171,7 @@ def _single_job(image: Path, out: Path) -> Job:
     return Job(image, target)
 
 
-RECORD = "stylize.json"
-
-
-def check_record(folder: Path, settings: Mapping[str, Any]) -> None:
+def _check_record(folder: Path, settings: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` if the pictures in ``folder`` were made with other settings."""
     try:
         earlier = read_json(folder / RECORD)
@@ -158,73 +185,3 @@ def check_record(folder: Path, settings: Mapping[str, Any]) -> None:
             "`out` must be a folder without pictures made with other settings, or be overwritten. "
             f"Received: out={str(folder)!r} with another {' and another '.join(differing)}"
         )
-
-
-def remove_record(folder: Path) -> None:
-    """Forget what the pictures in ``folder`` were made with."""
-    (folder / RECORD).unlink(missing_ok=True)
-
-
-def write_record(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Note in ``folder`` what its pictures are made with."""
-    write_json(folder / RECORD, dict(settings))
-
-
-@dataclass(frozen=True)
-class Work:
-    """Pictures to paint, all checked.
-
-    Attributes:
-        jobs: One for each of them.
-        options: How they are painted.
-        folder: Where many results go, which notes what they were made with; None for one.
-    """
-
-    jobs: Sequence[Job]
-    options: Options
-    folder: Path | None
-
-    def begin(self, settings: Mapping[str, Any], overwrite: bool = False) -> None:
-        """Make the results' folder ready; without ``overwrite``, what is there will be kept.
-
-        Args:
-            settings: What decides how results look, as JSON can hold it.
-            overwrite: Whether to delete what is there.
-
-        Raises:
-            ValueError: What is there was made with other settings.
-        """
-        if overwrite:
-            remove_results(self.jobs)
-        if self.folder and overwrite:
-            remove_record(self.folder)
-        if self.folder:
-            check_record(self.folder, settings)
-            write_record(self.folder, settings)
-
-    def paint(self, stylizer: Stylizer) -> Iterator[Outcome]:
-        """Paint them one by one; see ``stylize_files``."""
-        return stylize_files(stylizer, self.jobs, self.options)
-
-
-def plan_work(
-    images: str | os.PathLike | Sequence[str | os.PathLike],
-    out: str | os.PathLike,
-    options: Options,
-) -> Work:
-    """Return the work for picture files and for folders of pictures at any depth.
-
-    Raises:
-        ValueError: ``images`` or ``out`` is not of that kind (see ``plan_jobs``), or two pictures
-            would have the same result.
-    """
-    given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    if len(given) == 1 and not Path(given[0]).is_dir():
-        return Work(plan_jobs(given[0], out), options, None)
-    if Path(out).suffix.lower() in SUFFIXES:
-        raise ValueError(f"`out` must be a folder for several images. Received: out={str(out)!r}")
-    jobs = [job for each in given for job in plan_jobs(each, out)]
-    targets = Counter(job.target for job in jobs)
-    if twice := [target for target, count in targets.items() if count > 1]:
-        raise ValueError(f"`images` must differ in name. Received: two for {str(twice[0])!r}")
-    return Work(jobs, options, Path(out))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from srm_keras.analysis.activations.pictures import Tile, image_grid
 from srm_keras.layers import spec_label
 from srm_keras.support import html
 from srm_keras.support.figures import drawing
@@ -17,7 +18,6 @@ from srm_keras.training import run_folder
 from srm_keras.training.callbacks import SavedWeights
 
 _TILE = 96  # least side of an image on a strip, in pixels
-_GAP = 4
 
 
 class SampleStrips(SavedWeights):
@@ -83,15 +83,10 @@ def stylized(
 def strip(rows: Sequence[np.ndarray]) -> Image.Image:
     """Rows of equally many images (N, H, W, 3) of 0 to 255, under one another."""
     side = max(image.shape[0] for row in rows for image in row)
-    tile = side * -(-_TILE // side)
-    step = tile + _GAP
-    sheet = Image.new("RGB", (len(rows[0]) * step - _GAP, len(rows) * step - _GAP), "white")
-    for down, row in enumerate(rows):
-        for across, image in enumerate(row):
-            picture = Image.fromarray(np.clip(np.rint(image), 0, 255).astype("uint8"))
-            picture = picture.resize((tile, tile), Image.Resampling.NEAREST)
-            sheet.paste(picture, (across * step, down * step))
-    return sheet
+    tiles = [
+        [Tile(np.clip(np.rint(image), 0, 255).astype("uint8")) for image in row] for row in rows
+    ]
+    return image_grid(tiles, side * -(-_TILE // side))
 
 
 def write_stylization_report(folder: Path, result: Mapping[str, Any]) -> None:

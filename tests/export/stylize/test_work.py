@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.export.stylize.painting import FAILED, KEPT, WRITTEN, Options, plan_work
+from srm_keras.export.stylize.painting import FAILED, KEPT, WRITTEN, plan_work
 from tests.export.stylize.networks import Inverter
 from tests.support.encoded_images import encoded, pixels
 
@@ -38,7 +38,7 @@ def test_a_folder_is_painted_with_its_folders_and_broken_files_are_named(photos,
     (tmp_path / "elsewhere" / "c.BMP").write_bytes(encoded(IMAGE, "BMP"))
     (photos / "linked").symlink_to(tmp_path / "elsewhere")
     out, stylizer = tmp_path / "out", Inverter()
-    work = plan_work(photos, out, Options())
+    work = plan_work(photos, out)
     outcomes = list(work.paint(stylizer))
     assert len(work.jobs) == 5
     assert {outcome.source: outcome.error for outcome in outcomes if outcome.error} == {
@@ -52,12 +52,12 @@ def test_a_folder_is_painted_with_its_folders_and_broken_files_are_named(photos,
 
 def test_a_killed_run_goes_on_where_it_was(photos, tmp_path):
     out, stylizer = tmp_path / "out", Inverter()
-    work = plan_work(photos, out, Options())
+    work = plan_work(photos, out)
     work.begin(SETTINGS)
     (first,) = itertools.islice(work.paint(stylizer), 1)
     assert first.state == WRITTEN
     stamp = (out / "a.png").stat().st_mtime_ns
-    again = plan_work(photos, out, Options())
+    again = plan_work(photos, out)
     again.begin(SETTINGS)
     assert states(again, stylizer) == [KEPT, FAILED, WRITTEN, FAILED]
     assert stylizer.painted == 2
@@ -69,7 +69,7 @@ def test_overwriting_paints_all_anew_and_leaves_other_files(photos, tmp_path):
     out.mkdir()
     (out / "notes.png").write_text("mine")
     (out / "a.png").write_bytes(encoded(IMAGE))
-    work = plan_work(photos, out, Options())
+    work = plan_work(photos, out)
     work.begin(SETTINGS, overwrite=True)
     assert states(work, Inverter()).count(WRITTEN) == 2
     assert np.array_equal(shown(out / "a.png"), 255 - IMAGE)
@@ -77,7 +77,7 @@ def test_overwriting_paints_all_anew_and_leaves_other_files(photos, tmp_path):
 
 
 def test_pictures_of_two_settings_are_not_mixed(photos, tmp_path):
-    work = plan_work(photos, tmp_path / "out", Options())
+    work = plan_work(photos, tmp_path / "out")
     work.begin(SETTINGS)
     states(work, Inverter())
     with pytest.raises(ValueError, match=r"overwritten.*with another size"):
@@ -90,7 +90,7 @@ def test_pictures_of_two_settings_are_not_mixed(photos, tmp_path):
 
 def test_one_picture_goes_into_a_file_or_a_folder(photos, tmp_path):
     for out, file in (("x/new.webp", "x/new.webp"), ("folder", "folder/a.png")):
-        work = plan_work(photos / "a.png", tmp_path / out, Options(size=5))
+        work = plan_work(photos / "a.png", tmp_path / out, size=5)
         work.begin(SETTINGS)
         assert states(work, Inverter()) == [WRITTEN]
         assert shown(tmp_path / file).shape == (4, 5, 3)
@@ -112,4 +112,4 @@ def test_one_picture_goes_into_a_file_or_a_folder(photos, tmp_path):
 def test_what_cannot_be_is_refused_before_any_work(images, out, message, photos, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        plan_work(tmp_path / images, tmp_path / out, Options())
+        plan_work(tmp_path / images, tmp_path / out)
