@@ -17,7 +17,7 @@ from srm_keras.export.bounds import exact_bound
 from srm_keras.export.pipeline import Exportable, ExportError, Format, check_file_path, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import onnx_runner, signature
-from srm_keras.export.serving.signatures import check_classes, check_preprocessing
+from srm_keras.export.serving.saved_model import check_classes, check_preprocessing
 from srm_keras.support.foreign import first_line, require
 from srm_keras.support.validation import one_of
 

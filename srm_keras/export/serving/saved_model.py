@@ -18,9 +18,7 @@ from srm_keras.export.pipeline import Exportable, Format, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, saved_model_runner, signature
 from srm_keras.export.serving.signatures import (
-    check_classes,
     check_image_output,
-    check_preprocessing,
     image_signature_parities,
     image_signatures,
     serving_signatures,
@@ -28,7 +26,7 @@ from srm_keras.export.serving.signatures import (
 )
 from srm_keras.models.surgery.functional import all_layers
 from srm_keras.support.files import plain_path, write_json
-from srm_keras.support.validation import boolean
+from srm_keras.support.validation import boolean, class_names
 
 PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
@@ -191,3 +189,44 @@ def _assets(
     for name, content in present.items():
         write_json(folder / name, content)
     return [tf.saved_model.Asset(os.fspath(folder / name)) for name in present]
+
+
+def check_preprocessing(preprocessing: Any, model: keras.Model) -> None:
+    """Raise ``ValueError`` unless this is None or makes what ``model`` reads."""
+    if preprocessing is None:
+        return
+    if not isinstance(preprocessing, Preprocessing):
+        raise ValueError(
+            "`preprocessing` must be a srm_keras.data.Preprocessing or None. "
+            f"Received: preprocessing={preprocessing!r}"
+        )
+    dtype = model.inputs[0].dtype
+    if "int" in dtype:
+        raise ValueError(
+            f"`preprocessing` must be None for a model that reads {dtype}: it makes fractions. "
+            f"Received: preprocessing={preprocessing!r}"
+        )
+    size = preprocessing.image_size
+    made, read = (None, size, size, preprocessing.channels), model.inputs[0].shape
+    if not tf.TensorShape(read).is_compatible_with(made):
+        raise ValueError(
+            f"`preprocessing` must make what the model reads, {tuple(read)}. "
+            f"Received: one that makes {made}"
+        )
+
+
+def check_classes(classes: Any, model: keras.Model) -> None:
+    """Raise ``ValueError`` unless this is None or holds one name for each score of ``model``."""
+    if classes is None:
+        return
+    names = isinstance(classes, Sequence) and not isinstance(classes, str)
+    if not names or not all(isinstance(name, str) and name for name in classes):
+        raise ValueError(
+            f"`classes` must be a list of names or None. Received: classes={classes!r}"
+        )
+    class_names("classes", classes)
+    if tuple(model.outputs[0].shape[1:]) != (len(classes),):
+        raise ValueError(
+            "`classes` must hold one name for each score of the model, whose output is "
+            f"{tuple(model.outputs[0].shape)}. Received: {len(classes)} names"
+        )

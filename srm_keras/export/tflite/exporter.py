@@ -23,7 +23,7 @@ from srm_keras.export.deploy import Deployed
 from srm_keras.export.pipeline import Exportable, Format, check_file_path, check_samples, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import Runner, TFLiteRunner, dequantized, load_interpreter
-from srm_keras.export.serving.signatures import check_classes, check_preprocessing
+from srm_keras.export.serving.saved_model import check_classes, check_preprocessing
 from srm_keras.export.tflite.conversion import (
     Conversion,
     PartlyInteger,

@@ -16,7 +16,8 @@ from srm_keras.export.parity import BATCH_SIZE
 from srm_keras.export.pipeline import Exportable, ExportError, Format, export
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import SIGNATURE, TFLiteRunner, load_interpreter
-from srm_keras.export.serving.signatures import check_image_output, check_preprocessing
+from srm_keras.export.serving.saved_model import check_preprocessing
+from srm_keras.export.serving.signatures import check_image_output
 from srm_keras.export.tflite.conversion import Conversion, check_float
 from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.layers import Recalibration
