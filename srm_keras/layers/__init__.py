@@ -5,7 +5,9 @@ from srm_keras.layers.cbam import CBAM
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.channelwise_dense import ChannelwiseDense
 from srm_keras.layers.eca import ECA
+from srm_keras.layers.fca import FCA
 from srm_keras.layers.gather_excite import GatherExcite
+from srm_keras.layers.gct import GCT
 from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
 from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
 from srm_keras.layers.registry import (
@@ -15,6 +17,7 @@ from srm_keras.layers.registry import (
     recalibration,
     spec_label,
 )
+from srm_keras.layers.simam import SimAM
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
 from srm_keras.layers.style_pooling import StylePooling
@@ -22,6 +25,8 @@ from srm_keras.layers.style_pooling import StylePooling
 __all__ = [
     "CBAM",
     "ECA",
+    "FCA",
+    "GCT",
     "SRM",
     "AdaptiveInstanceNormalization",
     "ChannelMLP",
@@ -32,6 +37,7 @@ __all__ = [
     "Recalibration",
     "ReflectionConv2D",
     "ReflectionPadding2D",
+    "SimAM",
     "Spec",
     "SqueezeExcite",
     "StylePooling",

@@ -10,7 +10,10 @@ import keras
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.cbam import CBAM
 from srm_keras.layers.eca import ECA
+from srm_keras.layers.fca import FCA
 from srm_keras.layers.gather_excite import GatherExcite
+from srm_keras.layers.gct import GCT
+from srm_keras.layers.simam import SimAM
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
 from srm_keras.support.validation import nearest, one_of
@@ -20,8 +23,11 @@ Spec = None | str | Mapping[str, Any] | Callable[..., keras.layers.Layer]
 _MODULES: dict[str, type[Recalibration]] = {
     "cbam": CBAM,
     "eca": ECA,
+    "fca": FCA,
+    "gct": GCT,
     "ge": GatherExcite,
     "se": SqueezeExcite,
+    "simam": SimAM,
     "srm": SRM,
 }
 

@@ -21,10 +21,13 @@ def widen(x):
     return ops.cast(x, statistics_dtype(ops.dtype(x)))
 
 
-def _spatial_sum(x, data_format: str):
-    """Sum over width, then over height: short, cache-sized runs, and a two-level (exacter) sum."""
+def spatial_sum(x, data_format: str):
+    """Sum over height and width: (N, C), float32 or wider.
+
+    Over width first, then over height: short, cache-sized runs, and a two-level (exacter) sum.
+    """
     height, width = spatial_axes(data_format)
-    return ops.sum(ops.sum(x, axis=width), axis=height)
+    return ops.sum(ops.sum(widen(x), axis=width), axis=height)
 
 
 def _pixels(x, data_format: str):
@@ -35,15 +38,33 @@ def _pixels(x, data_format: str):
     return ops.cast(height * width, x.dtype)
 
 
+def _divisor(x, data_format: str, unbiased: bool):
+    """By what a variance divides: H·W, or H·W − 1 (1 for a map of one pixel)."""
+    pixels = _pixels(x, data_format)
+    if not unbiased:
+        return pixels
+    return max(pixels - 1.0, 1.0) if isinstance(pixels, float) else ops.maximum(pixels - 1.0, 1.0)
+
+
 def spatial_mean(x, data_format: str):
     """Mean over height and width (Lee et al. 2019, eq. 1): (N, C), float32 or wider."""
     x = widen(x)
-    return _spatial_sum(x, data_format) / _pixels(x, data_format)
+    return spatial_sum(x, data_format) / _pixels(x, data_format)
 
 
 def spatial_max(x, data_format: str):
     """Maximum over height and width: (N, C), float32 or wider."""
     return widen(ops.max(x, axis=spatial_axes(data_format)))
+
+
+def squared_deviation(x, data_format: str):
+    """``(x − μ)²`` of every pixel, and its sum over H·W − 1: the unbiased variance (N, C).
+
+    Both are float32 or wider; of a map of one pixel both are 0.
+    """
+    mean = over_space(spatial_mean(x, data_format), data_format)
+    square = ops.square(widen(x) - mean)
+    return square, spatial_sum(square, data_format) / _divisor(square, data_format, unbiased=True)
 
 
 def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False):
@@ -73,10 +94,10 @@ def spatial_mean_std(x, data_format: str, epsilon: float, unbiased: bool = False
     def mean_std(x):
         wide = widen(x)
         pixels = _pixels(wide, data_format)
-        divisor = _maximum(pixels - 1.0, 1.0) if unbiased else pixels
-        mean = _spatial_sum(wide, data_format) / pixels
+        divisor = _divisor(wide, data_format, unbiased)
+        mean = spatial_sum(wide, data_format) / pixels
         deviation = wide - over_space(mean, data_format)
-        variance = _spatial_sum(ops.square(deviation), data_format) / divisor
+        variance = spatial_sum(ops.square(deviation), data_format) / divisor
         std = ops.sqrt(variance + epsilon)
 
         def gradient(*args, upstream=None):
@@ -112,7 +133,7 @@ def spatial_dot(x, kernel, data_format: str):
             dz = over_space(args[0] if upstream is None else upstream, data_format)
             return ops.cast(dz * kernel, x.dtype), ops.sum(dz * widen(x), axis=0)
 
-        return _spatial_sum(widen(x) * kernel, data_format), gradient
+        return spatial_sum(widen(x) * kernel, data_format), gradient
 
     return dot(x, kernel)
 
@@ -155,7 +176,3 @@ def _summed_like(gates, x):
         if gates.shape[axis] == 1 and x.shape[axis] != 1:
             x = ops.sum(x, axis=axis, keepdims=True)
     return x
-
-
-def _maximum(value, floor: float):
-    return max(value, floor) if isinstance(value, float) else ops.maximum(value, floor)

@@ -28,7 +28,7 @@ def test_any_module_on_any_shape_equals_the_reference(spec, shape, seed):
     layer.build(shape)
     randomize(layer, seed)
     x = feature_map(shape, seed)
-    expected = x * reference_gates(spec, x, weights_by_path(layer))
+    expected = layer.gain * x * reference_gates(spec, x, weights_by_path(layer))
     y = ops.convert_to_numpy(layer(x, training=False))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 

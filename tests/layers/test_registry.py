@@ -9,10 +9,13 @@ import pytest
 from srm_keras.layers import (
     CBAM,
     ECA,
+    FCA,
+    GCT,
     SRM,
     ChannelwiseDense,
     GatherExcite,
     Recalibration,
+    SimAM,
     SqueezeExcite,
     StylePooling,
     list_recalibrations,
@@ -24,6 +27,7 @@ from srm_keras.layers.eca import eca_kernel_size
 
 def test_every_name_gives_its_layer():
     modules = {"cbam": CBAM, "eca": ECA, "ge": GatherExcite, "se": SqueezeExcite, "srm": SRM}
+    modules |= {"fca": FCA, "gct": GCT, "simam": SimAM}
     assert list_recalibrations() == sorted(modules)
     for name, module in modules.items():
         layer = recalibration(name, name="block_1")
@@ -106,6 +110,9 @@ START = {"gain": 2.0, "neutral": True}
             {"name": "eca", "gain": 1, "neutral": False},
             {"name": "eca", "gain": 1, "neutral": False},
         ),
+        ("gct", {"name": "gct", **START}),
+        ("fca", {"name": "fca", **START}),
+        ("simam", {"name": "simam", "gain": 1.0}),
         ([None, ["se", "srm"]], [None, [{"name": name, **START} for name in ("se", "srm")]]),
     ],
 )
@@ -187,6 +194,14 @@ WRONG = [
     (lambda: ECA(beta="1"), r"`beta` must be a number.*beta=.1."),
     (lambda: ECA(gamma=0), r"`gamma` must be a positive number.*gamma=0"),
     (lambda: CBAM(kernel_size=2), r"`kernel_size` must be odd.*kernel_size=2"),
+    (lambda: SimAM(e_lambda=0), r"`e_lambda` must be a positive number.*e_lambda=0"),
+    (lambda: SimAM(neutral=True), r"`neutral` must be False for a module.*SimAM"),
+    (lambda: GCT(mode="l3"), r"`mode` must be one of \['l2', 'l1'\].*mode='l3'"),
+    (lambda: GCT(after_relu=0), r"`after_relu` must be True or False.*after_relu=0"),
+    (lambda: GCT(epsilon=0), r"`epsilon` must be a positive number.*epsilon=0"),
+    (lambda: FCA(frequencies="top15"), r"`frequencies` must be one of.*mean 'top1"),
+    (lambda: FCA(frequencies=16), r"`frequencies` must be one of.*frequencies=16"),
+    (lambda: FCA(size=0), r"`size` must be a positive integer.*size=0"),
     (lambda: GatherExcite(extent=False), r"`extent` must be one of \[0, 2, 4, 8\].*extent=False"),
     (lambda: GatherExcite(extent=3), r"`extent` must be one of \[0, 2, 4, 8\].*extent=3"),
     (lambda: GatherExcite(params="theta-plus"), r"`params` must be one of.*mean 'theta_plus'"),

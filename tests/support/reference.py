@@ -14,8 +14,7 @@ BN_EPSILON = 1e-5
 def reference_gates(spec, x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
     """Gates of the module that ``spec`` names: (N, 1, 1, C) or (N, H, W, C), float64."""
     options = {"name": spec} if isinstance(spec, str) else dict(spec)
-    module = {"srm": srm, "se": se, "ge": ge, "eca": eca, "cbam": cbam}[options.pop("name")]
-    return module(x.astype("float64"), weights, **options)
+    return MODULES[options.pop("name")](x.astype("float64"), weights, **options)
 
 
 def sigmoid(z):
@@ -166,3 +165,100 @@ def _depthwise(x, kernel, stride, margin):
 
 def _pointwise(x, weights, name):
     return x @ weights[f"{name}/kernel"][0, 0] + weights.get(f"{name}/bias", 0.0)
+
+
+def simam(x, weights, e_lambda=1e-4, **_):
+    """Yang et al. 2021: the inverse of the least energy of eq. 5, variance over M - 1 (fig. 3)."""
+    pixels = x.shape[1] * x.shape[2]
+    energy = np.empty_like(x)
+    for n, c in np.ndindex(x.shape[0], x.shape[3]):
+        t = x[n, :, :, c]
+        mean = math.fsum(t.flat) / pixels
+        variance = math.fsum((t.ravel() - mean) ** 2) / max(pixels - 1, 1)
+        above = 4.0 * (variance + e_lambda)
+        energy[n, :, :, c] = above / ((t - mean) ** 2 + 2.0 * variance + 2.0 * e_lambda)
+    return sigmoid(1.0 / energy)
+
+
+def gct(x, weights, mode="l2", after_relu=False, epsilon=1e-5, **_):
+    """Yang et al. 2020, eqs. 2-4, halved: the gate is (1 + tanh) / 2."""
+    n, channels = x.shape[0], x.shape[3]
+    alpha, gamma, beta = (weights[name] for name in ("alpha", "gamma", "beta"))
+    gates = np.empty((n, channels))
+    for i in range(n):
+        maps = [x[i, :, :, c].ravel() for c in range(channels)]
+        if mode == "l2":
+            s = alpha * [math.sqrt(math.fsum(m**2) + epsilon) for m in maps]
+            norm = math.sqrt(math.fsum(s**2) / channels + epsilon)
+        else:
+            s = alpha * [math.fsum(m if after_relu else abs(m)) for m in maps]
+            norm = math.fsum(abs(s)) / channels + epsilon
+        gates[i] = (1.0 + np.tanh(gamma * s / norm + beta)) / 2.0
+    return per_channel(gates)
+
+
+# The authors' choices, as lists of frequencies along the height and along the width.
+FREQUENCIES = {
+    "top": (
+        [0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2, 4, 6, 3, 5, 5, 2, 6, 5, 5, 3, 3, 4, 2, 2]
+        + [6, 1],
+        [0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2, 6, 3, 3, 3, 5, 1, 1, 2, 4, 2, 1, 1, 3, 0]
+        + [5, 3],
+    ),
+    "low": (
+        [0, 0, 1, 1, 0, 2, 2, 1, 2, 0, 3, 4, 0, 1, 3, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6, 1, 2]
+        + [3, 4],
+        [0, 1, 0, 1, 2, 0, 1, 2, 2, 3, 0, 0, 4, 3, 1, 5, 4, 3, 2, 1, 0, 6, 5, 4, 3, 2, 1, 0, 6, 5]
+        + [4, 3],
+    ),
+    "bot": (
+        [6, 1, 3, 3, 2, 4, 1, 2, 4, 4, 5, 1, 4, 6, 2, 5, 6, 1, 6, 2, 2, 4, 3, 3, 5, 5, 6, 2, 5, 5]
+        + [3, 6],
+        [6, 4, 4, 6, 6, 3, 1, 4, 4, 5, 6, 5, 2, 2, 5, 1, 4, 3, 5, 0, 3, 1, 1, 2, 4, 2, 1, 1, 5, 3]
+        + [3, 3],
+    ),
+}
+
+
+def fca(x, weights, frequencies="top16", size=None, **_):
+    """Qin et al. 2021: dense layers over one component of each channel's DCT-II."""
+    along_height, along_width = FREQUENCIES[frequencies[:3]]
+    count, channels = int(frequencies[3:]), x.shape[3]
+    groups = [k for k in range(count) for _ in np.array_split(range(channels), count)[k]]
+    if size is not None:
+        x = _adaptive_mean(_adaptive_mean(x, 1, size), 2, size)
+    height, width = x.shape[1:3]
+    t = np.empty((len(x), channels))
+    for c, k in enumerate(groups):
+        rows = _cosines(along_height[k], height)
+        columns = _cosines(along_width[k], width)
+        t[:, c] = np.sum(x[..., c] * np.outer(rows, columns), axis=(1, 2))
+    return per_channel(sigmoid(mlp(t, weights)))
+
+
+def _cosines(frequency, side):
+    """One row of the orthonormal DCT-II, at a frequency that is given for seven pixels."""
+    scaled = frequency * (side // 7) if side >= 7 else math.floor(frequency * side / 7)
+    scale = math.sqrt((1.0 if scaled == 0 else 2.0) / side)
+    return [scale * math.cos(math.pi * scaled * (k + 0.5) / side) for k in range(side)]
+
+
+def _adaptive_mean(x, axis, size):
+    side = x.shape[axis]
+    cells = [
+        x.take(range(i * side // size, math.ceil((i + 1) * side / size)), axis).mean(axis)
+        for i in range(size)
+    ]
+    return np.stack(cells, axis)
+
+
+MODULES = {
+    "srm": srm,
+    "se": se,
+    "ge": ge,
+    "eca": eca,
+    "cbam": cbam,
+    "simam": simam,
+    "gct": gct,
+    "fca": fca,
+}
