@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from srm_keras.layers import SRM, GatherExcite
+from srm_keras.layers import FCA, GCT, SRM, GatherExcite, SimAM
 from tests.support.weights import feature_map, randomize
 
 torch = pytest.importorskip("torch")
@@ -61,3 +61,66 @@ def test_theta_minus_equals_avg_pool2d_and_nearest_interpolation(extent, size):
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer(x)), x * gates.numpy(), rtol=1e-5, atol=1e-6
     )
+
+
+def channels_first(shape) -> np.ndarray:
+    return np.moveaxis(feature_map(shape), -1, 1).copy()
+
+
+@pytest.mark.parametrize("size", [(5, 5), (9, 14), (1, 2)])
+def test_simam_equals_the_standardized_square_with_torch_var(size):
+    x = channels_first((3, *size, 4))
+    variance, mean = torch.var_mean(torch.tensor(x), dim=(2, 3), correction=1, keepdim=True)
+    energy = (torch.tensor(x) - mean) ** 2 / (4 * (variance + 1e-4)) + 0.5
+    y = SimAM(data_format="channels_first")(x)
+    expected = x * torch.sigmoid(energy).numpy()
+    np.testing.assert_allclose(ops.convert_to_numpy(y), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["l2", "l1"])
+def test_gct_equals_one_plus_tanh_of_normalized_norms(mode):
+    """``torch.linalg.vector_norm`` has no ε, which matters in channels of zeros alone."""
+    x, channels = channels_first((3, 6, 5, 8)), 8
+    layer = GCT(mode, data_format="channels_first")
+    layer.build(x.shape)
+    randomize(layer)
+    alpha, gamma, beta = (torch.tensor(weight) for weight in layer.get_weights())
+    order = int(mode[1])
+    s = alpha * torch.linalg.vector_norm(torch.tensor(x), order, dim=(2, 3))
+    mean = torch.linalg.vector_norm(s, order, dim=1, keepdim=True) / channels ** (1 / order)
+    gates = 1 + torch.tanh(gamma * s / mean + beta)
+    expected = x * gates[..., None, None].numpy()
+    y = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [7, 8, 16, 28])
+@pytest.mark.parametrize("size", [None, 7, 14])
+def test_fca_equals_adaptive_pooling_and_the_cosine_transform(side, size):
+    """The transform by ``torch.fft``, of the map beside its mirror image."""
+    channels = 64
+    x = channels_first((2, side, side, channels))
+    layer = FCA(size=size, data_format="channels_first")
+    layer.build(x.shape)
+    pooled = torch.tensor(x, dtype=torch.float64)
+    if size is not None:
+        pooled = torch.nn.functional.adaptive_avg_pool2d(pooled, size)
+    sides = pooled.shape[-1]
+    for axis in (2, 3):
+        mirrored = torch.cat([pooled, pooled.flip(axis)], dim=axis)
+        k = torch.arange(sides)
+        shift = torch.exp(-0.5j * torch.pi * k / sides)
+        half = torch.fft.fft(mirrored, dim=axis).narrow(axis, 0, sides)
+        half = (half.movedim(axis, -1) * shift).movedim(-1, axis)
+        scale = torch.where(k == 0, 0.25 / sides, 0.5 / sides).sqrt()
+        pooled = (half.real.movedim(axis, -1) * scale).movedim(-1, axis)
+    factor = sides // 7
+    # The first four of the authors' sixteen, for four channels each.
+    for group, (u, v) in enumerate([(0, 0), (0, 1), (6, 0), (0, 5)]):
+        own = slice(4 * group, 4 * group + 4)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(layer.component(ops.convert_to_tensor(x)))[:, own],
+            pooled[:, own, u * factor, v * factor].numpy(),
+            rtol=1e-4,
+            atol=1e-5,
+        )

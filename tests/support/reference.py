@@ -197,26 +197,11 @@ def gct(x, weights, mode="l2", after_relu=False, epsilon=1e-5, **_):
     return per_channel(gates)
 
 
-# The authors' choices, as lists of frequencies along the height and along the width.
+# The authors' choices: a digit for each component, along the height and along the width.
 FREQUENCIES = {
-    "top": (
-        [0, 0, 6, 0, 0, 1, 1, 4, 5, 1, 3, 0, 0, 0, 3, 2, 4, 6, 3, 5, 5, 2, 6, 5, 5, 3, 3, 4, 2, 2]
-        + [6, 1],
-        [0, 1, 0, 5, 2, 0, 2, 0, 0, 6, 0, 4, 6, 3, 5, 2, 6, 3, 3, 3, 5, 1, 1, 2, 4, 2, 1, 1, 3, 0]
-        + [5, 3],
-    ),
-    "low": (
-        [0, 0, 1, 1, 0, 2, 2, 1, 2, 0, 3, 4, 0, 1, 3, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 6, 1, 2]
-        + [3, 4],
-        [0, 1, 0, 1, 2, 0, 1, 2, 2, 3, 0, 0, 4, 3, 1, 5, 4, 3, 2, 1, 0, 6, 5, 4, 3, 2, 1, 0, 6, 5]
-        + [4, 3],
-    ),
-    "bot": (
-        [6, 1, 3, 3, 2, 4, 1, 2, 4, 4, 5, 1, 4, 6, 2, 5, 6, 1, 6, 2, 2, 4, 3, 3, 5, 5, 6, 2, 5, 5]
-        + [3, 6],
-        [6, 4, 4, 6, 6, 3, 1, 4, 4, 5, 6, 5, 2, 2, 5, 1, 4, 3, 5, 0, 3, 1, 1, 2, 4, 2, 1, 1, 5, 3]
-        + [3, 3],
-    ),
+    "top": ("00600114513000324635526553342261", "01052020060463526333511242113053"),
+    "low": ("00110221203401301234501234561234", "01012012230043154321065432106543"),
+    "bot": ("61332412445146256162243355625536", "64466314456522514350311242115333"),
 }
 
 
@@ -230,8 +215,8 @@ def fca(x, weights, frequencies="top16", size=None, **_):
     height, width = x.shape[1:3]
     t = np.empty((len(x), channels))
     for c, k in enumerate(groups):
-        rows = _cosines(along_height[k], height)
-        columns = _cosines(along_width[k], width)
+        rows = _cosines(int(along_height[k]), height)
+        columns = _cosines(int(along_width[k]), width)
         t[:, c] = np.sum(x[..., c] * np.outer(rows, columns), axis=(1, 2))
     return per_channel(sigmoid(mlp(t, weights)))
 
