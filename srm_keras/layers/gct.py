@@ -81,8 +81,8 @@ class GCT(Recalibration):
         )
 
     def gates(self, inputs, training: bool | None = None):
-        embedding = self.alpha * self._norm_of_channel(inputs)
-        z = self.gamma * embedding / self._norm_of_channels(embedding) + self.beta
+        embedding = self._norm_of_channel(inputs) * self.alpha
+        z = embedding * self.gamma / self._norm_of_channels(embedding) + self.beta
         return over_space(ops.sigmoid(2.0 * z), self.data_format)
 
     def _norm_of_channel(self, inputs):

@@ -10,13 +10,8 @@ from typing import Any
 import keras
 
 from srm_keras.analysis.costs.layer_work import Shape, Work, knows, layer_work
-from srm_keras.analysis.costs.module_work import (
-    UncountedError,
-    is_module,
-    is_registered,
-    module_work,
-    operation_work,
-)
+from srm_keras.analysis.costs.module_work import is_module, is_registered, module_work
+from srm_keras.analysis.costs.traced_work import UncountedError, operation_work
 from srm_keras.analysis.networks import StaticCall, data_format_of, static_calls
 from srm_keras.layers.conventions import channel_axis
 from srm_keras.models.surgery.functional import check_functional

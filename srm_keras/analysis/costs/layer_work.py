@@ -13,7 +13,7 @@ from typing import Any
 
 from keras import layers
 
-from srm_keras.layers import ChannelMLP, ChannelwiseDense, StylePooling
+from srm_keras.layers import ChannelMLP, ChannelwiseDense, Recalibration, StylePooling
 from srm_keras.layers.channel_mlp import FloatDense
 from srm_keras.layers.conventions import channel_axis
 from srm_keras.layers.gather_excite import DepthwiseConv2D
@@ -60,6 +60,16 @@ def stored(layer: Any) -> int:
 def product(shape: Shape, gates: int) -> Work:
     """A feature map of ``shape`` times a tensor of ``gates`` numbers."""
     return Work(elements(shape), elements(shape) + gates, elements(shape))
+
+
+def gated_product(layer: Recalibration, shape: Shape, gates: int) -> Work:
+    """The product of the map with so many ``gates``, and theirs with the gain."""
+    return gain_product(layer, gates) + product(shape, gates)
+
+
+def gain_product(layer: Recalibration, gates: int) -> Work:
+    """The product of so many ``gates`` with the gain, as deploy forms have it; none with 1."""
+    return Work() if layer.gain == 1 else Work(gates, gates + 1, gates)
 
 
 _MOVING = frozenset(

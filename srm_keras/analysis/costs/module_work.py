@@ -1,4 +1,4 @@
-"""The work of recalibration modules, step by step, and of those that nobody has counted.
+"""The work of recalibration modules, step by step.
 
 The modules' own statistics and products count: they are the modules' cost. A step reads its inputs
 and weights once and writes its output once; batch norms are folded, activations vanish, and no step
@@ -12,16 +12,33 @@ nothing. The modules' own statistics and products do count, that of the gates wi
 1 too: they are the modules' cost.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
 
-from srm_keras.analysis.costs.layer_work import Shape, Work, elements, knows, layer_work, product
-from srm_keras.layers import CBAM, ECA, SRM, GatherExcite, Recalibration, SqueezeExcite
+from srm_keras.analysis.costs.layer_work import (
+    Shape,
+    Work,
+    elements,
+    gain_product,
+    gated_product,
+    layer_work,
+    product,
+)
+from srm_keras.analysis.costs.traced_work import UncountedError, traced_work
+from srm_keras.layers import (
+    CBAM,
+    ECA,
+    FCA,
+    GCT,
+    SRM,
+    GatherExcite,
+    Recalibration,
+    SimAM,
+    SqueezeExcite,
+)
 from srm_keras.layers.conventions import channel_axis, spatial_axes
-from srm_keras.models.surgery.functional import copied
 
 
 def _srm(layer: SRM, shape: Shape) -> Work:
@@ -30,19 +47,19 @@ def _srm(layer: SRM, shape: Shape) -> Work:
     encoded = layer_work(layer.encoder, flat)
     if layer.bn is not None and not layer.encoder.use_bias:
         encoded += Work(read=channels)
-    return layer_work(layer.style_pooling, shape) + encoded + _gated(layer, shape, channels)
+    return layer_work(layer.style_pooling, shape) + encoded + gated_product(layer, shape, channels)
 
 
 def _squeeze_excite(layer: SqueezeExcite, shape: Shape) -> Work:
     channels = _channels(layer, shape)
     mlp = layer_work(layer.mlp, (1, channels))
-    return _over_space(layer, shape) + mlp + _gated(layer, shape, channels)
+    return _over_space(layer, shape) + mlp + gated_product(layer, shape, channels)
 
 
 def _eca(layer: ECA, shape: Shape) -> Work:
     channels = _channels(layer, shape)
     conv = layer_work(layer.conv, (1, channels, 1))
-    return _over_space(layer, shape) + conv + _gated(layer, shape, channels)
+    return _over_space(layer, shape) + conv + gated_product(layer, shape, channels)
 
 
 def _cbam(layer: CBAM, shape: Shape) -> Work:
@@ -55,16 +72,16 @@ def _cbam(layer: CBAM, shape: Shape) -> Work:
     channel_gates = statistic + statistic + mlp + mlp + Work(channels, 2 * channels, channels)
     over_channels = Work(size, size, pixels)
     spatial_gates = over_channels + over_channels + layer_work(layer.conv, tuple(described))
-    gates = _gain(layer, pixels) + Work(size, channels + pixels, size)
+    gates = gain_product(layer, pixels) + Work(size, channels + pixels, size)
     return channel_gates + product(shape, channels) + spatial_gates + gates + product(shape, size)
 
 
 def _gather_excite(layer: GatherExcite, shape: Shape) -> Work:
     gathered = _average(layer, shape) if layer.params == "theta_minus" else _learned(layer, shape)
     if not layer.extent:
-        return gathered + _gated(layer, shape, _channels(layer, shape))
+        return gathered + gated_product(layer, shape, _channels(layer, shape))
     size = _gathered_size(layer, shape)
-    interpolated = _gain(layer, size) + Work(0, size, elements(shape))
+    interpolated = gain_product(layer, size) + Work(0, size, elements(shape))
     return gathered + interpolated + product(shape, elements(shape))
 
 
@@ -102,19 +119,36 @@ def _learned(layer: GatherExcite, shape: Shape) -> Work:
     return work
 
 
+def _simam(layer: SimAM, shape: Shape) -> Work:
+    """Mean; squared deviations, written; their sum; what is multiplied and added to be a logit."""
+    channels, size = _channels(layer, shape), elements(shape)
+    squared, logits = Work(2 * size, size + channels, size), Work(size, size + channels, size)
+    statistic = _over_space(layer, shape)
+    return statistic + squared + statistic + logits + gated_product(layer, shape, size)
+
+
+def _gct(layer: GCT, shape: Shape) -> Work:
+    """Norm of each channel, times α; norm of all; times γ; divided by that norm, β added."""
+    channels = _channels(layer, shape)
+    weighted, normed = Work(channels, 2 * channels, channels), Work(channels, channels, 1)
+    logits = Work(channels, 2 * channels + 1, channels)
+    gates = _over_space(layer, shape) + weighted + normed + weighted + logits
+    return gates + gated_product(layer, shape, channels)
+
+
+def _fca(layer: FCA, shape: Shape) -> Work:
+    """Products with cosines are summed along the width, and what remains along the height."""
+    channels, size = _channels(layer, shape), elements(shape)
+    height, width = (shape[axis] for axis in spatial_axes(layer.data_format))
+    along_width = Work(size, size + width * channels, height * channels)
+    along_height = Work(height * channels, 2 * height * channels, channels)
+    mlp = layer_work(layer.mlp, (1, channels))
+    return along_width + along_height + mlp + gated_product(layer, shape, channels)
+
+
 def _over_space(layer: Any, shape: Shape) -> Work:
-    """A mean or maximum over height and width."""
+    """A mean, maximum or norm over height and width."""
     return Work(elements(shape), elements(shape), _channels(layer, shape))
-
-
-def _gated(layer: Recalibration, shape: Shape, gates: int) -> Work:
-    """The product of the map with so many ``gates``, and theirs with the gain."""
-    return _gain(layer, gates) + product(shape, gates)
-
-
-def _gain(layer: Recalibration, gates: int) -> Work:
-    """The product of so many ``gates`` with the gain, as deploy forms have it; none with 1."""
-    return Work() if layer.gain == 1 else Work(gates, gates + 1, gates)
 
 
 def _channels(layer: Any, shape: Shape) -> int:
@@ -124,123 +158,13 @@ def _channels(layer: Any, shape: Shape) -> int:
 MODULES: dict[type, Callable[[Any, Shape], Work]] = {
     CBAM: _cbam,
     ECA: _eca,
+    FCA: _fca,
+    GCT: _gct,
     GatherExcite: _gather_excite,
+    SimAM: _simam,
     SqueezeExcite: _squeeze_excite,
     SRM: _srm,
 }
-
-
-# Classes of the operations behind `keras.ops`, by name: they are not exported.
-_VANISHING = frozenset(
-    {
-        *("Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "Transpose"),
-        *("Elu", "Gelu", "HardSigmoid", "HardTanh", "LeakyRelu", "Relu", "Relu6", "Sigmoid"),
-        *("Silu", "Softmax", "Softplus", "Tanh"),
-    }
-)
-_MOVING = frozenset(
-    {
-        *("BroadcastTo", "Concatenate", "Flip", "GetItem", "Pad", "Repeat", "Resize", "Roll"),
-        *("Split", "Stack", "Take", "Tile"),
-    }
-)
-_PRODUCTS = ("Matmul", "Conv", "DepthwiseConv")
-_PASSES = {"Moments": 3, "Std": 3, "Var": 3}  # mean; subtract; square and add
-_UNKNOWN = frozenset({"ConvTranspose", "Dot", "Einsum", "SeparableConv", "Tensordot"})
-
-
-class UncountedError(ValueError):
-    """It is not known what a module costs."""
-
-
-def traced_work(layer: Recalibration, shape: Shape) -> Work:
-    """Work of any module, read off a trace of its ``gates``.
-
-    Sublayers count as layers of a network do, or are traced themselves. Of the operations of
-    ``keras.ops``, matrix products and convolutions count their multiply-adds, activations and
-    reshapes nothing, what moves numbers its memory, and each other one operation for every
-    element of its largest tensor (three where it is a variance). No step is fused with another.
-
-    Args:
-        layer: A built module whose ``gates`` is written in ``keras.ops`` and Keras layers.
-        shape: Static shape of the feature map, batch axis first.
-
-    Raises:
-        UncountedError: The gates cannot be traced, or contain a step of unknown cost.
-    """
-    try:
-        work, gates = _traced(lambda x: layer.gates(x, training=False), [shape])
-    except Exception as error:  # whatever code that is not ours raises
-        raise UncountedError(
-            f"It is not known how many operations a {type(layer).__name__} takes, and its gates "
-            "cannot be traced. Register it with `srm_keras.analysis.register_operations`. "
-            f"Received: layer {layer.name!r} ({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
-    return work + _gated(layer, shape, gates)
-
-
-def _traced(function: Callable[..., Any], shapes: list[Shape]) -> tuple[Work, int]:
-    """Work of ``function`` on tensors of ``shapes``, and the number of elements that it returns."""
-    inputs = [keras.Input(batch_shape=shape) for shape in shapes]
-    output = function(*inputs)
-    if not keras.backend.is_keras_tensor(output):
-        return Work(), math.prod(keras.ops.shape(output))
-    steps: list[Work] = []
-
-    def record(step: Any, *args: Any, **kwargs: Any) -> Any:
-        result = step(*args, **kwargs)
-        steps.append(_step_work(step, _shapes((args, kwargs)), _shapes(result), args))
-        return result
-
-    copied(keras.Model(inputs, output), lambda step: step, record)
-    return sum(steps, Work()), elements(tuple(output.shape))
-
-
-def _shapes(tensors: Any) -> list[Shape]:
-    leaves = filter(keras.backend.is_keras_tensor, keras.tree.flatten(tensors))
-    return [tuple(leaf.shape) for leaf in leaves]
-
-
-def _step_work(step: Any, inputs: list[Shape], outputs: list[Shape], args: tuple) -> Work:
-    if isinstance(step, keras.layers.Layer):
-        shape = inputs if len(inputs) > 1 else inputs[0]
-        return layer_work(step, shape) if knows(step) else _traced(step.call, inputs)[0]
-    name = type(step).__name__
-    if name in _UNKNOWN:
-        raise ValueError(f"an operation {name} is not counted")
-    if name in _VANISHING:
-        return Work()
-    return Work(_operations(name, inputs, outputs, args), elements(inputs), elements(outputs))
-
-
-def operation_work(
-    operation: Any, inputs: list[Shape], outputs: list[Shape], args: tuple
-) -> Work | None:
-    """Work of an operation of ``keras.ops`` that stands in a network as its layers do.
-
-    Other than in a module, only matrix products and convolutions count operations. None where it is
-    not known what this one does.
-    """
-    name = type(operation).__name__
-    if name in _UNKNOWN or not type(operation).__module__.startswith("keras."):
-        return None
-    if name in _VANISHING:
-        return Work()
-    count = _operations(name, inputs, outputs, args) if name in _PRODUCTS else 0
-    return Work(count, elements(inputs), elements(outputs))
-
-
-def _operations(name: str, inputs: list[Shape], outputs: list[Shape], args: tuple) -> int:
-    if name in _MOVING:
-        return 0
-    if name == "Matmul":
-        return elements(outputs) * inputs[0][-1]
-    if name in ("Conv", "DepthwiseConv"):
-        kernel = tuple(args[1].shape)
-        window = kernel[:-2] if name == "DepthwiseConv" else kernel[:-1]
-        return elements(outputs) * math.prod(window)
-    largest = max(map(math.prod, [*inputs, *outputs]))
-    return _PASSES.get(name, 1) * largest
 
 
 Counter = Callable[[Any, Shape], int | Work]

@@ -27,6 +27,14 @@ MODULES = [
     # in deploy form, where the gain is multiplied into the smallest tensor that will do
     ({"name": "cbam", "gain": 4}, 7 * 768 + 2 * 128 + 32 + 7 * 7 * 2 * 24 + 24),
     ({"name": "ge", "extent": 2, "gain": 2}, 9 * 6 * 32 + 768 + 6 * 32),
+    # mean; subtract and square; add up; scale and shift; product
+    ("simam", 6 * 768),
+    # square and add; times α; square and add over channels; times γ; over the norm and β; product
+    ({"name": "gct", "gain": 1}, 2 * 768 + 4 * 32),
+    ({"name": "gct", "mode": "l1"}, 2 * 768 + 4 * 32 + 32),
+    # sums along the width, of 4 rows along the height; MLP; product
+    ("fca", 2 * 768 + 4 * 32 + 128),
+    ({"name": "fca", "size": 7, "reduction": 8}, 2 * 768 + 4 * 32 + 256),
     ("ge", 2 * 768),
     ({"name": "ge", "params": "theta_minus"}, 2 * 768),
     ({"name": "ge", "params": "theta_plus"}, 2 * 768 + 128),
@@ -150,6 +158,20 @@ TRAFFIC = [
     ({"name": "srm", "batch_norm": False}, 3 * 768 + 32 + (64 + 96) + 32, 3 * 32 + 768),
     ({"name": "srm", "pooling": ["std"]}, 3 * 768 + 32 + (32 + 64) + 32, 3 * 32 + 768),
     ({"name": "srm", "pooling": ["max"]}, 2 * 768 + (32 + 64) + 32, 2 * 32 + 768),
+    # mean; squares written, added up and made logits; product with gates of the map's size
+    ("simam", 6 * 768 + 2 * 32, 2 * 32 + 3 * 768),
+    # norm; times α; norm of all; times γ; over that and β; product
+    (
+        {"name": "gct", "gain": 1},
+        2 * 768 + (64 + 32 + 64 + 65) + 32,
+        32 + (32 + 1 + 32 + 32) + 768,
+    ),
+    # 6 cosines a channel, then 4; MLP without biases
+    (
+        "fca",
+        2 * 768 + 6 * 32 + 2 * 4 * 32 + (32 + 64) + (2 + 64) + 32,
+        4 * 32 + 32 + 2 + 32 + 768,
+    ),
     ("ge", 2 * 768 + (768 + 32) + 32, 32 + 768),
     ({"name": "ge", "params": "theta_minus"}, 2 * 768 + 32, 32 + 768),
     # gather to 2×3 pixels, interpolate, multiply by gates of the map's size

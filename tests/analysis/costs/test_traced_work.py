@@ -2,7 +2,8 @@ import keras
 import pytest
 
 from srm_keras.analysis.costs.layer_work import Work
-from srm_keras.analysis.costs.module_work import module_work, traced_work
+from srm_keras.analysis.costs.module_work import module_work
+from srm_keras.analysis.costs.traced_work import traced_work
 from srm_keras.layers import Recalibration, recalibration
 
 SHAPE = (1, 20, 25, 32)
@@ -23,6 +24,15 @@ def test_the_trace_of_a_counted_module_agrees_with_its_count(spec):
     counted, traced = module_work(layer, SHAPE), traced_work(layer, SHAPE)
     for name in ("operations", "read", "written"):
         assert getattr(traced, name) == pytest.approx(getattr(counted, name), rel=0.06)
+
+
+@pytest.mark.parametrize("spec", ["simam", "gct", "fca"])
+def test_a_trace_sees_a_multiply_add_that_is_written_as_two_operations_as_two(spec):
+    """SimAM's scale and shift of its squares, GCT's square and add, FCA's product and add."""
+    layer = built(recalibration(spec))
+    counted, traced = module_work(layer, SHAPE), traced_work(layer, SHAPE)
+    more = traced.operations - counted.operations
+    assert more == pytest.approx(20 * 25 * 32, rel=0.15)
 
 
 def test_a_module_of_tomorrow_by_hand():
