@@ -10,10 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from srm_keras.export.deploy_forms import FORMS, LAYER_FORMS, has_layer_form
+from srm_keras.export.deploy_forms import FORMS, NEEDS_SIZE
 from srm_keras.export.folding import fold_with_plan
+from srm_keras.export.layer_forms import LAYER_FORMS, has_layer_form
 from srm_keras.export.runners import signature
-from srm_keras.layers import SRM, GatherExcite, Recalibration
+from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.flatten import flatten
 from srm_keras.models.surgery.functional import all_layers, copied, first_input, new_inputs, remade
@@ -32,8 +33,8 @@ def deploy(model: keras.Model, gates: bool = False) -> keras.Model:
     SE and CBAM are 1×1 convolutions. Such a graph runs in LiteRT as one piece, and is quantized
     with a scale for each channel. Likewise reflection padding, instance normalization and
     nearest-neighbour enlargement to double size are written with operators that do not split the
-    graph (``LAYER_FORMS`` in ``export.deploy_forms``). A classifier of this package needs no
-    ``srm_keras`` afterwards, unless its shortcuts are ``"identity"``.
+    graph (``export.layer_forms``). A classifier of this package needs no ``srm_keras`` afterwards,
+    unless its shortcuts are ``"identity"``.
 
     Such a layer stays as ``fold`` left it where it is ``channels_first``, called more than
     once, of a class without deploy form, or needs a height and width that are unknown.
@@ -161,14 +162,9 @@ def _has_form(layer: keras.layers.Layer, model: keras.Model) -> bool:
     calls = read_graph(model).calls[layer.name]
     if len(calls) > 1 or not calls[0].plain:
         return False
-    return None not in calls[0].shapes[0][1:3] or not _needs_size(layer)
-
-
-def _needs_size(layer: keras.layers.Layer) -> bool:
-    """Whether the form of this layer depends on height and width."""
-    if isinstance(layer, GatherExcite):
-        return layer.extent > 0
-    return isinstance(layer, SRM) and layer.unbiased
+    if None not in calls[0].shapes[0][1:3]:
+        return True
+    return type(layer) not in NEEDS_SIZE or not NEEDS_SIZE[type(layer)](layer)
 
 
 def _expand(

@@ -1,11 +1,11 @@
-"""Modules and layers written with stock Keras layers as runtimes like them.
+"""Modules written with stock Keras layers as runtimes like them.
 
 Every form keeps its tensors four-dimensional, so that no reshape splits the graph, and does
 products with weights by convolutions, which are quantized with a scale for each channel. Each is a
-function ``form(layer, x)`` of a built ``channels_last`` layer and its symbolic input, whose height
-and width may be unknown. The form of a folded module returns ``(x · (gain · gates), gates)``, gates
-of shape (N, 1, 1, C) or (N, H, W, C), that of another layer what the layer computes. No tensor of
-the map's size is multiplied by the gain. docs/export.md says what was measured to choose them.
+function ``form(layer, x)`` of a folded ``channels_last`` module and its symbolic input, whose
+height and width are known where ``NEEDS_SIZE`` says so. It returns ``(x · (gain · gates), gates)``,
+gates of shape (N, 1, 1, C) or (N, H, W, C). No tensor of the map's size is multiplied by the gain,
+but SimAM's gates. docs/export.md says what was measured to choose them.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,16 @@ from keras import layers, ops
 from srm_keras.layers import (
     CBAM,
     ECA,
+    FCA,
+    GCT,
     SRM,
     ChannelwiseDense,
     GatherExcite,
     Recalibration,
+    SimAM,
     SqueezeExcite,
 )
 from srm_keras.layers.channel_mlp import ChannelMLP
-from srm_keras.layers.instance_norm import InstanceNormalization
-from srm_keras.layers.reflection import ReflectionPadding2D
 
 LONGEST_SUM = 112 * 112
 """Pixels up to which one float32 sum is exact enough."""
@@ -67,16 +68,32 @@ def srm(layer: SRM, x):
 
 
 def _std(layer: SRM, x, mean):
-    """``√v`` as ``v · 1/√v``, whose int8 and int16 kernels are the more exact ones."""
     name = layer.name
     deviation = layers.Subtract(name=f"{name}_deviation")([x, mean])
-    square = layers.Multiply(name=f"{name}_square")([deviation, deviation])
-    variance = global_mean(square, f"{name}_variance")
-    if layer.unbiased:
-        pixels = x.shape[1] * x.shape[2]
-        variance = variance * (pixels / max(pixels - 1, 1))
-    variance = variance + layer.epsilon
-    return layers.Multiply(name=f"{name}_std")([variance, ops.rsqrt(variance)])
+    variance = _variance(deviation, name, layer.unbiased)
+    return _root(variance + layer.epsilon, f"{name}_std")
+
+
+def _variance(deviation, name: str, unbiased: bool):
+    """The mean of the squared deviations, over H·W − 1 where it is unbiased."""
+    variance = global_mean(_squared(deviation, f"{name}_square"), f"{name}_variance")
+    if not unbiased:
+        return variance
+    pixels = _pixels(deviation)
+    return variance * (pixels / max(pixels - 1, 1))
+
+
+def _squared(x, name: str):
+    return layers.Multiply(name=name)([x, x])
+
+
+def _root(x, name: str):
+    """``√x`` as ``x · 1/√x``, whose int8 and int16 kernels are the more exact ones."""
+    return layers.Multiply(name=name)([x, ops.rsqrt(x)])
+
+
+def _pixels(x) -> int:
+    return x.shape[1] * x.shape[2]
 
 
 def _channelwise_dense(encoder: ChannelwiseDense, style: list, name: str):
@@ -125,6 +142,55 @@ def cbam(layer: CBAM, x):
     spatial_gates = layers.Activation("sigmoid", name=f"{name}_spatial_gates")(z)
     gates = layers.Multiply(name=f"{name}_gates")([channel_gates, spatial_gates])
     return layers.Multiply(name=name)([recalibrated, _factors(layer, spatial_gates)]), gates
+
+
+def simam(layer: SimAM, x):
+    """``σ(u² + ½)`` with ``u = (x − mean) · 1/√(4(v + λ))``.
+
+    A deviation of a few units is what eight bits hold best: its square before the division has
+    another range in every channel, and integers have no division.
+    """
+    name = layer.name
+    deviation = layers.Subtract(name=f"{name}_deviation")([x, global_mean(x, f"{name}_mean")])
+    variance = _variance(deviation, name, unbiased=True)
+    scale = ops.rsqrt(4.0 * variance + 4.0 * layer.e_lambda)
+    unit = layers.Multiply(name=f"{name}_unit")([deviation, scale])
+    return _gated(layer, x, _squared(unit, f"{name}_logits") + 0.5)
+
+
+def gct(layer: GCT, x):
+    """``σ(2γ·s/‖s‖ + 2β)``, norms as means: their ratio is the same, but for ε over H·W."""
+    name, l2 = layer.name, layer.mode == "l2"
+    alpha, gamma, beta = layer.get_weights()
+    epsilon = layer.epsilon / _pixels(x)
+    if l2:
+        energy = global_mean(_squared(x, f"{name}_square"), f"{name}_energy")
+        norm = _root(energy + epsilon, f"{name}_norm")
+    else:
+        norm = global_mean(x if layer.after_relu else ops.abs(x), f"{name}_norm")
+    embedding = _channelwise(alpha, f"{name}_embedding")(norm)
+    power = _squared(embedding, f"{name}_power") if l2 else ops.abs(embedding)
+    norms = ops.mean(power, axis=-1, keepdims=True) + epsilon
+    inverse = ops.rsqrt(norms if l2 else _squared(norms, f"{name}_norms"))
+    normalized = layers.Multiply(name=f"{name}_normalized")([embedding, inverse])
+    return _gated(layer, x, _channelwise(2.0 * gamma, f"{name}_logits", 2.0 * beta)(normalized))
+
+
+def _channelwise(scale: np.ndarray, name: str, *offset: np.ndarray) -> keras.layers.Layer:
+    """A product with a number for each channel, (C,), and perhaps a sum with another."""
+    conv = layers.DepthwiseConv2D(1, use_bias=bool(offset), name=name)
+    return _with_weights(conv, [scale[None, None, :, None], *offset])
+
+
+def fca(layer: FCA, x):
+    """The cosines as two depthwise convolutions, each as long as the map along its side."""
+    name = layer.name
+    rows, columns = map(ops.convert_to_numpy, layer.bases(*x.shape[1:3]))
+    along_width = layers.DepthwiseConv2D((1, len(columns)), use_bias=False, name=f"{name}_columns")
+    along_height = layers.DepthwiseConv2D((len(rows), 1), use_bias=False, name=f"{name}_rows")
+    component = _with_weights(along_width, [columns[None, :, :, None]])(x)
+    component = _with_weights(along_height, [rows[:, None, :, None]])(component)
+    return _gated(layer, x, _dense_pair(layer.mlp, name)(component))
 
 
 def gather_excite(layer: GatherExcite, x):
@@ -244,58 +310,14 @@ FORMS: dict[type, Callable[[Any, Any], tuple[Any, Any]]] = {
     SqueezeExcite: squeeze_excite,
     ECA: eca,
     CBAM: cbam,
+    SimAM: simam,
+    GCT: gct,
+    FCA: fca,
     GatherExcite: gather_excite,
 }
-
-
-HEIGHT, WIDTH = 1, 2
-
-
-def has_layer_form(layer: keras.layers.Layer) -> bool:
-    """Whether ``layer`` is of a class and configuration that has a form here."""
-    if isinstance(layer, layers.UpSampling2D):
-        is_double = tuple(layer.size) == (2, 2) and layer.interpolation == "nearest"
-        return is_double and type(layer) is layers.UpSampling2D
-    return type(layer) in LAYER_FORMS
-
-
-def reflection_padding(layer: ReflectionPadding2D, x):
-    """Slices of one row or column in reverse order, and the map between them."""
-    for axis in (HEIGHT, WIDTH):
-        before = [_line(x, axis, place) for place in range(layer.padding, 0, -1)]
-        after = [_line(x, axis, place) for place in range(-2, -layer.padding - 2, -1)]
-        x = _joined([_joined(before, axis), x, _joined(after, axis)], axis)
-    return x
-
-
-def nearest_upsampling(layer: layers.UpSampling2D, x):
-    """Four copies of each pixel's channels, laid out as 2×2 pixels."""
-    return ops.depth_to_space(_joined([x] * 4, axis=-1), 2, data_format="channels_last")
-
-
-def instance_normalization(layer: InstanceNormalization, x):
-    """``(x − mean) · γ/√(v + ε) + β`` from maps of one pixel."""
-    name = layer.name
-    deviation = layers.Subtract(name=f"{name}_deviation")([x, global_mean(x, f"{name}_mean")])
-    square = layers.Multiply(name=f"{name}_square")([deviation, deviation])
-    variance = global_mean(square, f"{name}_variance")
-    gamma, beta = (weight.astype("float32") for weight in layer.get_weights())
-    return deviation * (ops.rsqrt(variance + layer.epsilon) * gamma) + beta
-
-
-LAYER_FORMS: dict[type, Callable[[Any, Any], Any]] = {
-    InstanceNormalization: instance_normalization,
-    ReflectionPadding2D: reflection_padding,
-    layers.UpSampling2D: nearest_upsampling,
+NEEDS_SIZE: dict[type, Callable[[Any], bool]] = {
+    **dict.fromkeys((SimAM, GCT, FCA), lambda layer: True),
+    SRM: lambda layer: layer.unbiased,
+    GatherExcite: lambda layer: layer.extent > 0,
 }
-
-
-def _line(x, axis: int, place: int):
-    """One row or column; places below 0 count from the end."""
-    cut = [slice(None)] * 4
-    cut[axis] = slice(place, place + 1)
-    return x[tuple(cut)]
-
-
-def _joined(maps: list, axis: int):
-    return maps[0] if len(maps) == 1 else ops.concatenate(maps, axis=axis)
+"""Modules whose form depends on height and width, and with which options."""
