@@ -22,7 +22,7 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 
 RECIPES = "srm_keras.training.recipe"
-MODULES = ("none", "se", "ge", "eca", "cbam", "srm")
+MODULES = ("none", "se", "ge", "eca", "cbam", "simam", "gct", "fca", "srm")
 
 
 def define(flags: FlagValues) -> None:

@@ -7,7 +7,7 @@ from absl import logging
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from srm_keras.layers import SRM, ChannelwiseDense
+from srm_keras.layers import GCT, SRM, ChannelwiseDense
 from srm_keras.support.validation import nearest, positive_int
 from srm_keras.training.distribution.replicas import sublayers
 
@@ -163,7 +163,7 @@ class SGDWithL2(keras.optimizers.SGD):
 
 
 def paths_without_l2(model: keras.Model) -> list[str]:
-    """Paths of the variables that the paper's authors do not decay: each SRM's CFC and batch norm.
+    """Paths of variables that modules' authors do not decay: SRM's CFC and batch norm, GCT's β.
 
     Everything else decays: convolutions, dense layers, biases and the network's batch norms.
 
@@ -171,7 +171,7 @@ def paths_without_l2(model: keras.Model) -> list[str]:
         model: A built model of any kind; modules inside of other layers count, frozen ones do not.
 
     Returns:
-        For ``SGDWithL2(l2_exclude=...)``; nothing where the model has no SRM.
+        For ``SGDWithL2(l2_exclude=...)``; nothing where the model has neither module.
 
     Raises:
         ValueError: If the model is not built, so that it has no variables yet.
@@ -181,11 +181,23 @@ def paths_without_l2(model: keras.Model) -> list[str]:
             "`model` must be built, by `model.build(input_shape)` or a first call. "
             f"Received: {model.name!r}, which has no variables yet"
         )
-    modules = [layer for layer in sublayers(model) if isinstance(layer, SRM) and layer.built]
-    without = (ChannelwiseDense, keras.layers.BatchNormalization)
-    parts = [part for srm in modules for part in (srm.encoder, srm.bn) if isinstance(part, without)]
-    variables = {id(variable) for part in parts for variable in part.variables}
+    variables = {
+        id(variable)
+        for layer in sublayers(model)
+        if layer.built
+        for variable in _variables_without_l2(layer)
+    }
     return [v.path for v in model.trainable_variables if id(v) in variables]
+
+
+def _variables_without_l2(layer: keras.layers.Layer) -> list[keras.Variable]:
+    if isinstance(layer, GCT):
+        return [layer.beta]
+    if not isinstance(layer, SRM):
+        return []
+    without = (ChannelwiseDense, keras.layers.BatchNormalization)
+    parts = [part for part in (layer.encoder, layer.bn) if isinstance(part, without)]
+    return [variable for part in parts for variable in part.variables]
 
 
 @keras.saving.register_keras_serializable("srm_keras")

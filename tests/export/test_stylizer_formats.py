@@ -19,7 +19,7 @@ from srm_keras.models.stylization import StylizationNet
 from tests.support.photos import photos
 from tests.support.weights import randomize
 
-MODULES = [None, "se", "srm", "eca", "cbam"]
+MODULES = [None, "se", "srm", "eca", "cbam", "simam", "gct", "fca"]
 VARIANTS = [
     pytest.param(
         normalization,

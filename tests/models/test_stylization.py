@@ -83,7 +83,7 @@ def test_it_computes_what_the_pytorch_example_does(normalization, data_format):
 @every_normalization
 def test_every_weight_gets_a_gradient_and_the_size_stays(normalization, module):
     # Of so few channels a reduction leaves one hidden unit, which may be dead.
-    has_mlp = module in ("se", "cbam")
+    has_mlp = module in ("se", "cbam", "fca")
     model = tiny(normalization, {"name": module, "reduction": 1} if has_mlp else module)
     randomize(model)
     x = images(2, 13, 18)

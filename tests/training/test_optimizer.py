@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.layers import SRM, SqueezeExcite
+from srm_keras.layers import GCT, SRM, SqueezeExcite
 from srm_keras.training.optimizer import SGDWithL2, StepDecay, paths_without_l2
 
 STEPS = 12
@@ -133,14 +133,14 @@ def test_wrong_arguments(arguments, message):
         SGDWithL2(0.1, **arguments)
 
 
-def test_cfc_and_srm_batch_norm_take_no_l2():
+def test_cfc_and_srm_batch_norm_and_beta_of_gct_take_no_l2():
     inputs = keras.Input((8, 8, 4))
     x = keras.layers.Conv2D(6, 3, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = SRM(name="gate")(x)
     inner = keras.Model(inputs, x, name="inner")
     outputs = SRM(integration="mlp", name="ablation")(inner(inputs))
-    outputs = SqueezeExcite(name="se")(outputs)
+    outputs = GCT(name="gct")(SqueezeExcite(name="se")(outputs))
     model = keras.Model(inputs, outputs)
     paths = paths_without_l2(model)
     assert sorted(paths) == sorted(
@@ -150,6 +150,7 @@ def test_cfc_and_srm_batch_norm_take_no_l2():
             "gate/bn/beta",
             "ablation/bn/gamma",
             "ablation/bn/beta",
+            "gct/beta",
         ]
     )
     before = {v.path: v.numpy() + 1.0 for v in model.trainable_variables}

@@ -88,7 +88,9 @@ def _files(deployed: tuple[str, ...], layers: tuple[str, ...]) -> tuple[File, ..
     )
 
 
-_ALL = _files((PLAIN, "srm", "se", "ge", "eca", "cbam"), ("srm", "se", "eca"))
+_ALL = _files(
+    (PLAIN, "srm", "se", "ge", "eca", "cbam", "simam", "gct", "fca"), ("srm", "se", "eca")
+)
 _MAIN = _files((PLAIN, "srm", "se"), ("srm", "se"))
 
 NETWORKS = (

@@ -50,7 +50,7 @@ NETWORKS = {
 }
 FULL = ("cifar_resnet56_bottleneck", "resnet18", "resnet50")
 QUICK = ("cifar_resnet8_bottleneck",)
-MODULES = ("none", "srm", "se", "ge", "eca", "cbam")
+MODULES = ("none", "srm", "se", "ge", "eca", "cbam", "simam", "gct", "fca")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,10 @@ def define(flags: FlagValues) -> None:
         flag_values=flags,
     )
     absl_flags.DEFINE_list(
-        "modules", None, "By default none,srm,se,ge,eca,cbam.", flag_values=flags
+        "modules",
+        None,
+        "By default none,srm,se,ge,eca,cbam,simam,gct,fca.",
+        flag_values=flags,
     )
     absl_flags.DEFINE_integer("samples", 32, "Number of images.", lower_bound=1, flag_values=flags)
 

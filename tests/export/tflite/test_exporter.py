@@ -23,6 +23,9 @@ MODULES = [
     {"name": "ge", "gain": 2},
     {"name": "eca", "gain": 2},
     {"name": "cbam", "reduction": 2, "gain": 4},
+    "simam",
+    "gct",
+    {"name": "fca", "reduction": 2, "gain": 2},
 ]
 ENOUGH = {"float16": 50, "dynamic": 25, "int8": 15, "int16x8": 25}
 

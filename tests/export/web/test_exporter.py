@@ -15,7 +15,8 @@ from tests.export.web.conftest import CLASSES, GREY, PREPROCESSING, network
 from tests.support.weights import feature_map
 
 SAMPLES = feature_map((5, 16, 16, 3), seed=2)
-SLOW = [None, "se", "cbam", "eca", {"name": "ge", "extent": 2, "params": "theta"}]
+SLOW = [None, "se", "cbam", "eca", "simam", "gct", {"name": "fca", "reduction": 4}]
+SLOW += [{"name": "ge", "extent": 2, "params": "theta"}]
 MODULES = ["srm", *(pytest.param(module, marks=pytest.mark.slow) for module in SLOW)]
 
 

@@ -29,6 +29,8 @@ NEUTRAL = [
     {"name": "cbam", "reduction": 1},
     "ge",
     {"name": "ge", "extent": 2, "params": "theta_plus", "reduction": 1},
+    "gct",
+    {"name": "fca", "reduction": 1},
     {"name": "ge", "extent": 4, "batch_norm": False},
     {"name": "srm", "batch_norm": False},
     {"name": "srm", "integration": "mlp", "reduction": 1},
@@ -131,7 +133,7 @@ def test_a_neutral_module_changes_nothing(spec):
     assert np.abs(outputs(result, x) - outputs(model, x)).max() > 1e-3
 
 
-@pytest.mark.parametrize("spec", NEUTRAL[:6], ids=spec_id)
+@pytest.mark.parametrize("spec", NEUTRAL[:8], ids=spec_id)
 def test_every_weight_of_a_neutral_module_learns_in_two_steps(spec):
     model = residual_model()
     randomize(model)
