@@ -168,10 +168,19 @@ def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
 
 def head_of(model: keras.Model) -> str | None:
-    """Name of the classifier, a dense layer behind all others with weights; None without one."""
-    layers = weighted_layers(model)
-    last = next(reversed(layers), None)
-    return last if last is not None and isinstance(layers[last], keras.layers.Dense) else None
+    """Name of the classifier, None without one.
+
+    It is the dense layer behind all others with weights, or a 1×1 convolution there with as many
+    channels as the network has outputs (MobileNet).
+    """
+    found = weighted_layers(model)
+    if not found:
+        return None
+    name, last = list(found.items())[-1]
+    if isinstance(last, layers.Dense):
+        return name
+    is_pointwise = isinstance(last, layers.Conv2D) and last.kernel_size == (1, 1)
+    return name if is_pointwise and model.output_shape[1:] == (last.filters,) else None
 
 
 def load_weights(model: keras.Model, weights) -> keras.Model:
