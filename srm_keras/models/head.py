@@ -162,6 +162,9 @@ def _output(layer: layers.Layer):
         return None
 
 
+_OF_SEVERAL = ("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract")
+
+
 def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """The layers of ``model`` that have weights, by their names, from the input to the output."""
     return {layer.name: layer for layer in model.layers if layer.weights}
@@ -171,12 +174,16 @@ def head_of(model: keras.Model) -> str | None:
     """Name of the classifier, None without one.
 
     It is the dense layer behind all others with weights, or a 1×1 convolution there with as many
-    channels as the network has outputs (MobileNet).
+    channels as the network has outputs (MobileNet); nothing behind it has two inputs.
     """
     found = weighted_layers(model)
     if not found:
         return None
     name, last = list(found.items())[-1]
+    operations = [*model.operations]
+    behind = operations[operations.index(last) :]
+    if any(type(operation).__name__ in _OF_SEVERAL for operation in behind):
+        return None
     if isinstance(last, layers.Dense):
         return name
     is_pointwise = isinstance(last, layers.Conv2D) and last.kernel_size == (1, 1)

@@ -1,5 +1,7 @@
 """The network, the loss, the optimizer and the schedule that a recipe names."""
 
+import functools
+import json
 from typing import Any
 
 import keras
@@ -8,8 +10,12 @@ from ml_collections import config_dict
 
 from srm_keras import models
 from srm_keras.layers import neutral
+from srm_keras.layers.conventions import dtype_policy
+from srm_keras.models.adapted import adapted, is_adaptable
+from srm_keras.models.applications import application_names
 from srm_keras.models.catalog import settings_of
 from srm_keras.models.head import logits
+from srm_keras.support.validation import nearest
 from srm_keras.training.distribution import Learner
 from srm_keras.training.fields import naming
 from srm_keras.training.optimizer import (
@@ -23,32 +29,64 @@ from srm_keras.training.parts import rate_factors
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:
-    """Raises the ``ValueError`` of ``build_model`` for wrong names and options; builds nothing."""
+    """Raises the ``ValueError`` of ``build_model`` for wrong names and options.
+
+    Of a network of this package nothing is built. Of another one a first one is, which is the way
+    to know what its constructor takes; recipes that differ elsewhere share it.
+    """
+    name = recipe.model.name
     with naming("model"):
-        models.check_build(recipe.model.name, **_arguments(recipe, image_shape, 2))
+        if is_adaptable(name):
+            arguments = _arguments(recipe, image_shape, 2)
+            with dtype_policy(recipe.dtype_policy):
+                _try_adapted(name, json.dumps(arguments))
+        else:
+            _check_name(name)
+            models.check_build(name, **_arguments(recipe, image_shape, 2))
+
+
+@functools.lru_cache(maxsize=64)
+def _try_adapted(name: str, arguments: str) -> None:
+    adapted(name, **json.loads(arguments))
 
 
 def build_model(
     recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
 ) -> keras.Model:
-    """Builds the recipe's network, uncompiled, through ``srm_keras.models.build``.
+    """Builds the recipe's network, uncompiled: of ``models.build``, or another one adapted.
 
     Raises:
-        ValueError: If ``models.build`` refuses the name, the recalibration or an option.
+        ValueError: If the name, the recalibration or an option is refused.
     """
+    name = recipe.model.name
     with naming("model"):
-        return models.build(recipe.model.name, **_arguments(recipe, image_shape, classes))
+        build = adapted if is_adaptable(name) else models.build
+        return build(name, **_arguments(recipe, image_shape, classes))
+
+
+def _check_name(name: str) -> None:
+    known = models.list_models()
+    if name not in known:
+        others = application_names()
+        raise ValueError(
+            "`name` must be one of `srm-keras models`, a network of keras.applications or a .keras "
+            f"file. Received: name={name!r}{nearest(name, [*known, *others])}"
+        )
 
 
 def _arguments(
     recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
 ) -> dict[str, Any]:
+    """What ``adapted`` or ``models.build`` is called with, beside the name."""
+    given = recipe.to_dict()
+    options = given["model"]["options"]
     arguments: dict[str, Any] = {"input_shape": image_shape, "classes": classes}
     if recipe.recalibration is not None:
         arguments["recalibration"] = module_spec(recipe)
-    elif recipe.model.neutral:
+    if is_adaptable(recipe.model.name):
+        return {**arguments, "where": given["model"]["where"], "options": options}
+    if recipe.recalibration is None and recipe.model.neutral:
         _check_no_module_in(recipe.model.name)
-    options = recipe.model.options.to_dict()
     for name in arguments:
         if name in options:
             raise ValueError(

@@ -51,8 +51,9 @@ class TrainingState:
 
     def layout(self) -> list[list]:
         """Name and shape of every variable of the model and the optimizer, to tell states apart."""
+        # Of variables without a name Keras counts how many there were in the process.
         return [
-            [variable.name, list(variable.shape)]
+            [re.sub(r"variable_\d+", "variable", variable.name), list(variable.shape)]
             for group in ("model", "optimizer")
             for variable in self._variables(group)
         ]

@@ -1,11 +1,15 @@
 """Parts of a network, by name: what a recipe's ``freeze`` and rate multipliers speak of."""
 
+import fnmatch
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import keras
 
 from srm_keras.layers import Recalibration
 from srm_keras.models.head import head_of, weighted_layers
+from srm_keras.models.surgery.functional import twin
+from srm_keras.models.surgery.graph import Lineage, Node
 from srm_keras.support.validation import nearest
 
 HEAD = "head"
@@ -13,18 +17,51 @@ BACKBONE = "backbone"
 MODULES = "recalibration"
 
 
-def parts_of(model: keras.Model) -> dict[str, tuple[str, ...]]:
+def parts_of(model: keras.Model, patterns: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
     """For each layer with weights the parts that it belongs to, from the widest to the narrowest.
 
-    The classifier is the ``head``, all else the ``backbone``. That consists of the stages
-    ``conv1``, ``conv2``, … (what layers are called up to the first ``_``); modules in them are
-    ``recalibration``.
+    The classifier is the ``head``, all else the ``backbone``. That consists of the layers
+    ``stride1``, ``stride2``, ``stride4``, …, whose feature maps are that many times smaller than
+    the image; of what layers are called up to the first ``_`` (``conv1``, ``conv2``, …: the
+    stages of a ResNet); and of ``recalibration``, the modules.
+
+    Args:
+        model: A functional network.
+        patterns: Those with ``*``, ``?`` or ``[…]`` are parts as well: the layers whose names match
+            as files do in a shell. They are narrower than stages, longer ones than shorter ones.
     """
-    head = head_of(model)
-    return {
-        name: (HEAD,) if name == head else _in_backbone(layer)
-        for name, layer in weighted_layers(model).items()
-    }
+    head, strides = head_of(model), _strides(model)
+    matched = sorted(filter(_is_pattern, patterns), key=len)
+    parts = {}
+    for name, layer in weighted_layers(model).items():
+        wide = (HEAD,) if name == head else (BACKBONE, f"stride{strides[name]}", _stage(name))
+        found = [pattern for pattern in matched if fnmatch.fnmatchcase(name, pattern)]
+        modules = [MODULES] if isinstance(layer, Recalibration) else []
+        parts[name] = (*wide, *found, *modules)
+    return parts
+
+
+def _strides(model: keras.Model) -> dict[str, int]:
+    """For each layer how many times smaller than the image the map is that it gives."""
+    lineage = Lineage(twin(model))
+    strides: dict[Node, int] = {}
+    for node in lineage.order:
+        before = max((strides[source] for source in lineage.calls[node].sources), default=1)
+        strides[node] = before * _stride(lineage.layer(node))
+    return {name: stride for (name, _), stride in strides.items()}
+
+
+def _stride(layer: Any) -> int:
+    steps = getattr(layer, "strides", 1)
+    return int(max(steps) if isinstance(steps, tuple | list) else steps)
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def _stage(name: str) -> str:
+    return name.split("_")[0]
 
 
 def freeze(model: keras.Model, names: Collection[str], new: Collection[str]) -> list[str]:
@@ -41,7 +78,7 @@ def freeze(model: keras.Model, names: Collection[str], new: Collection[str]) -> 
     Raises:
         ValueError: There is no such part, all of it is new, or nothing is left to train.
     """
-    parts = parts_of(model)
+    parts = parts_of(model, names)
     _check_names("freeze", names, parts)
     frozen = [layer for layer in parts if layer not in new and set(parts[layer]) & set(names)]
     for name in names:
@@ -61,7 +98,8 @@ def rate_factors(model: keras.Model, multipliers: Mapping[str, float]) -> dict[s
     """What the learning rate is multiplied by, for the path of each trainable variable.
 
     Where a variable belongs to several of the parts, the narrowest counts: ``recalibration`` before
-    ``conv2`` before ``backbone``. Variables of other parts are left out.
+    ``block4*`` before ``conv2`` before ``stride4`` before ``backbone``. Variables of other parts
+    are left out.
 
     Args:
         model: The network.
@@ -70,7 +108,7 @@ def rate_factors(model: keras.Model, multipliers: Mapping[str, float]) -> dict[s
     Raises:
         ValueError: There is no such part.
     """
-    parts = parts_of(model)
+    parts = parts_of(model, multipliers)
     _check_names("learning_rate.multipliers", multipliers, parts)
     factors = {}
     for name, layer in weighted_layers(model).items():
@@ -80,16 +118,12 @@ def rate_factors(model: keras.Model, multipliers: Mapping[str, float]) -> dict[s
     return factors
 
 
-def _in_backbone(layer: keras.layers.Layer) -> tuple[str, ...]:
-    stage = layer.name.split("_")[0]
-    return (BACKBONE, stage, MODULES) if isinstance(layer, Recalibration) else (BACKBONE, stage)
-
-
 def _check_names(field: str, names: Collection[str], parts: Mapping[str, tuple[str, ...]]) -> None:
     known = list(dict.fromkeys(part for of_layer in parts.values() for part in of_layer))
     for name in names:
         if name not in known:
             raise ValueError(
-                f"`{field}` must name parts of the network, which are {', '.join(known)}. "
+                f"`{field}` must name parts of the network, which are {', '.join(known)}, and "
+                "patterns of layers' names, such as 'block4*'. "
                 f"Received: {name!r}{nearest(name, known)}"
             )

@@ -11,6 +11,8 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from srm_keras.models.adapted import is_adaptable
+from srm_keras.models.applications import application_standardization, is_application
 from srm_keras.support.validation import positive_int
 from srm_keras.training.fields import (
     Field,
@@ -217,6 +219,7 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
 
 
 FOLDS_BY = ("label", "group")
+PLACES = ("block_ends", "existing_se")
 
 FIELDS: dict[str, Field] = {
     **RUN_FIELDS,
@@ -238,10 +241,21 @@ FIELDS: dict[str, Field] = {
     "data.fold_by": Field("label", one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
     "data.fold_seed": Field(0, integer(0), "a non-negative integer"),
     "data.cache": Field(False, is_bool, "True or False (decoded images are kept in memory)"),
-    "model.name": Field("cifar_resnet", is_name, "a name that `srm_keras.models.build` knows"),
-    "model.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.models.build`"),
+    "model.name": Field(
+        "cifar_resnet",
+        is_name,
+        "a name that `srm_keras.models.build` or keras.applications knows, or a .keras file",
+    ),
+    "model.options": Field(
+        {}, is_mapping, "a mapping of arguments for `srm_keras.models.build` or the constructor"
+    ),
     "model.neutral": Field(
         False, is_bool, "True or False (modules with a gain, which begin as the identity)"
+    ),
+    "model.where": Field(
+        None,
+        lambda value: value is None or value in PLACES or (are_names(value) and bool(value)),
+        f"None, one of {PLACES}, or a tuple of names of layers",
     ),
     "init": Field(
         None,
@@ -306,7 +320,19 @@ def resolve(recipe: Recipe) -> config_dict.ConfigDict:
     """
     resolved = checked(recipe, FIELDS)
     _check_together(resolved)
+    _standardize_as_the_network_does(resolved)
     return resolved
+
+
+def _standardize_as_the_network_does(recipe: config_dict.ConfigDict) -> None:
+    """Sets ``mean`` and ``std`` of the images, where not given, to those of keras.applications."""
+    given, name = recipe.data.preprocessing, recipe.model.name
+    if not is_adaptable(name) or not is_application(name):
+        return
+    found = application_standardization(name, given.get("channels", 3))
+    for attribute, values in zip(("mean", "std"), found, strict=True):
+        if attribute not in given:
+            given[attribute] = values
 
 
 def _check_together(recipe: config_dict.ConfigDict) -> None:
@@ -323,6 +349,11 @@ def _check_together(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             "`freeze` must be None without `init`: random weights are to be trained. "
             f"Received: freeze={recipe.freeze}"
+        )
+    if recipe.model.where is not None and not is_adaptable(recipe.model.name):
+        problems.append(
+            "`model.where` must be None for networks of this package, whose modules have their "
+            f"places. Received: model.where={recipe.model.where!r} for {recipe.model.name!r}"
         )
     if problems:
         raise ValueError("; ".join(problems))

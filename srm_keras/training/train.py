@@ -12,6 +12,7 @@ import keras
 from ml_collections import config_dict
 
 from srm_keras.layers.conventions import dtype_policy
+from srm_keras.models.adapted import architecture_digest
 from srm_keras.support.files import write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import (
@@ -126,6 +127,8 @@ def _build(
         learner = compiled_twin(model, recipe, optimizer, accuracy)
     state = TrainingState(learner, [accuracy], distribution)
     initial = {} if beginning.record is None else {"initial weights": beginning.record}
+    digest = architecture_digest(recipe.model.name)
+    others = initial if digest is None else {**initial, "network": digest}
     return Session(
         recipe=recipe,
         folder=folder,
@@ -136,7 +139,7 @@ def _build(
         log=RunLog(folder if distribution.is_chief else None, recipe, schedule, _title(recipe)),
         state=state,
         checkpoints=checkpoints_of(
-            recipe, folder, overwrite, state, distribution, inputs.splits, **initial
+            recipe, folder, overwrite, state, distribution, inputs.splits, **others
         ),
     )
 

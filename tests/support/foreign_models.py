@@ -122,3 +122,30 @@ def squeeze_excite_model():
     gates = layers.Conv2D(4, 1, activation="sigmoid", name="expand")(gates)
     x = layers.Multiply(name="excite")([gates, x])
     return keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(x))
+
+
+def transfer_model(classes: int = 3, shape=(16, 16, 3)):
+    """What a guide to transfer learning ends with: standardization, an inner model, a new head.
+
+    The inner model has a stem of stride 2 and a residual block; it is frozen.
+    """
+    image = keras.Input(shape, name="image")
+    stem = layers.Conv2D(4, 3, strides=2, padding="same", name="stem")(image)
+    block = layers.Add(name="add")([stem, residual_branch(stem)])
+    inner = keras.Model(image, layers.ReLU(name="out")(block), name="inner")
+    inner.trainable = False
+    x = own = keras.Input(shape, name="photo")
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 4.0], name="standard")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(inner(x))
+    x = layers.Dropout(0.2, name="dropout")(x)
+    return keras.Model(own, layers.Dense(classes, "softmax", name="logits")(x), name="transfer")
+
+
+def convolutional_head_model(classes: int = 3):
+    """Logits from a 1×1 convolution that are reshaped, as in MobileNet."""
+    x = image = keras.Input(SHAPE, name="image")
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(x)
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    x = layers.Conv2D(classes, 1, name="preds")(x)
+    x = layers.Reshape((classes,), name="flat")(x)
+    return keras.Model(image, layers.Softmax(name="softmax")(x), name="convolutional")

@@ -22,9 +22,9 @@ def trainable(model):
 def test_every_layer_with_weights_has_its_parts(network):
     parts = parts_of(network)
     assert set(parts) == {layer.name for layer in network.layers if layer.weights}
-    assert parts["conv1_bn"] == ("backbone", "conv1")
-    assert parts["conv3_1_shortcut_conv"] == ("backbone", "conv3")
-    assert parts["conv3_1_recalibration"] == ("backbone", "conv3", "recalibration")
+    assert parts["conv1_bn"] == ("backbone", "stride1", "conv1")
+    assert parts["conv3_1_shortcut_conv"] == ("backbone", "stride2", "conv3")
+    assert parts["conv3_1_recalibration"] == ("backbone", "stride2", "conv3", "recalibration")
     assert parts["logits"] == ("head",)
     assert head_of(network) == "logits"
     assert head_of(CifarResNet(8, include_top=False, input_shape=(8, 8, 3))) is None
@@ -43,6 +43,30 @@ def test_a_frozen_stage_computes_in_training_what_it_computes_in_inference(netwo
         np.testing.assert_array_equal(weight.numpy(), value)
 
 
+def test_patterns_name_layers_and_strides_where_names_tell_nothing():
+    x = image = keras.Input((16, 16, 3))
+    for number, strides in enumerate((4, 1, 2)):
+        x = keras.layers.Conv2D(2, 3, strides, padding="same", name=f"conv2d_{number}")(x)
+        gates = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"mean_{number}")(x)
+        x = x * keras.layers.Conv2D(2, 1, name=f"gates_{number}")(gates)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, keras.layers.Dense(2, name="dense")(x))
+    parts = parts_of(model, ("conv2d_[01]", "conv*", "d*"))
+    assert parts["conv2d_0"] == ("backbone", "stride4", "conv2d", "conv*", "conv2d_[01]")
+    assert parts["gates_1"] == ("backbone", "stride4", "gates")
+    assert parts["conv2d_2"] == ("backbone", "stride8", "conv2d", "conv*")
+    assert parts["dense"] == ("head", "d*")
+    factors = rate_factors(model, {"stride4": 0.5, "conv2d_[12]": 3.0})
+    assert factors["conv2d_0/kernel"] == factors["gates_1/kernel"] == 0.5
+    assert factors["conv2d_1/kernel"] == factors["conv2d_2/bias"] == 3.0
+    assert not [path for path in factors if path.startswith(("gates_2", "dense"))]
+    assert freeze(model, ("gates_*",), new=()) == ["gates_0", "gates_1", "gates_2"]
+    with pytest.raises(
+        ValueError, match=r"must name parts .*such as 'block4\*'. Received: 'door\*'"
+    ):
+        freeze(model, ("door*",), new=())
+
+
 def test_new_layers_stay_trainable(network):
     frozen = freeze(network, ("backbone",), new=("conv2_1_recalibration", "logits"))
     assert trainable(network) == {"conv2_1_recalibration", "logits"}
@@ -52,7 +76,11 @@ def test_new_layers_stay_trainable(network):
 @pytest.mark.parametrize(
     ("names", "new", "message"),
     [
-        (("covn1",), (), r"which are backbone, conv1, .*head. Received: 'covn1' .* 'conv1'\?"),
+        (
+            ("covn1",),
+            (),
+            r"which are backbone, stride1, conv1, .*head, and .*Received: 'covn1' .* 'conv1'\?",
+        ),
         (("head",), ("logits",), r"Received: 'head', all of which is new"),
         (("backbone", "head"), (), r"`freeze` must leave something to train"),
     ],

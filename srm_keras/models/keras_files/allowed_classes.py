@@ -57,6 +57,10 @@ _PARTS = {
 }
 _MODELS = {("keras", "Functional"), ("keras", "Sequential"), ("keras", "DTypePolicy")}
 _OWN = ("srm_keras.layers.", "srm_keras.models.")
+_SCALES = (
+    (keras.applications.ConvNeXtTiny.__module__, "LayerScale"),
+    (keras.applications.InceptionResNetV2.__module__, "CustomScaleLayer"),
+)
 _VALUES = ("__keras_tensor__", "__numpy__", "__tensor__")  # places in the graph, and constants
 
 
@@ -117,14 +121,17 @@ def _is_allowed(entry: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def _without_public_name() -> frozenset[tuple[str, str]]:
-    """Module and name of functional models and of ``+ - * /``, and of what AdaIN networks use."""
+    """Module and name of functional models, of ``+ - * /``, and of what some networks use.
+
+    That is two operations of AdaIN networks, and the layers that scale in ``keras.applications``.
+    """
     functional = functional_class()
     x = keras.Input((1,))
     shaped = keras.ops.reshape(keras.ops.flip(x, axis=-1), (-1, 1))
     model = keras.Model(x, ((shaped + x) * x - x) / x)
     operations = model.get_config()["layers"][1:]
     found = {(entry["module"], entry["class_name"]) for entry in operations}
-    return frozenset(found | {(functional.__module__, functional.__name__)})
+    return frozenset(found | {(functional.__module__, functional.__name__), *_SCALES})
 
 
 def _is_own(name: str, module: str, registered: str) -> bool:
