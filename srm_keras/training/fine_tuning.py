@@ -13,6 +13,7 @@ from ml_collections import config_dict
 from srm_keras.interop.presets import is_preset_name, load_preset
 from srm_keras.layers import Recalibration
 from srm_keras.layers.state import copy_state
+from srm_keras.models.flatten import flatten
 from srm_keras.models.head import head_of, weighted_layers
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.surgery.insertion import SCALE_SUFFIX, is_scale
@@ -103,13 +104,14 @@ def transfer_weights(source: keras.Model, target: keras.Model, same_classes: boo
     started neutral (``insert_recalibration``).
 
     Args:
-        source: The trained network.
+        source: The trained network; models inside of it are taken apart.
         target: The network that gets the weights; on failure it is as it was.
         same_classes: Whether the classifiers are for the same classes.
 
     Raises:
         ValueError: If a layer is missing, left over or another; they are listed.
     """
+    source = flatten(source)
     theirs, ours = weighted_layers(source), weighted_layers(target)
     heads = head_of(source), head_of(target)
     loaded, new, problems = [], [], []

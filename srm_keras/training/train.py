@@ -171,7 +171,8 @@ def _writers(session: Session, inputs: Inputs) -> list[keras.callbacks.Callback]
 
 def _title(recipe: config_dict.ConfigDict) -> str:
     spec = recipe.to_dict()["recalibration"]
-    return f"{recipe.data.name}, {recipe.model.name}, recalibration={spec}, seed={recipe.seed}"
+    network = Path(recipe.model.name).name
+    return f"{recipe.data.name}, {network}, recalibration={spec}, seed={recipe.seed}"
 
 
 def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def squeeze_excite_model():
     return keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(x))
 
 
-def transfer_model(classes: int = 3, shape=(16, 16, 3)):
+def transfer_model(classes: int = 3, shape=(16, 16, 3), dropout: float = 0.2):
     """What a guide to transfer learning ends with: standardization, an inner model, a new head.
 
     The inner model has a stem of stride 2 and a residual block; it is frozen.
@@ -137,7 +137,7 @@ def transfer_model(classes: int = 3, shape=(16, 16, 3)):
     x = own = keras.Input(shape, name="photo")
     x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 4.0], name="standard")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(inner(x))
-    x = layers.Dropout(0.2, name="dropout")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(own, layers.Dense(classes, "softmax", name="logits")(x), name="transfer")
 
 

@@ -55,10 +55,10 @@ def tiny_network(recipe, image_shape, classes):
     return keras.Model(inputs, outputs, name="tiny")
 
 
-def train_tiny(recipe, workdir, die_after=None, **kwargs):
+def train_tiny(recipe, workdir, die_after=None, network=tiny_network, **kwargs):
     """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
     keras.backend.clear_session()
-    with mock.patch.object(LOOP, "build_model", tiny_network), _death(die_after):
+    with mock.patch.object(LOOP, "build_model", network), _death(die_after):
         return train(recipe, workdir, **kwargs)
 
 
