@@ -140,6 +140,7 @@ def chosen_recipe(flags: FlagValues, arguments: Sequence[str]) -> ConfigDict:
     if flags.config is None or flags.workdir is None:
         raise ValueError("`--config` and `--workdir` are required.")
     given = config_flags.get_override_values(flags["config"])
+    _forget_options(flags.config, given)
     if flags.steps is None:
         return flags.config
     if "steps" in given:
@@ -147,6 +148,19 @@ def chosen_recipe(flags: FlagValues, arguments: Sequence[str]) -> ConfigDict:
     from srm_keras.training import with_steps
 
     return with_steps(flags.config, flags.steps, keep=given)
+
+
+def _forget_options(config: ConfigDict, given: Mapping[str, Any]) -> None:
+    """Drops the recipe's ``model.options`` where ``given`` names a network that is not ours.
+
+    They are for the recipe's own network; those that ``given`` has too stay.
+    """
+    if "model.name" not in given or any(path.startswith("model.options") for path in given):
+        return
+    from srm_keras.models.adapted import is_adaptable
+
+    if is_adaptable(config.model.name):
+        config.model.options = ConfigDict()
 
 
 def recipe_file(flags: FlagValues) -> str:

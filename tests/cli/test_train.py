@@ -86,6 +86,19 @@ def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
         assert recipe.data.name == ("made_up" if "smoke" in str(config) else "cifar10")
 
 
+def test_another_network_does_not_get_the_options_of_the_recipes_own():
+    for given, options in (
+        ([], {"depth": 8, "block": "basic"}),
+        (["--config.model.name=cifar_resnet20_basic"], {"depth": 8, "block": "basic"}),
+        (["--config.model.name=EfficientNetB0"], {}),
+        (["--config.model.name=net.keras"], {}),
+        (["--config.model.name=MobileNet", "--config.model.options={'alpha': .5}"], {"alpha": 0.5}),
+    ):
+        with mock.patch.object(training, "train", return_value={}) as trained:
+            assert command_lines.command("train", RECIPE, "--workdir=x", *given).returncode == 0
+        assert trained.call_args.args[0].model.options.to_dict() == options
+
+
 @pytest.mark.slow
 def test_sigterm_ends_in_a_message_and_the_same_command_goes_on(tmp_path):
     folder = tmp_path / "run"
