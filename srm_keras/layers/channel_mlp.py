@@ -5,7 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.layers.channelwise_dense import initializer
 from srm_keras.support.validation import boolean, positive_int
 
 
@@ -31,7 +30,7 @@ class ChannelMLP(keras.layers.Layer):
         channels: C, the number of outputs.
         reduction: r. The hidden layer has ``max(C // r, 1)`` units.
         use_bias: Whether both dense layers have biases.
-        last_initializer: Of the second layer's kernel.
+        last_initializer: Name of the initializer of the second layer's kernel.
 
     Input shape:
         (N, features).
@@ -48,14 +47,14 @@ class ChannelMLP(keras.layers.Layer):
         channels: int,
         reduction: int = 16,
         use_bias: bool = True,
-        last_initializer: Any = "glorot_uniform",
+        last_initializer: str = "glorot_uniform",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.channels = positive_int("channels", channels)
         self.reduction = positive_int("reduction", reduction)
         self.use_bias = boolean("use_bias", use_bias)
-        self.last_initializer = initializer("last_initializer", last_initializer)
+        self.last_initializer = last_initializer
 
     def build(self, input_shape) -> None:
         hidden = max(self.channels // self.reduction, 1)
@@ -96,5 +95,5 @@ class ChannelMLP(keras.layers.Layer):
             "channels": self.channels,
             "reduction": self.reduction,
             "use_bias": self.use_bias,
-            "last_initializer": keras.initializers.serialize(self.last_initializer),
+            "last_initializer": self.last_initializer,
         }

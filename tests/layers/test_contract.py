@@ -91,6 +91,7 @@ def test_a_neutral_module_begins_as_the_identity_and_learns(spec):
     if options.get("params") == "theta_minus" or options["name"] == "simam":
         return  # they have no weights
     layer = recalibration(neutral(spec))
+    layer.build(SHAPE)
     x = feature_map(SHAPE)
     for training in (False, True):
         y, _, dw = layer_gradients(layer, x, x, training)

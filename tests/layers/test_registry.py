@@ -91,6 +91,20 @@ def test_srm_of_an_older_configuration_begins_with_zeros_and_averages_by_0_9():
     assert not np.any(keras.ops.convert_to_numpy(layer.encoder.kernel))
 
 
+def test_new_weights_are_those_that_a_seed_always_gave():
+    """An initializer draws its seed when it is made: one made earlier gives others their draw."""
+    keras.utils.set_random_seed(3)
+    layer = SqueezeExcite(reduction=8)
+    layer.build(MAP)
+    keras.utils.set_random_seed(3)
+    reduce = keras.layers.Dense(4, kernel_initializer="he_normal")
+    expand = keras.layers.Dense(32)
+    reduce.build((None, 32))
+    expand.build((None, 4))
+    for ours, theirs in zip(layer.weights, [*reduce.weights, *expand.weights], strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
+
+
 START = {"gain": 2.0, "neutral": True}
 
 

@@ -196,4 +196,6 @@ def setting_title(setting: Setting) -> str:
     ]
     if folds:
         parts.append(f"{folds} folds by {example.recipe['data.fold_by']}")
+    if example.recipe.get("model.neutral"):
+        parts.append("neutral start")
     return ", ".join(parts)
