@@ -28,4 +28,5 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
     writable_file("out", Path(flags.out) / "compare.png")
     print(comparison_text(compare_runs(evaluated_runs([*flags.models, *arguments]), flags.out)))
-    print(f"Wrote compare.png, runs.csv, compare.csv and compare.json to {flags.out}")
+    files = "compare.png, runs.csv, compare.csv, classes.csv and compare.json"
+    print(f"Wrote {files} to {flags.out}")

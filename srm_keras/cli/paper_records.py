@@ -110,6 +110,11 @@ def trained_run(folder: Path) -> TrainedRun:
             classes=len(_read(folder / run_folder.CLASSES)),
             accuracies={split: score["accuracy"] for split, score in splits.items()},
             domains={split: _domains(score) for split, score in splits.items()},
+            top5={
+                split: score["top5_accuracy"]
+                for split, score in splits.items()
+                if "top5_accuracy" in score
+            },
         )
     except (KeyError, TypeError) as error:
         raise ValueError(

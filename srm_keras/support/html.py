@@ -21,6 +21,7 @@ th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); t
 th { font-weight: 600; white-space: nowrap; } .numbers td { white-space: nowrap; }
 .scroll { overflow-x: auto; }
 .curves { max-width: 100%; background: white; border-radius: 6px; }
+.whole { background: white; border-radius: 6px; margin-top: 1rem; }
 .note { color: var(--muted); font-size: .85rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } figcaption { font-size: .85rem; line-height: 1.35; }
@@ -96,10 +97,18 @@ def image(png: bytes, alternative: str, style: str = "") -> str:
     return f'<img class="{style}" alt="{escape(alternative)}" src="data:image/png;base64,{data}">'
 
 
-def picture(path: Path, alternative: str) -> str:
-    """The PNG at ``path``, as wide as the page at most; words where it could not be drawn."""
+def picture(path: Path, alternative: str, whole: bool = False) -> str:
+    """The PNG at ``path``; words where it could not be drawn.
+
+    Args:
+        path: Of the PNG.
+        alternative: What it shows, in words.
+        whole: Whether it keeps its size, and can be scrolled; else it is as wide as the page.
+    """
     if not path.is_file():
         return f"<p>{escape(path.name)} was not drawn.</p>"
+    if whole:
+        return f'<div class="scroll">{image(path.read_bytes(), alternative, "whole")}</div>'
     return image(path.read_bytes(), alternative, "curves")
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from srm_keras.models.catalog import settings_of
 from srm_keras.models.head import logits
 from srm_keras.support.validation import nearest
 from srm_keras.training.distribution import Learner
+from srm_keras.training.evaluation import TOP, top5_accuracy
 from srm_keras.training.fields import naming
 from srm_keras.training.optimizer import (
     SGDWithL2,
@@ -147,17 +149,23 @@ def make_optimizer(
     )
 
 
-def make_accuracy(one_hot: bool) -> keras.metrics.Metric:
-    """Top-1 accuracy for labels that are (B, classes) probabilities, or (B,) class numbers."""
+def make_metrics(one_hot: bool, classes: int) -> list[keras.metrics.Metric]:
+    """The accuracy and, of more than five classes, the top-5 accuracy.
+
+    Args:
+        one_hot: Whether labels are (B, classes) probabilities instead of (B,) class numbers.
+        classes: Number of classes.
+    """
     kind = keras.metrics.CategoricalAccuracy if one_hot else keras.metrics.SparseCategoricalAccuracy
-    return kind(name="accuracy")
+    accuracy = kind(name="accuracy")
+    return [accuracy, top5_accuracy(one_hot)] if classes > TOP else [accuracy]
 
 
 def compiled_twin(
     model: keras.Model,
     recipe: config_dict.ConfigDict,
     optimizer: SGDWithL2,
-    accuracy: keras.metrics.Metric,
+    metrics: Sequence[keras.metrics.Metric],
 ) -> Learner:
     """A compiled model of the logits that shares every layer with ``model``, its optimizer built.
 
@@ -170,7 +178,7 @@ def compiled_twin(
         model: The network.
         recipe: The resolved recipe.
         optimizer: What ``make_optimizer`` returned.
-        accuracy: What ``make_accuracy`` returned; it decides on the loss.
+        metrics: What ``make_metrics`` returned; the accuracy in it decides on the loss.
 
     Raises:
         ValueError: If ``model`` ends in another activation than a softmax.
@@ -178,8 +186,8 @@ def compiled_twin(
     twin = Learner(model.inputs, [logits(model)], name=model.name)
     twin.compile(
         optimizer,
-        _loss(accuracy, recipe.label_smoothing),
-        metrics=[accuracy],
+        _loss(metrics[0], recipe.label_smoothing),
+        metrics=list(metrics),
         jit_compile=jit_compile(recipe),
         steps_per_execution=recipe.steps_per_execution,
     )

@@ -32,18 +32,11 @@ class EventLog:
     Args:
         folder: For the events; what it held is removed.
         rows: The rows so far.
-        quantities: What they hold beside the learning rate, of training and of validation.
+        measured: Which columns to write beside the learning rate; validation's begin in ``val_``.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        rows: Iterable[Mapping[str, float]],
-        quantities: Sequence[str] = ("loss", "accuracy"),
-    ):
-        self._tags = {"lr": "learning_rate"}
-        for name in quantities:
-            self._tags |= {name: f"{name}/training", f"val_{name}": f"{name}/validation"}
+    def __init__(self, folder: Path, rows: Iterable[Mapping[str, float]], measured: Sequence[str]):
+        self._tags = {"lr": "learning_rate"} | {name: _tag(name) for name in measured}
         self._writer = _begin(folder)
         for row in rows:
             self.add(row)
@@ -58,6 +51,12 @@ class EventLog:
             for name, tag in self._tags.items():
                 tf.summary.scalar(tag, row[name])
         self._writer.flush()
+
+
+def _tag(name: str) -> str:
+    """``loss/training`` and ``loss/validation``, which TensorBoard draws side by side."""
+    quantity = name.removeprefix("val_")
+    return f"{quantity}/{'training' if quantity == name else 'validation'}"
 
 
 class HistogramLog:
@@ -121,6 +120,7 @@ class RunLog(keras.callbacks.Callback):
         title: Of the picture.
         quantities: What is measured, in training and in validation.
         scale: Of the picture's vertical axes, ``"linear"`` or ``"log"``.
+        more: Columns that are recorded and not drawn, by their names in the logs.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class RunLog(keras.callbacks.Callback):
         title: str,
         quantities: Sequence[str] = ("loss", "accuracy"),
         scale: str = "linear",
+        more: Sequence[str] = (),
     ):
         super().__init__()
         self.folder = folder
@@ -140,7 +141,7 @@ class RunLog(keras.callbacks.Callback):
         self.title = title
         self.quantities = tuple(quantities)
         self.scale = scale
-        self.measured = (*quantities, *(f"val_{name}" for name in quantities))
+        self.measured = (*quantities, *(f"val_{name}" for name in quantities), *more)
         self.rows: list[Row] = []
         self.timing: list[Row] = []
         self._events: EventLog | None = None
@@ -162,9 +163,13 @@ class RunLog(keras.callbacks.Callback):
         if progress is not None:
             self.rows, self.timing = list(progress["rows"]), list(progress["timing"])
             spent = progress["seconds"]
+        # A run that an earlier version began keeps the columns that it began with.
+        self.measured = tuple(
+            name for name in self.measured if all(name in row for row in self.rows)
+        )
         self._began = time.monotonic() - spent
         if self.folder is not None:
-            self._events = EventLog(self.folder / run_folder.EVENTS, self.rows, self.quantities)
+            self._events = EventLog(self.folder / run_folder.EVENTS, self.rows, self.measured)
             self._write_tables(self.folder)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -82,6 +82,8 @@ class TrainingState:
     def _write(self, group: str, arrays: Mapping[str, np.ndarray]) -> None:
         for index, variable in enumerate(self._variables(group)):
             values = list(_replica_arrays(arrays, f"{group}/{index}"))
+            if not values and group == "metrics":
+                continue  # one that the version that began the run did not have
             if len(values) == 1:
                 values *= len(local_values(variable))
             elif group == "metrics":

@@ -1,12 +1,14 @@
 """Several runs side by side: one picture, one table."""
 
+import itertools
 import os
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from srm_keras.support.files import read_json, write_csv, write_json
-from srm_keras.support.tables import mean_and_std, text_table
+from srm_keras.support.tables import mean_and_std, text_table, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.recipe import differing
 from srm_keras.training.reports import module_label, plot_runs, read_metrics
@@ -18,13 +20,17 @@ MAY_DIFFER = (
 
 Row = dict[str, Any]
 
+_TOP5 = "_top5_accuracy"
+
 
 def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) -> list[Row]:
     """Compares runs that differ in recalibration, beginning, seed and fold, and writes files.
 
     Writes ``compare.png`` (curves: the mean over seeds in bold, each run thin), ``runs.csv`` (a
     row a run), ``compare.csv`` (a row a recalibration: mean and sample standard deviation over
-    its runs) and ``compare.json`` (both tables). Unfinished runs count as far as they went. Runs
+    its runs), ``classes.csv`` (a row a class of the validation split: mean accuracy over the runs
+    of each recalibration) and ``compare.json`` (the tables). Unfinished runs count as far as they
+    went, and runs of earlier versions, which recorded less, for what they recorded. Runs
     of one recalibration that were fine-tuned are a row of their own, named after their ``init`` and
     what else differs from the beginning of the others: ``srm, init=shapes, freeze=conv1+conv2``.
 
@@ -59,27 +65,36 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
     plot_runs(curves, folder / "compare.png", title)
     write_csv(folder / "runs.csv", runs)
     write_csv(folder / "compare.csv", table)
-    write_json(folder / "compare.json", {"runs": runs, "groups": table})
+    classes = _class_rows(groups)
+    write_csv(folder / "classes.csv", classes, ("class", *groups))
+    write_json(folder / "compare.json", {"runs": runs, "groups": table, "classes": classes})
     return table
 
 
 def comparison_text(table: Sequence[Row]) -> str:
-    """The rows of ``compare_runs`` as text: mean ± standard deviation, which one run has not."""
-    ends = "_accuracy_mean"
-    names = dict.fromkeys(name for row in table for name in row if name.endswith(ends))
-    splits = [name.removesuffix(ends) for name in names]
+    """The rows of ``compare_runs`` as text: mean ± standard deviation, which one run has not.
+
+    Top-5 accuracies, where there are any, are a table of their own below.
+    """
+    names = dict.fromkeys(name for row in table for name in row)
+    measured = [name.removesuffix("_mean") for name in names if name.endswith("_accuracy_mean")]
+    top5 = [name for name in measured if name.endswith(_TOP5)]
+    text = _table(table, [name for name in measured if name not in top5], "_accuracy")
+    return f"{text}\n\nTop-5:\n{_table(table, top5, _TOP5)}" if top5 else text
+
+
+def _table(table: Sequence[Row], measured: Sequence[str], ends: str) -> str:
     rows = [
-        (row["recalibration"], f"{row['runs']}", *(_accuracy(row, split) for split in splits))
+        (row["recalibration"], f"{row['runs']}", *(_accuracy(row, name) for name in measured))
         for row in table
     ]
+    splits = [name.removesuffix(ends) for name in measured]
     return text_table(("recalibration", "runs", *splits), rows)
 
 
-def _accuracy(row: Row, split: str) -> str:
-    mean, deviation = (row.get(f"{split}_accuracy_{name}") for name in ("mean", "std"))
-    if mean is None:
-        return "–"
-    return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+def _accuracy(row: Row, name: str) -> str:
+    mean = row.get(f"{name}_mean")
+    return "–" if mean is None else with_std(mean, row[f"{name}_std"])
 
 
 def _read_recipe(folder: Path) -> Row:
@@ -126,23 +141,27 @@ def _run_row(folder: Path, label: str) -> Row:
         raise ValueError(
             f"`workdirs` must be runs evaluated at least once. Received: {str(folder)!r}"
         )
-    accuracies = [row["val_accuracy"] for row in rows]
+    best = max(rows, key=lambda row: row["val_accuracy"])
     row = {
         "run": str(folder),
         "recalibration": label,
         "seed": _read_recipe(folder)["seed"],
         "steps": int(rows[-1]["step"]),
-        "last_accuracy": accuracies[-1],
-        "best_accuracy": max(accuracies),
     }
+    for name in ("accuracy", "top5_accuracy"):
+        if f"val_{name}" in best:
+            row |= {f"last_{name}": rows[-1][f"val_{name}"], f"best_{name}": best[f"val_{name}"]}
     result = folder / run_folder.RESULT
     return row | (_from_result(read_json(result)) if result.is_file() else {})
 
 
 def _from_result(result: Row) -> Row:
-    """Parameters, seconds, and the last weights' accuracy on every split."""
+    """Parameters, seconds, and the last weights' accuracies on every split."""
     splits = {
-        f"{split}_accuracy": score["accuracy"] for split, score in result["last"]["splits"].items()
+        f"{split}_{name}": score[name]
+        for split, score in result["last"]["splits"].items()
+        for name in ("accuracy", "top5_accuracy")
+        if name in score
     }
     return {
         "trainable_parameters": result["parameters"]["trainable"],
@@ -157,3 +176,25 @@ def _group_row(label: str, runs: Sequence[Row]) -> Row:
         values = [run[name] for run in runs if name in run]
         row[f"{name}_mean"], row[f"{name}_std"] = mean_and_std(values)
     return row
+
+
+def _class_rows(groups: Mapping[str, Sequence[Path]]) -> list[Row]:
+    """A row a class of the first split: for each group the mean over its runs that have it."""
+    rows: dict[str, Row] = {}
+    for label, folders in groups.items():
+        found: dict[str, list[float]] = {}
+        for name, accuracy in itertools.chain.from_iterable(map(_classes, folders)):
+            rows.setdefault(name, {"class": name})
+            if accuracy is not None:
+                found.setdefault(name, []).append(accuracy)
+        for name, accuracies in found.items():
+            rows[name][label] = statistics.mean(accuracies)
+    return list(rows.values())
+
+
+def _classes(folder: Path) -> list[tuple[str, float | None]]:
+    """Accuracies by class on the first split; of finished runs that recorded them."""
+    result = folder / run_folder.RESULT
+    splits = read_json(result)["last"]["splits"] if result.is_file() else {}
+    first: Row = next(iter(splits.values()), {})
+    return [(name, one["accuracy"]) for name, one in first.get("classes", {}).items()]

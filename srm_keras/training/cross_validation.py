@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,33 @@ import keras
 import numpy as np
 from ml_collections import config_dict
 
-from srm_keras.support.files import folder_lock, read_csv, write_csv, write_json, write_text
+from srm_keras.support.files import folder_lock, read_json, write_csv, write_json, write_text
 from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.support.validation import positive_int
 from srm_keras.training import run_folder
+from srm_keras.training.confusion import confusion_matrix, save_confusion
+from srm_keras.training.evaluation import mean_over_domains
 from srm_keras.training.fields import Recipe, checked
+from srm_keras.training.held_out import Held, by_fold, class_rows, domain_rows, read_answers
 from srm_keras.training.recipe import FIELDS, resolve
-from srm_keras.training.statistics import HeldOut, paired_difference
+from srm_keras.training.statistics import paired_difference
 from srm_keras.training.train import check, train
 
-FILES = ("runs.csv", "summary.csv", "paired.csv", "domains.csv", "summary.json", "summary.md")
+TABLES = ("runs", "summary", "paired", "domains", "classes")
+FILES = (
+    *(f"{name}.csv" for name in TABLES),
+    *("summary.json", "summary.md"),
+    *(f"{run_folder.CONFUSION}/*{suffix}" for suffix in (".csv", ".png")),
+)
+
+MEASURES = {
+    "": "Top-1 accuracy",
+    "_over_domains": "Top-1 accuracy, mean over the domains",
+    "_top5": "Top-5 accuracy",
+}
+"""What a run's scores on a split are called after its name, and in words."""
 
 Row = dict[str, Any]
-Run = tuple[str, int, int]
-"""A label, a fold and a seed."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +77,15 @@ def cross_validate(
     interrupted goes on, so the same command ends what an earlier one began. All modules of a fold
     are trained before the next fold begins.
 
-    Writes, below ``workdir`` and after every run: ``runs/``, the run folders; ``runs.csv``,
-    accuracies of the last weights, a row a run; ``summary.csv``, their mean and sample standard
-    deviation over runs, a row a module; ``paired.csv``, the difference of each module to the first
-    on the same examples with a bootstrap interval and its level (see ``paired_difference``);
-    ``domains.csv``, where the data has domains; ``summary.json``, all of it; ``summary.md``, the
-    tables. ``examples`` in them counts each held-out example once, however many seeds there are.
+    Writes, below ``workdir`` and after every run: ``runs/``, the run folders; ``runs.csv``, what
+    the last weights score on every split (top-1 accuracy, the unweighted mean of it over the
+    domains as ``…_over_domains``, top-5 accuracy as ``…_top5``), a row a run; ``summary.csv``, the
+    mean and the sample standard deviation over runs of each, a row a module; ``paired.csv``, the
+    difference of each module to the first on the same examples with a bootstrap interval and its
+    level (see ``paired_difference``); ``domains.csv``, where the data has domains, and
+    ``classes.csv``: accuracies over the held-out examples of all folds; ``confusion/``, a matrix a
+    module, which counts them once a seed; ``summary.json``, all tables; ``summary.md``, those to
+    read. ``examples`` in them counts each held-out example once, however many seeds there are.
 
     Args:
         recipe: What all runs share, a ``ConfigDict`` or a nested mapping.
@@ -139,30 +154,41 @@ def _trial_recipe(
 def _write(folder: Path, finished: Sequence[tuple[Trial, Row]]) -> list[Row]:
     """Writes all tables about the runs that are finished; returns the summary."""
     runs = [_run_row(trial, result) for trial, result in finished]
-    domains = _domain_rows(finished)
-    labels = list(dict.fromkeys(trial.label for trial, _ in finished))
-    held_out = {
-        (trial.label, trial.fold, trial.seed): _held_out(folder / trial.folder, trial.fold)
+    answers = {
+        (trial.label, trial.fold, trial.seed): read_answers(folder / trial.folder, trial.fold)
         for trial, _ in finished
     }
-    summary = [_summary_row(label, runs) | _examples(label, held_out) for label in labels]
-    paired = _paired_rows(held_out, labels)
-    tables = {"runs": runs, "summary": summary, "paired": paired, "domains": domains}
-    for name, rows in tables.items():
-        if rows:
-            write_csv(folder / f"{name}.csv", rows)
+    newest = finished[-1][0]
+    classes = read_json(folder / newest.folder / run_folder.CLASSES)
+    labels = list(dict.fromkeys(trial.label for trial, _ in finished))
+    summary = [_summary_row(label, runs) | _examples(label, answers) for label in labels]
+    tables = {
+        "runs": runs,
+        "summary": summary,
+        "paired": _paired_rows(answers, labels),
+        "domains": domain_rows(answers),
+        "classes": class_rows(answers, classes),
+    }
+    for name in TABLES:
+        if tables[name]:
+            write_csv(folder / f"{name}.csv", tables[name])
     write_json(folder / "summary.json", tables)
     write_text(folder / "summary.md", _markdown(tables))
+    _save_confusion(folder, newest.label, answers, classes)
     return summary
 
 
 def _run_row(trial: Trial, result: Row) -> Row:
-    accuracies = {split: score["accuracy"] for split, score in result["last"]["splits"].items()}
+    scores: Row = {}
+    for split, score in result["last"]["splits"].items():
+        values = (score["accuracy"], mean_over_domains(score), score.get("top5_accuracy"))
+        found = zip(MEASURES, values, strict=True)
+        scores |= {f"{split}{measure}": value for measure, value in found if value is not None}
     return {
         "recalibration": trial.label,
         "fold": trial.fold,
         "seed": trial.seed,
-        **accuracies,
+        **scores,
         "trainable_parameters": result["parameters"]["trainable"],
         "seconds": result["seconds"],
     }
@@ -175,48 +201,34 @@ def _summary_row(label: str, runs: Sequence[Row]) -> Row:
         "runs": len(mine),
         "trainable_parameters": mine[0]["trainable_parameters"],
     }
-    for split in _splits(mine):
-        row[f"{split}_mean"], row[f"{split}_std"] = mean_and_std([run[split] for run in mine])
+    for name in _scores(mine):
+        row[f"{name}_mean"], row[f"{name}_std"] = mean_and_std([run[name] for run in mine])
     return row
 
 
-def _examples(label: str, held_out: Mapping[Run, HeldOut]) -> Row:
-    """How many examples a module was held out on: each once, however many seeds were."""
-    folds = {run.fold: len(run.right) for (of, *_), run in held_out.items() if of == label}
-    return {"examples": sum(folds.values())}
-
-
-def _splits(runs: Sequence[Row]) -> list[str]:
+def _scores(runs: Sequence[Row]) -> list[str]:
+    """The columns with accuracies that all runs have; an earlier version recorded fewer."""
     other = ("recalibration", "fold", "seed", "trainable_parameters", "seconds")
-    return [name for name in runs[0] if name not in other]
+    return [name for name in runs[0] if name not in other and all(name in run for run in runs)]
 
 
-def _domain_rows(finished: Sequence[tuple[Trial, Row]]) -> list[Row]:
-    """A row a domain of the first split: every module's accuracy over all of its examples.
-
-    That of an example is the mean over the seeds.
-    """
-    measured: dict[tuple[str, str], dict[int, list[Row]]] = {}
-    for trial, result in finished:
-        score = next(iter(result["last"]["splits"].values()))
-        for domain, values in score.get("domains", {}).items():
-            folds = measured.setdefault((domain, trial.label), {})
-            folds.setdefault(trial.fold, []).append(values)
-    rows: dict[str, Row] = {}
-    for (domain, label), folds in sorted(measured.items(), key=lambda item: item[0][0]):
-        # The runs of a fold, its seeds, are of the same examples.
-        examples = {fold: runs[0]["examples"] for fold, runs in folds.items()}
-        accuracies = {
-            fold: statistics.mean(run["accuracy"] for run in runs) for fold, runs in folds.items()
-        }
-        total = sum(examples.values())
-        row = rows.setdefault(domain, {"domain": domain, "examples": total})
-        row["examples"] = max(row["examples"], total)  # a module may lack the last fold as yet
-        row[label] = sum(accuracies[fold] * examples[fold] for fold in folds) / total
-    return list(rows.values())
+def _examples(label: str, answers: Held) -> Row:
+    """How many examples a module was held out on: each once, however many seeds were."""
+    return {"examples": sum(len(runs[0].right) for runs in by_fold(label, answers))}
 
 
-def _paired_rows(held_out: Mapping[Run, HeldOut], labels: Sequence[str]) -> list[Row]:
+def _save_confusion(folder: Path, label: str, answers: Held, classes: Sequence[str]) -> None:
+    """Writes the confusion matrix of a module, over all folds and seeds."""
+    runs = [run for (of, *_), run in answers.items() if of == label]
+    labels, predicted = (
+        np.concatenate([getattr(run, name) for run in runs]) for name in ("labels", "predicted")
+    )
+    counts = confusion_matrix(labels, predicted, len(classes))
+    title = f"{label}: held-out examples of {len(runs)} runs, last weights"
+    save_confusion(counts, classes, folder / run_folder.CONFUSION, label, title)
+
+
+def _paired_rows(held_out: Held, labels: Sequence[str]) -> list[Row]:
     """Each module against the first, over the runs that both have finished."""
     rows = []
     for label in labels[1:]:
@@ -241,35 +253,41 @@ def _paired_rows(held_out: Mapping[Run, HeldOut], labels: Sequence[str]) -> list
     return rows
 
 
-def _held_out(folder: Path, fold: int) -> HeldOut:
-    rows = read_csv(folder / run_folder.PREDICTIONS)
-    right = np.array([row["label"] == row["predicted"] for row in rows])
-    groups = [row.get("group", str(index)) for index, row in enumerate(rows)]
-    return HeldOut(right, np.array(groups), fold)
-
-
 def _markdown(tables: Mapping[str, Sequence[Row]]) -> str:
-    splits = [name.removesuffix("_mean") for name in tables["summary"][0] if name.endswith("_mean")]
-    parts = [
-        markdown_table(
-            ["recalibration", "runs", "parameters", *splits],
-            [_summary_cells(row, splits) for row in tables["summary"]],
-        )
-    ]
+    parts = _summary_tables(tables["summary"])
     if tables["paired"]:
         first = tables["paired"][0]
         difference = f"difference to {first['against']} [{first['level']:.0%} interval]"
         header = ["recalibration", "runs", "examples", difference]
         parts.append(markdown_table(header, [_paired_cells(row) for row in tables["paired"]]))
     if tables["domains"]:
-        names = list(tables["domains"][0])
+        names = [name for name in tables["domains"][0] if not name.endswith("_top5")]
         cells = [[_cell(row.get(name)) for name in names] for row in tables["domains"]]
         parts.append(markdown_table(names, cells))
     return "\n\n".join(parts) + "\n"
 
 
-def _summary_cells(row: Row, splits: Iterable[str]) -> list[str]:
-    accuracies = [with_std(row[f"{split}_mean"], row[f"{split}_std"]) for split in splits]
+def _summary_tables(summary: Sequence[Row]) -> list[str]:
+    """A table for each measure that there is, under its name."""
+    columns = dict.fromkeys(name for row in summary for name in row if name.endswith("_mean"))
+    splits: dict[str, list[str]] = {measure: [] for measure in MEASURES}
+    for name in (column.removesuffix("_mean") for column in columns):
+        measure = next(end for end in reversed(MEASURES) if name.endswith(end))
+        splits[measure].append(name.removesuffix(measure))
+    parts = []
+    for measure, words in MEASURES.items():
+        if splits[measure]:
+            rows = [_summary_cells(row, splits[measure], measure) for row in summary]
+            header = ["recalibration", "runs", "parameters", *splits[measure]]
+            parts += [f"{words}, ± over runs:", markdown_table(header, rows)]
+    return parts
+
+
+def _summary_cells(row: Row, splits: Iterable[str], measure: str) -> list[str]:
+    accuracies = []
+    for name in (f"{split}{measure}" for split in splits):
+        mean = row.get(f"{name}_mean")
+        accuracies.append("–" if mean is None else with_std(mean, row[f"{name}_std"]))
     return [
         row["recalibration"],
         str(row["runs"]),

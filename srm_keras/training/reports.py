@@ -23,11 +23,15 @@ from srm_keras.support.figures import (
 )
 from srm_keras.support.files import read_csv, read_json, write_text
 from srm_keras.training import run_folder
-from srm_keras.training.evaluation import Predictions
+from srm_keras.training.confusion import HARDEST, NO_ANSWER, NO_ANSWER_NAME, files_of, hardest
+from srm_keras.training.evaluation import Predictions, mean_over_domains
 from srm_keras.training.inputs import Examples
 
 SHOWN = 6
 """Right and wrong predictions on the page, so many of each."""
+
+HARD = 10
+"""So many of the classes with the lowest accuracies are listed."""
 
 
 def write_report(
@@ -59,11 +63,13 @@ def write_report(
         sections.append(html.section("Gates", "\n".join(pictures)))
     split = next(iter(result["last"]["splits"]))
     examples = _examples(predicted, classes)
-    sections.append(html.section(f"Predictions of the last weights on {split!r}", examples))
+    sections += [
+        html.section(f"Predictions of the last weights on {split!r}", examples),
+        html.section(f"Classes of {split!r}", _classes(run, split, predicted, classes)),
+    ]
     domains = _domains(result)
     if domains:
-        header = ("split", "domain", "examples", "last weights")
-        sections.append(html.section("Domains", html.table(header, domains, "numbers")))
+        sections.append(html.section("Domains", html.table(DOMAINS, domains, "numbers")))
     sections += [
         html.folded(name, html.table(("", ""), run_folder.flatten(values).items()))
         for name, values in (
@@ -94,30 +100,51 @@ def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, st
 
 
 def _scores(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows: the accuracy and the loss of both weights on every split."""
+    """Header and rows: the accuracies and the loss of both weights on every split."""
+    steps = {name: f"{result[name]['step']:,.0f}" for name in ("last", "best")}
+    numbers = ("accuracy", "top5_accuracy", "loss")
     rows = [
-        (split, name, f"{score['accuracy']:.4f}", f"{score['loss']:.4f}")
+        (split, name, steps[name], *(_number(score.get(number)) for number in numbers))
         for name in ("last", "best")
         for split, score in result[name]["splits"].items()
     ]
-    steps = {name: f"{result[name]['step']:,.0f}" for name in ("last", "best")}
-    return (
-        ("split", "weights", "after step", "accuracy", "loss"),
-        [(split, name, steps[name], *numbers) for split, name, *numbers in rows],
-    )
+    return ("split", "weights", "after step", "accuracy", "top-5", "loss"), rows
+
+
+DOMAINS = ("split", "domain", "examples", "accuracy", "top-5")
 
 
 def _domains(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    return [
-        (split, domain, f"{values['examples']:,}", f"{values['accuracy']:.4f}")
-        for split, score in result["last"]["splits"].items()
-        for domain, values in score.get("domains", {}).items()
-    ]
+    """Every domain of every split, and the mean over them; of the last weights."""
+    names = ("accuracy", "top5_accuracy")
+    rows = []
+    for split, score in result["last"]["splits"].items():
+        for domain, values in score.get("domains", {}).items():
+            numbers = (_number(values.get(name)) for name in names)
+            rows.append((split, domain, f"{values['examples']:,}", *numbers))
+        if "domains" in score:
+            means = (_number(mean_over_domains(score, name)) for name in names)
+            rows.append((split, "mean over domains", "", *means))
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _classes(run: Path, split: str, predicted: Predictions, classes: Sequence[str]) -> str:
+    """The hardest classes and the confusion matrix, as large as it was drawn."""
+    _, path = files_of(run / run_folder.CONFUSION, split)
+    picture = html.picture(path, "which classes are taken for which", whole=True)
+    hard = hardest(predicted.confusion, classes, HARD)
+    if not hard:
+        return picture
+    return html.table(HARDEST, hard, "numbers") + picture
 
 
 def _examples(predicted: Predictions, classes: Sequence[str]) -> str:
     """Wrong predictions, then right ones, where there are any, from all over the split."""
-    right = predicted.classes == predicted.examples.labels
+    right = predicted.right
     parts = []
     for name, positions in (("Wrong", np.flatnonzero(~right)), ("Right", np.flatnonzero(right))):
         count = min(SHOWN, len(positions))
@@ -134,17 +161,15 @@ def _predictions(
 ) -> list[html.Prediction]:
     images = _images(predicted.examples.subset(chosen))
     found = []
-    for image, position, probabilities in zip(
-        images, chosen, predicted.probabilities[chosen], strict=True
-    ):
-        label, best = predicted.examples.labels[position], probabilities.argmax()
+    for image, position in zip(images, chosen, strict=True):
+        answer = predicted.classes[position]
         found.append(
             html.Prediction(
                 image,
-                classes[label],
-                classes[best],
-                float(probabilities[best]),
-                float(probabilities[label]),
+                classes[predicted.examples.labels[position]],
+                NO_ANSWER_NAME if answer == NO_ANSWER else classes[answer],
+                float(predicted.confidences[position]),
+                float(np.exp(-predicted.losses[position])),
             )
         )
     return found

@@ -51,16 +51,19 @@ FILES_OF_SOME = (INITIAL, STYLE, DATA)
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"
-FOLDERS = (CHECKPOINTS, EVENTS)
+CONFUSION = "confusion"
+FOLDERS = (CHECKPOINTS, EVENTS, CONFUSION)
 SAMPLES = "samples"
 FOLDERS_OF_SOME = (SAMPLES,)
 """Of a stylization run."""
 
-_IN_FOLDERS = {
-    CHECKPOINTS: "step_*.npz",
-    EVENTS: "**/events.out.tfevents.*",
-    SAMPLES: "step_*.png",
-}
+_IN_FOLDERS = (
+    (CHECKPOINTS, "step_*.npz"),
+    (EVENTS, "**/events.out.tfevents.*"),
+    (CONFUSION, "*.csv"),
+    (CONFUSION, "*.png"),
+    (SAMPLES, "step_*.png"),
+)
 """What a run writes into them."""
 
 PACKAGES = (
@@ -117,7 +120,7 @@ def held(workdir: str | os.PathLike) -> AbstractContextManager[None]:
     Raises:
         ValueError: If another one does.
     """
-    in_folders = (f"{name}/{pattern}" for name, pattern in _IN_FOLDERS.items() if name != EVENTS)
+    in_folders = (f"{name}/{pattern}" for name, pattern in _IN_FOLDERS if name != EVENTS)
     return folder_lock("workdir", Path(workdir), (*FILES, *FILES_OF_SOME, *in_folders))
 
 
@@ -190,7 +193,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _files_of_a_run(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in (*FILES, *FILES_OF_SOME))
-    for name, pattern in _IN_FOLDERS.items():
+    for name, pattern in _IN_FOLDERS:
         yield from list((folder / name).glob(pattern))
 
 

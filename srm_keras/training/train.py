@@ -19,12 +19,13 @@ from srm_keras.training.build import (
     build_model,
     check_model,
     compiled_twin,
-    make_accuracy,
+    make_metrics,
     make_optimizer,
     make_schedule,
 )
 from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
+from srm_keras.training.confusion import save_confusion
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.fields import Recipe
@@ -60,9 +61,9 @@ def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -
         overwrite: Whether a run that ``workdir`` already holds is replaced.
 
     Returns:
-        What ``result.json`` holds: accuracy and loss of the best and the last weights on every
-        evaluated split, the number of parameters, and the seconds it took. Nothing on workers
-        other than the chief.
+        What ``result.json`` holds: accuracies and loss of the best and the last weights on every
+        evaluated split, by class and by domain too, the number of parameters, and the seconds it
+        took. Nothing on workers other than the chief.
 
     Raises:
         ValueError: Before any work, if the recipe or ``workdir`` is wrong.
@@ -123,9 +124,11 @@ def _build(
         beginning.apply(model, inputs.info.class_names)
         set_synchronized(model, recipe.synchronized_batch_norm and distribution.replicas > 1)
         optimizer = make_optimizer(recipe, model, schedule)
-        accuracy = make_accuracy(inputs.one_hot)
-        learner = compiled_twin(model, recipe, optimizer, accuracy)
-    state = TrainingState(learner, [accuracy], distribution)
+        metrics = make_metrics(inputs.one_hot, inputs.info.num_classes)
+        learner = compiled_twin(model, recipe, optimizer, metrics)
+    state = TrainingState(learner, metrics, distribution)
+    logged = folder if distribution.is_chief else None
+    more = [f"val_{metric.name}" for metric in metrics[1:]]
     initial = {} if beginning.record is None else {"initial weights": beginning.record}
     digest = architecture_digest(recipe.model.name)
     others = initial if digest is None else {**initial, "network": digest}
@@ -136,7 +139,7 @@ def _build(
         model=model,
         learner=learner,
         evaluated=functools.partial(_evaluated, learner, optimizer),
-        log=RunLog(folder if distribution.is_chief else None, recipe, schedule, _title(recipe)),
+        log=RunLog(logged, recipe, schedule, _title(recipe), more=more),
         state=state,
         checkpoints=checkpoints_of(
             recipe, folder, overwrite, state, distribution, inputs.splits, **others
@@ -182,6 +185,8 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     last = predict(folder / run_folder.LAST, inputs)
     best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, inputs)
     last[inputs.validation].save(folder / run_folder.PREDICTIONS)
+    for split, predicted in last.items():
+        _save_confusion(folder, split, predicted, _title(session.recipe))
     result = {
         "best": _scored(best_row, best),
         "last": _scored(rows[-1], last),
@@ -192,6 +197,12 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     write_report(folder, result, last[inputs.validation], inputs.info.class_names)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
     return result
+
+
+def _save_confusion(folder: Path, split: str, predicted: Predictions, run: str) -> None:
+    classes = predicted.examples.info.class_names
+    title = f"{split}, last weights\n{run}"
+    save_confusion(predicted.confusion, classes, folder / run_folder.CONFUSION, split, title)
 
 
 def _scored(row: Mapping[str, float], predictions: Mapping[str, Predictions]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from srm_keras.support.files import read_json
 from srm_keras.training import load_run
+from srm_keras.training.evaluation import label_ranks, top5_accuracy
 from srm_keras.training.gates import gate_images
 from srm_keras.training.inputs import Inputs, load_inputs
 from srm_keras.training.reports import read_metrics
@@ -22,6 +23,23 @@ def undisturbed(tmp_path_factory):
     return workdir
 
 
+def test_ties_and_nans_are_ranked_as_on_tensorflow():
+    """Of equal scores the first, as `argmax`; a NaN is never right. Against a stable sort."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 3, (300, 8)).astype("float32")
+    scores[rng.random(scores.shape) < 0.1] = -np.inf
+    labels = rng.integers(0, 8, 300)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    expected = 1 + (order == labels[:, None]).argmax(axis=1)
+    scores[:40:5, 3], expected[:40:5] = np.nan, 9
+    ranks = keras.ops.convert_to_numpy(label_ranks(labels, scores))
+    np.testing.assert_array_equal(ranks, expected)
+    for one_hot, given in ((False, labels), (True, np.eye(8)[labels])):
+        metric = top5_accuracy(one_hot)
+        metric.update_state(given, scores)
+        assert float(metric.result()) == pytest.approx(np.mean(expected <= 5))
+
+
 def test_a_recipe_trains_from_arrays(undisturbed):
     rows = read_metrics(undisturbed / "metrics.csv")
     assert [row["step"] for row in rows] == [4, 8]
@@ -29,7 +47,9 @@ def test_a_recipe_trains_from_arrays(undisturbed):
     result = read_json(undisturbed / "result.json")
     last = result["last"]["splits"]["test"]
     assert last["accuracy"] == pytest.approx(rows[-1]["val_accuracy"], abs=1e-6)
+    assert last["top5_accuracy"] == pytest.approx(rows[-1]["val_top5_accuracy"], abs=1e-6)
     assert last["loss"] == pytest.approx(rows[-1]["val_loss"], rel=1e-4)
+    assert sum(one["examples"] for one in last["classes"].values()) == 24
     assert load_run(undisturbed).recipe.recalibration == "srm"
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from srm_keras.training import default_recipe
-from srm_keras.training.build import compiled_twin, make_accuracy, make_optimizer
+from srm_keras.training.build import compiled_twin, make_metrics, make_optimizer
 
 ENDINGS = ("fused", "activation", "layer", "logits")
 """How a network may come to its scores; all but the last one are softmaxes."""
@@ -37,7 +37,7 @@ def assert_confident_mistakes_count(ending: str, dtype: str, smoothing: float) -
     recipe = default_recipe()
     recipe.label_smoothing, recipe.optimizer.weight_decay = smoothing, 0.0
     optimizer = make_optimizer(recipe, model, 1.0)
-    learner = compiled_twin(model, recipe, optimizer, make_accuracy(smoothing > 0))
+    learner = compiled_twin(model, recipe, optimizer, make_metrics(smoothing > 0, 2))
     images = np.array([[0.25], [1.0]], "float32")
     labels = np.array([0, 0])
     given = np.eye(2, dtype="float32")[labels] if smoothing else labels

@@ -12,8 +12,10 @@ def trained_run(
     domains: Any = None,
     classes: int = 10,
     recalibration: Any = "srm",
+    top5: Any = None,
     **recipe: Any,
 ) -> TrainedRun:
     """A run with SRM by the paper's CIFAR-10 recipe, but for the fields that are given."""
     fields = flatten(cifar10.get_config().to_dict()) | recipe
-    return TrainedRun(fields, recalibration, classes, accuracies or {"test": 0.5}, domains or {})
+    scores = (accuracies or {"test": 0.5}, domains or {}, top5 or {})
+    return TrainedRun(fields, recalibration, classes, *scores)

@@ -17,6 +17,7 @@ from srm_keras.analysis.gates.correlation import (
 )
 from srm_keras.analysis.gates.histograms import plot_gate_histograms, plot_gate_training
 from srm_keras.analysis.pruning.curve import PruningCurve, plot_pruning
+from srm_keras.training.confusion import plot_confusion
 from srm_keras.training.reports import plot_run, plot_runs
 from srm_keras.training.stylization.comparison import plot_comparison
 
@@ -99,15 +100,30 @@ def diversity(labels, blocks, title, path):
     plot_diversity(dict.fromkeys(labels, found), path)
 
 
+def confusion(labels, blocks, title, path):
+    names = [*labels, *blocks] if len(blocks) == 1 else labels
+    counts = np.arange(len(names) ** 2).reshape(len(names), -1) * 1234
+    plot_confusion(np.pad(counts, ((0, 0), (0, 1))), names, path, title)
+
+
+def large_confusion(labels, blocks, title, path):
+    names = [*labels, *blocks] if len(blocks) > 1 else [f"class {k}" for k in range(26)]
+    assert len(names) > 25
+    plot_confusion(np.eye(len(names), len(names) + 1, dtype=int), names, path, title)
+
+
 FIGURES = (
     *(curves, compared, stylizers, pruning, matrices, correlations, histograms, training),
-    diversity,
+    *(diversity, confusion, large_confusion),
 )
 
 
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
-    """A function that draws a figure and returns it, and the box in pixels of all its words."""
+    """A function that draws a figure and returns it, and of all its words the box in pixels.
+
+    Words that axes hold among their data, such as numbers in cells, come with these axes.
+    """
     figures, texts = [], {}
     save, write = Figure.savefig, Text.draw
 
@@ -126,7 +142,10 @@ def drawn(tmp_path, monkeypatch):
         texts.clear()
         plot(*arguments, tmp_path / "figure.png")
         written = [text for text in texts if text.get_text().strip()]
-        return figures.pop(), [(t.get_text(), t.get_window_extent(texts[t])) for t in written]
+        inside = {text: axes for axes in figures[-1].axes for text in axes.texts}
+        return figures.pop(), [
+            (t.get_text(), t.get_window_extent(texts[t]), inside.get(t)) for t in written
+        ]
 
     return draw
 
@@ -136,18 +155,22 @@ def drawn(tmp_path, monkeypatch):
 def test_no_word_is_cut_or_lies_over_others_and_no_two_groups_look_alike(plot, amount, drawn):
     figure, written = drawn(plot, *amount)
     assert len(written) > 5
-    for text, box in written:
+    for text, box, _ in written:
         assert box.x0 >= -1, text
         assert box.x1 <= figure.bbox.width + 1, text
         assert box.y0 >= -1, text
         assert box.y1 <= figure.bbox.height + 1, text
-    for (one, box), (other, beside) in itertools.combinations(written, 2):
+    for (one, box, _), (other, beside, _) in itertools.combinations(written, 2):
         across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
         down = min(box.y1, beside.y1) - max(box.y0, beside.y0)
         assert min(across, down) <= 1.5, (one, other)
     for axes in figure.axes:
         assert axes.bbox.height > 60
-        for text, box in written:
+        for text, box, home in written:
+            if home is axes:
+                assert axes.bbox.x0 <= box.x0 < box.x1 <= axes.bbox.x1, text
+                assert axes.bbox.y0 <= box.y0 < box.y1 <= axes.bbox.y1, text
+                continue
             across = min(box.x1, axes.bbox.x1) - max(box.x0, axes.bbox.x0)
             down = min(box.y1, axes.bbox.y1) - max(box.y0, axes.bbox.y0)
             assert min(across, down) <= 1.5, text

@@ -18,6 +18,7 @@ STEPS, EVAL_EVERY = 8, 4
 SAME = (
     *("metrics.csv", "curves.png", "predictions.csv"),
     *("gates.png", "gates_over_training.csv", "gates_over_training.png"),
+    *("confusion/test.csv", "confusion/test.png"),
 )
 
 

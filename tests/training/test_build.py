@@ -8,7 +8,7 @@ from srm_keras.training.build import (
     build_model,
     check_model,
     compiled_twin,
-    make_accuracy,
+    make_metrics,
     make_optimizer,
     make_schedule,
 )
@@ -89,7 +89,7 @@ def test_options_of_the_optimizer_arrive(network):
 def test_the_loss_is_the_smoothed_cross_entropy(network, smoothing):
     made = recipe(label_smoothing=smoothing)
     optimizer = make_optimizer(made, network, 0.1)
-    learner = compiled_twin(network, made, optimizer, make_accuracy(smoothing > 0))
+    learner = compiled_twin(network, made, optimizer, make_metrics(smoothing > 0, 10))
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
     labels = np.array([1, 0, 7, 3])
     logs = np.log(keras.ops.convert_to_numpy(network(images)).astype("float64"))
@@ -115,7 +115,7 @@ def test_a_network_that_ends_in_neither_softmax_nor_logits_is_refused():
         model = keras.Model(inputs, output)
         optimizer = make_optimizer(made, model, 0.1)
         with pytest.raises(ValueError, match=r"must end in a softmax or in logits .*(sigm|relu)"):
-            compiled_twin(model, made, optimizer, make_accuracy(False))
+            compiled_twin(model, made, optimizer, make_metrics(False, 2))
     model = keras.Model(inputs, keras.ops.softmax(keras.layers.Dense(2)(inputs)))
     with pytest.raises(ValueError, match="must end in a layer of its own"):
-        compiled_twin(model, made, make_optimizer(made, model, 0.1), make_accuracy(False))
+        compiled_twin(model, made, make_optimizer(made, model, 0.1), make_metrics(False, 2))

@@ -69,6 +69,36 @@ def test_table_and_files(tmp_path):
     Image.open(tmp_path / "out" / "compare.png").verify()
 
 
+def test_top_5_and_classes_of_the_runs_that_recorded_them(tmp_path):
+    """`old` did not; class b is in the data of one run alone, c in none's."""
+    names = ("old", "x", "y")
+    runs = [make_run(tmp_path / name, "srm", 0, [0.4, 0.2], unseen=0.3) for name in names]
+    runs.append(make_run(tmp_path / "plain", None, 0, [0.4], unseen=0.3))
+    for folder, top5, b in ((runs[1], 0.75, None), (runs[2], 0.25, 0.5)):
+        header, *lines = (folder / "metrics.csv").read_text().split()
+        lines = [f"{header},val_top5_accuracy", f"{lines[0]},0.5", f"{lines[1]},1"]
+        (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+        result = json.loads((folder / "result.json").read_text())
+        accuracies = {"a": 0.25 + top5, "b": b, "c": None}
+        classes = {name: {"accuracy": value, "examples": 4} for name, value in accuracies.items()}
+        result["last"]["splits"]["test"] |= {"top5_accuracy": top5, "classes": classes}
+        (folder / "result.json").write_text(json.dumps(result))
+    srm, plain = compare_runs(runs, tmp_path / "out")
+    assert (srm["runs"], srm["test_top5_accuracy_mean"]) == (3, 0.5)
+    assert (srm["last_top5_accuracy_mean"], srm["best_top5_accuracy_mean"]) == (1, 0.5)
+    assert "test_top5_accuracy_mean" not in plain
+    header, _, of_srm, of_plain = comparison_text([srm, plain]).split("Top-5:\n")[1].splitlines()
+    assert header.split() == ["recalibration", "runs", "last", "best", "test"]
+    assert re.split("  +", of_srm)[3:] == ["0.5000 ± 0.0000", "0.5000 ± 0.3536"]
+    assert of_plain.split()[2:] == ["–"] * 3
+    with (tmp_path / "out" / "classes.csv").open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"class": "a", "srm": "0.75", "none": ""},
+            {"class": "b", "srm": "0.5", "none": ""},
+            {"class": "c", "srm": "", "none": ""},
+        ]
+
+
 def test_fine_tuned_runs_are_groups_of_their_own(tmp_path):
     began = {"init": "runs/shapes", "freeze": ["conv1", "conv2"]}
     began["learning_rate"] = {"multipliers": {"backbone": 0.1}}

@@ -3,12 +3,14 @@ import os
 import statistics
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from srm_keras.recipes import dtd
-from srm_keras.support.files import folder_lock, read_json
+from srm_keras.support.files import folder_lock, read_json, write_csv
 from srm_keras.training import cross_validation
 from srm_keras.training.cross_validation import cross_validate
+from srm_keras.training.held_out import Answers, class_rows, domain_rows
 from tests.support.tiny_training import LOOP, Killed, tiny_network, tiny_recipe
 
 MODULES = {"none": None, "srm": "srm"}
@@ -105,32 +107,117 @@ def test_modules_are_compared_on_the_same_examples(folder):
     assert [row["examples"] for row in rows(folder / "summary.csv")] == ["40", "40"]
 
 
-def test_domains_are_pooled_over_the_folds(folder):
-    domains = {row["domain"]: row for row in rows(folder / "domains.csv")}
-    assert sum(int(row["examples"]) for row in domains.values()) == 40
+def test_domains_and_classes_are_pooled_over_the_folds(folder):
     predictions = [
         row
         for fold in (0, 1)
         for row in rows(folder / "runs" / f"srm_fold{fold}_seed0" / "predictions.csv")
     ]
-    for name, row in domains.items():
-        right = [p["label"] == p["predicted"] for p in predictions if p["domain"] == name]
-        assert float(row["srm"]) == pytest.approx(statistics.mean(right))
+    names = read_json(folder / "runs" / "srm_fold0_seed0" / "classes.json")
+    for table, column, names_of in (("domain", "domain", None), ("class", "label", names)):
+        found = rows(folder / f"{table}{'s' if names_of is None else 'es'}.csv")
+        assert sum(int(row["examples"]) for row in found) == 40
+        for number, row in enumerate(found):
+            value = str(number) if names_of else row["domain"]
+            mine = [p for p in predictions if p[column] == value]
+            assert int(row["examples"]) == len(mine)
+            right = [p["label"] == p["predicted"] for p in mine]
+            top5 = [int(p["rank"]) <= 5 for p in mine]
+            for name, hits in (("srm", right), ("srm_top5", top5)):
+                expected = pytest.approx(statistics.mean(hits)) if hits else None
+                assert (float(row[name]) if row[name] else None) == expected
+    assert [row["class"] for row in found] == names
+
+
+def test_the_confusion_of_a_module_is_that_of_all_its_folds(folder):
+    parts = [
+        rows(folder / "runs" / f"srm_fold{fold}_seed0" / "confusion" / "held_out.csv")
+        for fold in (0, 1)
+    ]
+    summed = rows(folder / "confusion" / "srm.csv")
+    for total, *of_folds in zip(summed, *parts, strict=True):
+        name = total.pop("true / predicted")
+        assert {one.pop("true / predicted") for one in of_folds} == {name}
+        for other, count in total.items():
+            assert int(count) == sum(int(one[other]) for one in of_folds)
+    files = {path.name for path in (folder / "confusion").iterdir()}
+    assert files == {"none.csv", "none.png", "srm.csv", "srm.png"}
+
+
+def test_the_mean_over_domains_is_unweighted_in_each_fold(folder):
+    """The paper's "Avg.", beside the pooled accuracy; with its deviation over the folds."""
+    means, pooled = [], []
+    for fold in (0, 1):
+        path = folder / "runs" / f"srm_fold{fold}_seed0"
+        domains = read_json(path / "result.json")["last"]["splits"]["held_out"]["domains"]
+        means.append(statistics.mean(one["accuracy"] for one in domains.values()))
+        right = sum(one["accuracy"] * one["examples"] for one in domains.values())
+        pooled.append(right / sum(one["examples"] for one in domains.values()))
+    summary = {row["recalibration"]: row for row in rows(folder / "summary.csv")}["srm"]
+    for name, values in (("held_out_over_domains", means), ("held_out", pooled)):
+        assert float(summary[f"{name}_mean"]) == pytest.approx(statistics.mean(values))
+        assert float(summary[f"{name}_std"]) == pytest.approx(statistics.stdev(values))
+    runs = [row for row in rows(folder / "runs.csv") if row["recalibration"] == "srm"]
+    assert [float(run["held_out_over_domains"]) for run in runs] == pytest.approx(means)
+    assert all(float(run["held_out_top5"]) >= float(run["held_out"]) for run in runs)
+
+
+def answers(right, fold, domains, ranks=True):
+    """Of examples of class 0 of two, which are taken for class 1 where they are wrong."""
+    wrong = 1 - np.array(right)
+    groups = np.arange(len(right))
+    return Answers(
+        *(wrong == 0, groups, fold),
+        labels=0 * wrong,
+        predicted=wrong,
+        ranks=1 + 5 * wrong if ranks else None,
+        domains=np.array(domains),
+    )
 
 
 def test_an_example_counts_once_however_many_seeds_there_are():
-    trials = cross_validation._trials(recipe(), MODULES, 2, [0, 1])
-    examples = {0: 30, 1: 10}
-    accuracies = {0: 0.5, 1: 0.7}  # of the seeds
+    """Fold 0: 3 of a and 1 of b, seeds right in 1/2 and 1 of a; fold 1: 1 of a, one seed."""
+    held = {
+        ("srm", 0, 0): answers([1, 1, 0, 0], 0, ["a", "a", "a", "b"]),
+        ("srm", 0, 1): answers([1, 0, 0, 1], 0, ["a", "a", "a", "b"]),
+        ("srm", 1, 0): answers([1], 1, ["a"]),
+        ("none", 0, 0): answers([1, 1, 1, 0], 0, ["a", "a", "a", "b"], ranks=False),
+    }
+    a, b = domain_rows(held)
+    assert (a["domain"], a["examples"], b["domain"], b["examples"]) == ("a", 4, "b", 1)
+    assert a["srm"] == a["srm_top5"] == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert (b["srm"], a["none"], b["none"]) == (0.5, 1, 0)
+    assert "none_top5" not in a
+    mine, absent = class_rows(held, ["x", "y"])
+    assert (mine["class"], mine["examples"]) == ("x", 5)
+    assert mine["srm"] == pytest.approx((1 + 0.5 + 0 + 0.5 + 1) / 5)
+    assert absent == {"class": "y", "examples": 0}
 
-    def result(trial):
-        accuracy = accuracies[trial.seed] + 0.2 * trial.fold
-        domain = {"accuracy": accuracy, "examples": examples[trial.fold]}
-        return {"last": {"splits": {"held_out": {"domains": {"a": domain}}}}}
 
-    (row,) = cross_validation._domain_rows([(trial, result(trial)) for trial in trials])
-    assert (row["domain"], row["examples"]) == ("a", 40)
-    assert row["srm"] == row["none"] == pytest.approx((0.6 * 30 + 0.8 * 10) / 40)
+def test_runs_of_an_earlier_version_stand_beside_new_ones(tmp_path):
+    """Which recorded neither top-5 nor ranks: their columns stay empty."""
+    trials = cross_validation._trials(recipe(), MODULES, 2, [0])[:2]
+    finished = []
+    for trial, new in zip(trials, (False, True), strict=True):
+        score = {"accuracy": 0.5, "domains": {"a": {"accuracy": 0.5, "examples": 2}}}
+        score |= {"top5_accuracy": 1.0} if new else {}
+        result = {"last": {"splits": {"held_out": score}}, "parameters": {"trainable": 9}}
+        finished.append((trial, result | {"seconds": 1.0}))
+        path = tmp_path / trial.folder
+        columns = {"label": [0, 1], "predicted": [0, 0]} | ({"rank": [1, 2]} if new else {})
+        write_csv(
+            path / "predictions.csv",
+            [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+        )
+        (path / "classes.json").write_text('["x", "y", "z", "u", "v", "w"]')
+    cross_validation._write(tmp_path, finished)
+    assert [row["held_out_top5"] for row in rows(tmp_path / "runs.csv")] == ["", "1.0"]
+    assert [row["held_out_top5_mean"] for row in rows(tmp_path / "summary.csv")] == ["", "1.0"]
+    assert [row["none"] for row in rows(tmp_path / "classes.csv")] == ["1.0", "0.0", *[""] * 4]
+    text = (tmp_path / "summary.md").read_text()
+    top5 = text[text.index("Top-5 accuracy") :]
+    assert "| none | 1 | 9 | – |" in top5
+    assert "| srm | 1 | 9 | 1.0000 |" in top5
 
 
 def test_markdown_and_json_hold_the_same(folder):

@@ -14,11 +14,13 @@ from srm_keras.support.files import read_json
 from srm_keras.training import (
     Interrupted,
     callbacks,
+    confusion,
     gates,
     run_folder,
     session,
     state_keeper,
 )
+from srm_keras.training.build import make_metrics
 from srm_keras.training.reports import read_metrics
 from tests.support import fault_injection
 from tests.support.tiny_training import (
@@ -167,6 +169,22 @@ def test_a_signal_saves_and_says_so(number, overwrite, hint, undisturbed, tmp_pa
         assert (undisturbed / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+def test_a_run_that_began_without_top_5_goes_on_without(undisturbed, tmp_path, monkeypatch):
+    """As version 0.1.0 left it within an epoch: its checkpoints know of one accuracy."""
+    with monkeypatch.context() as patch:
+        patch.setattr(LOOP, "make_metrics", lambda one_hot, _: make_metrics(one_hot, 2))
+        train_tiny(tiny_recipe(), tmp_path, die_after=7)
+    assert "metrics/4/0" not in newest_state(tmp_path)
+    train_tiny(tiny_recipe(), tmp_path)
+    rows, whole = (read_metrics(path / "metrics.csv") for path in (tmp_path, undisturbed))
+    assert rows == [{n: v for n, v in row.items() if n != "val_top5_accuracy"} for row in whole]
+    assert_same_arrays(weights(undisturbed / "last.keras"), weights(tmp_path / "last.keras"))
+    result = read_json(tmp_path / "result.json")
+    assert result["last"] == read_json(undisturbed / "result.json")["last"]
+    top5 = result["last"]["splits"]["test"]["top5_accuracy"]
+    assert top5 == pytest.approx(whole[-1]["val_top5_accuracy"], abs=1e-6)
+
+
 def test_a_damaged_checkpoint_is_passed_over(undisturbed, tmp_path, caplog):
     train_tiny(tiny_recipe(), tmp_path, die_after=7)
     newest = tmp_path / "checkpoints" / "step_000000006.npz"
@@ -222,15 +240,18 @@ def test_a_plot_never_stops_a_training(undisturbed, tmp_path, monkeypatch, caplo
         (callbacks, "plot_run"),
         (gates, "plot_gate_histograms"),
         (gates, "plot_gate_training"),
+        (confusion, "plot_confusion"),
     ):
         monkeypatch.setattr(module, name, fail)
     train_tiny(tiny_recipe(), tmp_path)
-    for name in ("curves.png", "gates.png", "gates_over_training.png"):
+    pictures = ("curves.png", "gates.png", "gates_over_training.png", "confusion/test.png")
+    for name in pictures:
         assert f"{name} is not drawn: no font" in caplog.text
         assert not (tmp_path / name).exists()
     assert "second line" not in caplog.text
     for name in ("metrics.csv", "predictions.csv", "gates_over_training.csv"):
         assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert (tmp_path / "confusion" / "test.csv").is_file()
     assert "curves.png was not drawn" in (tmp_path / "report.html").read_text()
 
 

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from srm_keras.training import callbacks
 from srm_keras.training.callbacks import Progress, RunLog
 from srm_keras.training.optimizer import StepDecay
+from srm_keras.training.reports import read_metrics
 from srm_keras.training.session import new_networks_are_no_retracing
 
 LOGS = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
@@ -40,6 +41,26 @@ def test_a_resumed_epoch_is_timed_as_a_whole(clock):
         {"epoch": 1, "step": 10, "seconds": 20.0, "images_per_second": 4.0},
         {"epoch": 2, "step": 20, "seconds": 40.0, "images_per_second": 4.0},
     ]
+
+
+def test_a_log_keeps_the_columns_that_it_began_with(clock, tmp_path):
+    """Those of a run that an earlier version began; a new one has them all."""
+    begun = log()
+    begun.begin(None)
+    clock[0] += 20
+    begun.on_epoch_end(0, LOGS)
+    recipe = ConfigDict({"eval_every": 10, "batch_size": 8})
+    for name, progress in (("old", begun.progress()), ("new", None)):
+        (tmp_path / name).mkdir()
+        more = ("val_top5_accuracy",)
+        running = RunLog(tmp_path / name, recipe, StepDecay(0.1), "title", more=more)
+        running.begin(progress)
+        clock[0] += 20
+        running.on_epoch_end(1, LOGS | {"val_top5_accuracy": 0.75})
+        rows = read_metrics(tmp_path / name / "metrics.csv")
+        assert [row.get("val_top5_accuracy") for row in rows] == [None, None] * (name == "old") + [
+            0.75
+        ] * (name == "new")
 
 
 def test_what_a_checkpoint_keeps_does_not_grow_with_the_log(clock):

@@ -57,7 +57,7 @@ def test_every_file_is_there_and_no_other(folder):
 def test_the_report_needs_no_other_file_and_holds_the_final_numbers(folder):
     page = (folder / "report.html").read_text()
     result = json.loads((folder / "result.json").read_text())
-    assert page.count("data:image/png;base64,") == 3 + page.count("<figcaption>")
+    assert page.count("data:image/png;base64,") == 4 + page.count("<figcaption>")
     assert 'src="http' not in page
     assert "href" not in page
     for name in ("best", "last"):
@@ -86,7 +86,9 @@ def test_the_report_shows_examples_of_right_and_of_wrong_predictions(folder):
 def test_events_are_the_rows(folder):
     accumulator = event_accumulator.EventAccumulator(str(folder / "events")).Reload()
     rows = read_metrics(folder / "metrics.csv")
-    for name, tag in (("val_accuracy", "accuracy/validation"), ("lr", "learning_rate")):
+    tags = {"val_accuracy": "accuracy/validation", "lr": "learning_rate"}
+    tags["val_top5_accuracy"] = "top5_accuracy/validation"
+    for name, tag in tags.items():
         events = accumulator.Tensors(tag)
         assert [event.step for event in events] == [row["step"] for row in rows]
         values = [float(tensor_util.make_ndarray(event.tensor_proto)) for event in events]
@@ -122,8 +124,34 @@ def test_result_holds_every_split(folder):
         for split in ("test", "test_unseen_style"):
             saved = result[name]["splits"][split]["accuracy"]
             assert saved == pytest.approx(accuracy(run, split), abs=1e-6)
+        rows = read_metrics(folder / "metrics.csv")
+        (row,) = [row for row in rows if row["step"] == result[name]["step"]]
+        scores = result[name]["splits"]["test"]
+        for measure in ("accuracy", "top5_accuracy"):
+            assert row[f"val_{measure}"] == pytest.approx(scores[measure], abs=1e-6)
+        assert list(scores["classes"]) == list(run.classes)
+        assert sum(one["examples"] for one in scores["classes"].values()) == 40
     trainable = sum(math.prod(v.shape) for v in load_run(folder).model.trainable_variables)
     assert result["parameters"]["trainable"] == trainable
+
+
+def test_confusions_are_counts_of_what_was_predicted(folder):
+    """One a split; that of the validation split by the predictions, image by image."""
+    names = json.loads((folder / "classes.json").read_text())
+    result = json.loads((folder / "result.json").read_text())["last"]["splits"]
+    for split in ("test", "test_unseen_style"):
+        Image.open(folder / "confusion" / f"{split}.png").verify()
+        rows = read_csv(folder / "confusion" / f"{split}.csv")
+        assert [row.pop("true / predicted") for row in rows] == names
+        right = sum(int(row[name]) for row, name in zip(rows, names, strict=True))
+        assert right / 40 == pytest.approx(result[split]["accuracy"])
+        if split == "test":
+            pairs = [
+                (row["label"], row["predicted"]) for row in read_csv(folder / "predictions.csv")
+            ]
+            for label, row in enumerate(rows):
+                counted = [pairs.count((str(label), str(other))) for other in range(10)]
+                assert list(map(int, row.values())) == counted
 
 
 def test_load_run_gives_the_recipe_and_the_classes_back(folder):

@@ -77,6 +77,11 @@ class PaperTable:
     results: tuple[PaperResult, ...]
 
     @property
+    def has_top5(self) -> bool:
+        """Whether it has top-5 accuracies."""
+        return any(result.top5 for result in self.results)
+
+    @property
     def columns(self) -> list[str]:
         """The headings of the columns with accuracies, in order."""
         return list(dict.fromkeys(result.column for result in self.results))

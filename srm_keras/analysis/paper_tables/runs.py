@@ -40,6 +40,7 @@ class TrainedRun:
         classes: Number of classes.
         accuracies: Of the last weights on every evaluated split, in [0, 1].
         domains: For splits that have domains, the accuracy on each.
+        top5: Top-5 accuracies on the splits where they were recorded.
     """
 
     recipe: Fields
@@ -47,6 +48,7 @@ class TrainedRun:
     classes: int
     accuracies: Mapping[str, float]
     domains: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    top5: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -128,7 +130,15 @@ class Measured:
 
 def measured(runs: Sequence[TrainedRun], split: str, domain: str | None = None) -> Measured | None:
     """Mean and spread over the runs that were evaluated on a split; None where none was."""
-    found = [run.accuracy(split, domain) for run in runs]
+    return _over_runs(run.accuracy(split, domain) for run in runs)
+
+
+def measured_top5(runs: Sequence[TrainedRun], split: str) -> Measured | None:
+    """The same of top-5 accuracies, over the runs that recorded them."""
+    return _over_runs(run.top5.get(split) for run in runs)
+
+
+def _over_runs(found: Iterable[float | None]) -> Measured | None:
     values = [100 * value for value in found if value is not None]
     if not values:
         return None

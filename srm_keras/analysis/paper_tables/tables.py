@@ -11,6 +11,7 @@ from srm_keras.analysis.paper_tables.runs import (
     Setting,
     differences,
     measured,
+    measured_top5,
     module_key,
 )
 from srm_keras.analysis.paper_tables.sections import Row, Section
@@ -18,6 +19,7 @@ from srm_keras.analysis.paper_tables.stand_ins import only_in_ablations
 from srm_keras.layers import spec_label
 
 NOT_RUN = "not run"
+NOT_RECORDED = "not recorded"
 
 
 def table_section(
@@ -39,7 +41,7 @@ def table_section(
     rows, data = [], []
     for result, in_paper in _with_other_modules(table, settings):
         found = _found(result, settings, recipes)
-        here = "; ".join(f"{one['text']}{notes.mark(one['note'])}" for one in found) or NOT_RUN
+        here = {"top-1": _here("text", found, notes), "top-5": _here("text5", found, notes)}
         cost = counted.get((table.number, result.row, result.classes))
         paper = result if in_paper else None
         rows.append(_row(table, result, paper, cost, here))
@@ -51,6 +53,11 @@ def table_section(
         notes.lines,
         data={"table": table.number, "rows": data},
     )
+
+
+def _here(text: str, found: Sequence[Mapping[str, Any]], notes: "_Notes") -> str:
+    """What was measured in every setting, each with the mark of its note."""
+    return "; ".join(f"{one[text]}{notes.mark(one['note'])}" for one in found) or NOT_RUN
 
 
 def matches(setting: Setting, result: PaperResult) -> bool:
@@ -87,16 +94,21 @@ def _found(
     for setting in settings:
         if not matches(setting, result):
             continue
-        value = measured(setting.of(result.recalibration), result.split, result.domain)
+        runs = setting.of(result.recalibration)
+        value = measured(runs, result.split, result.domain)
         if value is None:
             continue
+        top5 = measured_top5(runs, result.split) if result.domain is None else None
         recipe = setting.example.recipe
         differing = differences(recipe, recipes[result.dataset])
         found.append(
             {
                 "text": str(value),
+                "text5": NOT_RECORDED if top5 is None else str(top5),
                 "top1": value.mean,
                 "std": value.std,
+                "top5": top5 and top5.mean,
+                "top5_std": top5 and top5.std,
                 "runs": value.runs,
                 "steps": recipe["steps"],
                 "papers_recipe": not differing,
@@ -119,7 +131,7 @@ def _row(
     result: PaperResult,
     paper: PaperResult | None,
     cost: Mapping[str, Any] | None,
-    here: str,
+    here: Mapping[str, str],
 ) -> Row:
     row: dict[str, Any] = {"model": result.row}
     if len(table.columns) > 1:
@@ -134,9 +146,9 @@ def _row(
             "GFLOPs: paper": paper and paper.gflops,
             "counted": f"{cost['operations'] / 1e9:.4f}" if cost else None,
         }
-    row |= {"top-1 %: paper": paper and paper.top1, "top-1 %: here": here}
-    if any(one.top5 for one in table.results):
-        row["top-5 %: paper"] = paper and paper.top5
+    row |= {"top-1 %: paper": paper and paper.top1, "top-1 %: here": here["top-1"]}
+    if table.has_top5:
+        row |= {"top-5 %: paper": paper and paper.top5, "top-5 %: here": here["top-5"]}
     return row
 
 
@@ -156,7 +168,9 @@ def _data(
         "paper": {name: getattr(paper, name) for name in printed} if paper else None,
         "trainable": cost["trainable"] if cost else None,
         "operations": cost["operations"] if cost else None,
-        "here": [{k: v for k, v in one.items() if k not in ("text", "note")} for one in found],
+        "here": [
+            {k: v for k, v in one.items() if k not in ("text", "text5", "note")} for one in found
+        ],
     }
 
 

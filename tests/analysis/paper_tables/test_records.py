@@ -20,7 +20,7 @@ from tests.support.paper_runs import trained_run
 
 SPLITS = {
     "held_out": {"accuracy": 0.4, "loss": 1.0, "domains": {"a": {"accuracy": 0.3, "examples": 2}}},
-    "test": {"accuracy": 0.5, "loss": 1.0},
+    "test": {"accuracy": 0.5, "loss": 1.0, "top5_accuracy": 0.9},
 }
 
 
@@ -102,6 +102,7 @@ def test_a_run_is_read(folder):
     assert (run.network, run.module, run.classes) == ("cifar_resnet56_bottleneck", "srm", 2)
     assert run.accuracies == {"held_out": 0.4, "test": 0.5}
     assert run.accuracy("held_out", "a") == 0.3
+    assert run.top5 == {"test": 0.9}
 
 
 def test_a_variant_of_a_module_is_read(tmp_path):

@@ -53,6 +53,29 @@ def test_gains_over_the_plain_network_beside_the_papers():
     assert found.data["rows"][2]["splits"]["test"]["mean"] == pytest.approx(65)
 
 
+def test_beside_table_4_stands_the_mean_over_domains():
+    """What the paper's gains there are of; each domain counts once, however many examples."""
+    by_domain = {"none": {"a": 0.3, "b": 0.5}, "srm": {"a": 0.4, "b": 0.7}}
+    folds = {"data.folds": 2, "data.fold_by": "group"}
+    runs = [
+        shapes(name, {"held_out": 0.9}, domains={"held_out": domains}, **folds)
+        for name, domains in by_domain.items()
+    ]
+    (found,) = sections(4, runs)
+    assert [row["held_out %"] for row in found.rows] == ["40.00 (1 run)", "55.00 (1 run)"]
+    assert found.rows[1]["held_out: gain"] == "+15.00"
+    assert "accuracy, the mean over the domains, of the last weights" in found.text[0]
+    (found,) = sections(4, [*runs, shapes("se", {"held_out": 0.9}, **folds)])
+    assert {row["held_out %"] for row in found.rows} == {"90.00 (1 run)"}
+
+
+@pytest.mark.parametrize(("name", "table", "shown"), [("dtd", 5, True), ("cifar10", 2, False)])
+def test_top_5_stands_where_the_table_has_it(name, table, shown):
+    fields = {"data.name": name, "model.options.depth": 20}
+    (found,) = sections(table, [trained_run({"test": 0.5}, top5={"test": 0.75}, **fields)])
+    assert found.rows[0].get("test: top-5 %") == ("75.00 (1 run)" if shown else None)
+
+
 def test_no_plain_network_no_gain():
     (found,) = sections(2, [shapes("srm", {"test": 0.5})])
     assert found.rows[0]["test: gain"] is None

@@ -31,7 +31,23 @@ def test_without_runs_every_cell_says_so(number):
     assert [row["top-1 %: paper"] for row in part.rows] == [
         result.top1 for result in TABLES[number - 1].results
     ]
+    if TABLES[number - 1].has_top5:
+        assert {row["top-5 %: here"] for row in part.rows} == {"not run"}
+    assert ("top-5 %: here" in part.rows[0]) == (number in (1, 3, 5))
     assert not part.notes
+
+
+def test_top_5_stands_beside_the_papers_where_it_was_recorded():
+    imagenet = {"data.name": "imagenet", "model.name": "resnet50", "accuracies": {"val": 0.7}}
+    runs = [
+        *(trained_run(top5={"val": value}, **imagenet) for value in (0.9, 0.92)),
+        trained_run(recalibration="se", **imagenet),
+    ]
+    part = section(1, runs)
+    assert cell(part, "SRM-ResNet-50", "top-5 %: here") == "91.00 ± 1.41 (2 runs) [a]"
+    assert cell(part, "SRM-ResNet-50", "top-5 %: paper") == 93.51
+    assert cell(part, "SE-ResNet-50", "top-5 %: here") == "not recorded [a]"
+    assert [found["top5"] for row in part.data["rows"] for found in row["here"]] == [None, 91.0]
 
 
 def test_runs_stand_in_their_cell_alone():

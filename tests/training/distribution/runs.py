@@ -13,6 +13,7 @@ from ml_collections import config_dict
 
 from srm_keras import layers, models
 from srm_keras.training.distribution import Learner, resolve_strategy, set_synchronized
+from srm_keras.training.evaluation import top5_accuracy
 
 STEPS, EPOCHS, BATCH = 2, 2, 8
 HELD_OUT = 13  # three batches of 4 and one of 1
@@ -133,7 +134,7 @@ def build(distribution, fields, optimizer="sgd", network="small") -> Learner:
         learner.compile(
             make_optimizer(optimizer),
             keras.losses.SparseCategoricalCrossentropy(),
-            metrics=["accuracy"],
+            metrics=["accuracy", top5_accuracy(one_hot=False)],
             jit_compile=fields.jit_compile,
             steps_per_execution=fields.steps_per_execution,
         )

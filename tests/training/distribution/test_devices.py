@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from srm_keras.data import DatasetInfo, Examples
 from srm_keras.training.distribution import inference_state, local_values, resolve_strategy
+from srm_keras.training.evaluation import Predictions
 from tests.training.distribution import runs
 from tests.training.distribution.agreement import assert_same
 
@@ -43,6 +45,12 @@ def test_local_batch_norm_is_evaluated_and_saved_as_the_mean_and_trains_on_as_it
     saved.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     alone = saved.evaluate(*runs.arrays(1, runs.HELD_OUT), verbose=0)
     np.testing.assert_allclose(alone, [evaluation["loss"], evaluation["accuracy"]], rtol=1e-5)
+    images, labels = runs.arrays(1, runs.HELD_OUT)
+    info = DatasetInfo("made_up", "test", len(labels), 10, tuple("abcdefghij"), (1, 1, 1))
+    examples = Examples(np.zeros((len(labels), 1, 1, 1), "uint8"), labels, info)
+    exact = Predictions.of(examples, [saved.predict_on_batch(images)]).accuracies()
+    assert exact == pytest.approx({name: evaluation[name] for name in exact})
+    assert len(exact) == 2
     validated = recorder.epochs[-1]
     np.testing.assert_allclose([validated["val_loss"], validated["val_accuracy"]], alone, rtol=1e-5)
 
