@@ -10,9 +10,14 @@ import keras
 import numpy as np
 import pytest
 
+from srm_keras.cli.paper_records import trained_run
 from srm_keras.export import load_predictor
 from srm_keras.interop.presets import load_preset
+from srm_keras.support.files import read_json
 from srm_keras.training import compare_runs, load_run
+from srm_keras.training.compare import comparison_text
+from srm_keras.training.evaluation import mean_over_domains
+from srm_keras.training.held_out import class_rows, domain_rows, read_answers
 
 EARLIER = Path(__file__).parent / "earlier"
 
@@ -52,5 +57,23 @@ def test_an_export_predicts(file, expected):
 
 
 def test_runs_are_compared(tmp_path):
-    compare_runs([EARLIER / "run"], tmp_path)
+    """They know nothing of top-5 and of classes."""
+    text = comparison_text(compare_runs([EARLIER / "run"], tmp_path))
+    assert "top5" not in text.lower()
     assert (tmp_path / "compare.csv").read_text().count("srm")
+    assert (tmp_path / "classes.csv").read_text() == "class,srm\n"
+
+
+def test_runs_are_cross_validated_and_stand_in_the_papers_tables():
+    """What they recorded is enough for accuracies by domain, by class and over domains."""
+    run = trained_run(EARLIER / "run")
+    assert run.top5 == {}
+    answers = read_answers(EARLIER / "run", 0)
+    assert answers.ranks is None
+    domains = domain_rows({("srm", 0, 0): answers})
+    assert {row["domain"]: row["srm"] for row in domains} == run.domains["test"]
+    classes = class_rows({("srm", 0, 0): answers}, load_run(EARLIER / "run").classes)
+    right = sum(row["srm"] * row["examples"] for row in classes if row["examples"])
+    assert right / len(answers.labels) == pytest.approx(run.accuracies["test"])
+    result = read_json(EARLIER / "run" / "result.json")["last"]["splits"]["test"]
+    assert mean_over_domains(result) == pytest.approx(run.accuracy("test", "mean"))
