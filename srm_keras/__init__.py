@@ -16,6 +16,9 @@ keep_matplotlib_importable()  # before Keras is imported
 if Path(sys.argv[0] if sys.argv else "").stem not in ("srm-keras", "-m"):
     from srm_keras import layers, models  # `srm-keras help` does not wait for Keras
 
+    # What `weights` names is read by a package above models; it registers itself once imported.
+    models.weights.register_library(lambda: importlib.import_module(f"{__name__}.interop.trained"))
+
 _LAZY_PACKAGES = ("analysis", "data", "export", "interop", "layers", "models", "training")
 
 __all__ = ["__version__", "analysis", "data", "export", "interop", "layers", "models", "training"]

@@ -1,6 +1,6 @@
 // What `srm_keras.data.Preprocessing.evaluation` does, for one image: the shorter side resized,
-// the middle cut out, values standardized. `resized` follows TensorFlow's antialiased bilinear
-// resize, which a canvas does not have: `drawImage` averages in another way in every browser.
+// the middle cut out, values standardized. `resized` follows TensorFlow's antialiased resize, which
+// a canvas does not have: `drawImage` averages in another way in every browser.
 
 /**
  * An image as the network reads it.
@@ -15,8 +15,8 @@ export function prepare(image, preprocessing) {
 }
 
 /** The part of `image` that the network sees: RGBA, image_size × image_size, values 0 to 255. */
-export function middle(image, { resize, image_size: size, channels }) {
-  const part = cropped(resize ? shorterSide(image, resize) : image, size);
+export function middle(image, { resize, image_size: size, channels, interpolation }) {
+  const part = cropped(resize ? shorterSide(image, resize, KERNELS[interpolation]) : image, size);
   return channels === 1 ? grey(part) : part;
 }
 
@@ -50,20 +50,36 @@ function grey({ data, width, height }) {
   return { data: result, width, height };
 }
 
-function shorterSide(image, side) {
+/** How much a pixel counts, by its distance from the middle, and where that ends. */
+const bilinear = { reach: 1, weight: (x) => Math.max(0, 1 - x) };
+/** Keys 1981, equation 4, with a = -1/2. */
+const bicubic = {
+  reach: 2,
+  weight: (x) => {
+    if (x >= 2) return 0;
+    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2;
+  },
+};
+const KERNELS = { undefined: bilinear, bilinear, bicubic };
+
+function shorterSide(image, side, kernel) {
   const shorter = Math.min(image.width, image.height);
   const scaled = (length) => Math.floor((length * side) / shorter);
-  return resized(image, scaled(image.width), scaled(image.height));
+  return resized(image, scaled(image.width), scaled(image.height), kernel);
 }
 
 /** An RGBA image in another size; rows first, so that a photograph needs little memory. */
-function resized(image, width, height) {
-  return turned(resizedRows(turned(resizedRows(image, height)), width));
+function resized(image, width, height, kernel) {
+  const rows = turned(resizedRows(image, height, kernel));
+  const result = turned(resizedRows(rows, width, kernel));
+  // Cubic weights overshoot.
+  result.data.forEach((value, i) => (result.data[i] = Math.min(Math.max(value, 0), 255)));
+  return result;
 }
 
-function resizedRows({ data, width, height }, rows) {
+function resizedRows({ data, width, height }, rows, kernel) {
   const result = new Float32Array(rows * width * 4);
-  spans(height, rows).forEach(({ start, weights }, row) => {
+  spans(height, rows, kernel).forEach(({ start, weights }, row) => {
     const to = row * width * 4;
     weights.forEach((weight, offset) => {
       const from = (start + offset) * width * 4;
@@ -73,17 +89,18 @@ function resizedRows({ data, width, height }, rows) {
   return { data: result, width, height: rows };
 }
 
-/** Which inputs go into each output, and by how much: a triangle as wide as the reduction. */
-function spans(inputs, outputs) {
+/** Which inputs go into each output, and by how much: a kernel as wide as the reduction. */
+function spans(inputs, outputs, { reach, weight }) {
   const step = inputs / outputs;
-  const radius = Math.max(step, 1);
+  const scale = Math.max(step, 1);
+  const radius = reach * scale;
   const clamped = (i) => Math.min(Math.max(i, 0), inputs - 1);
   return Array.from({ length: outputs }, (_, output) => {
     const center = (output + 0.5) * step;
     const start = clamped(Math.ceil(center - radius - 0.5));
     const end = clamped(Math.floor(center + radius - 0.5));
     const weights = Array.from({ length: end - start + 1 }, (_, i) =>
-      Math.max(0, 1 - Math.abs(start + i + 0.5 - center) / radius),
+      weight(Math.abs(start + i + 0.5 - center) / scale),
     );
     const sum = weights.reduce((a, b) => a + b);
     return { start, weights: weights.map((weight) => weight / sum) };

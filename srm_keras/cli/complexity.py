@@ -99,10 +99,8 @@ def _model(flags: FlagValues) -> None:
 
 def _network(flags: FlagValues):
     from srm_keras.cli.networks import kind_of
-    from srm_keras.interop.presets import load_preset
+    from srm_keras.interop import read_trained
     from srm_keras.models import build, list_models
-    from srm_keras.models.keras_files import read_keras_file
-    from srm_keras.training import load_run
 
     options = {"classes": flags.classes, "stride_in": flags.stride_in}
     options = {name: value for name, value in options.items() if value is not None}
@@ -110,10 +108,8 @@ def _network(flags: FlagValues):
         return build(flags.model, **options)
     if options:
         raise ValueError(f"`--{next(iter(options))}` is for networks by name, not for files.")
-    kind = kind_of(flags.model, shared.CLASSIFIERS)
-    if kind == "keras":
-        return read_keras_file(flags.model)
-    return (load_preset if kind == "preset" else load_run)(flags.model).model
+    kind_of(flags.model, shared.CLASSIFIERS)
+    return read_trained(flags.model, field="--model").model
 
 
 def _is_no_path(model: str) -> bool:

@@ -12,9 +12,9 @@ in the report.
 
     srm-keras export --model=presets/shapes.zip --images=photos/ --out=exports/shapes
 
-A preset (folder, .zip file or hf://…) and a .keras file are exported like a run. Outputs are
-compared on the images of --images or, without, on those of the data that the preset's card names or
-the recipe beside the .keras file, where they can be had.
+A preset (folder, .zip file or hf://…), a file and a trained network by name are exported like a
+run. Outputs are compared on the images of --images or, without, on those of the data that the
+preset's card names or the recipe beside the file, where they can be had.
 
     srm-keras export --model=runs/painting_srm --images=photos/ --samples=8
 
@@ -32,7 +32,7 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
-TAKES = ("run", "stylizer", "preset", "keras")
+TAKES = ("run", "stylizer", *shared.CLASSIFIERS[1:])
 
 if TYPE_CHECKING:
     from srm_keras.export.formats import Source, StylizerSource

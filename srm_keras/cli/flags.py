@@ -15,12 +15,14 @@ KINDS = {
     "stylizer": "a run folder of train_stylizer",
     "preset": "a preset (folder, .zip file or hf://…)",
     "keras": "a .keras file",
+    "torch": "a .safetensors or .pth file of a ResNet",
+    "named": "a trained network by name (srm-keras models)",
     "saved_model": "a SavedModel",
     "tflite": "a .tflite file",
     "onnx": "an .onnx file",
 }
 """What ``--model`` and ``--models`` name: the kinds of trained networks."""
-CLASSIFIERS = ("run", "preset", "keras")
+CLASSIFIERS = ("run", "preset", "keras", "torch", "named")
 """Kinds that hold a classifier as a Keras model."""
 
 

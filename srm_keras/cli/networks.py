@@ -15,12 +15,10 @@ from srm_keras.analysis.gates.reading import last_blocks, select_blocks
 from srm_keras.cli import flags as shared
 from srm_keras.cli.paper_records import expanded, pass_over
 from srm_keras.data.decode import file_pixels
-from srm_keras.export.predictor import companions_beside
 from srm_keras.export.stylize import load_stylizer
 from srm_keras.export.web.exporter import square_photos
-from srm_keras.interop.presets import is_preset_name, load_preset
+from srm_keras.interop.trained import read_trained, trained_kind
 from srm_keras.layers import spec_label
-from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.foreign import first_line
 from srm_keras.training import Run, load_run, run_folder
 from srm_keras.training.run_folder import is_of_stylizer, read_recipe
@@ -50,48 +48,40 @@ def kind_of(model: str, kinds: Sequence[str]) -> str:
 
 def _kind_of(model: str) -> str | None:
     path = Path(model)
-    if is_preset_name(model):
-        return "preset"
     if (path / "saved_model.pb").is_file():
         return "saved_model"
     if (path / run_folder.RECIPE).is_file():
         return "stylizer" if is_of_stylizer(read_recipe(path)) else "run"
-    for file, kind in ((run_folder.BEST, "run"), (run_folder.LAST, "stylizer")):
-        if (path / file).is_file():
-            return kind
-    return path.suffix[1:] if path.suffix in (".keras", ".tflite", ".onnx") else None
+    if (kind := trained_kind(model)) is not None:
+        return kind
+    if (path / run_folder.LAST).is_file():
+        return "stylizer"
+    return path.suffix[1:] if path.suffix in (".tflite", ".onnx") else None
 
 
 def load_trained(model: str, checkpoint: str = "best") -> Run:
-    """Return the classifier in a run folder, a preset or a .keras file.
+    """Return the classifier that ``--model`` names: a run folder, a preset, a file or a name.
 
-    The recipe of a preset is no more than what its card says of its data, that of a .keras file
-    what lies beside it, as preprocessing and classes do.
+    The recipe of a file is what lies beside it, that of any other but a run folder no more than
+    what its card says of its data.
 
     Raises:
-        ValueError: It is of another kind, damaged, or names foreign classes.
-        ImportError: ``hf://`` without huggingface_hub.
+        ValueError: It is of another kind, damaged, names foreign classes, or does not say how its
+            images are made or what its classes are.
+        ImportError: A package that reads it is not installed.
     """
     kind = kind_of(model, shared.CLASSIFIERS)
     if kind == "run":
         return load_run(model, checkpoint)
-    if kind == "keras":
-        return _load_keras(Path(model))
-    preset = load_preset(model)
-    recipe = ConfigDict({"data": preset.card.get("data")})
-    return Run(preset.model, recipe, preset.preprocessing, preset.classes)
-
-
-def _load_keras(file: Path) -> Run:
-    preprocessing, classes = companions_beside(file)
-    if preprocessing is None or classes is None:
+    trained = read_trained(model, field="--model")
+    if trained.preprocessing is None or trained.classes is None:
         raise ValueError(
-            f"A .keras file needs {run_folder.PREPROCESSING} and {run_folder.CLASSES} beside it, "
-            f"as a run folder has them. Received: {str(file)!r}"
+            f"{shared.KINDS[kind].capitalize()} needs {run_folder.PREPROCESSING} and "
+            f"{run_folder.CLASSES} beside it, as a run folder has them. Received: {model!r}"
         )
-    there = (file.parent / run_folder.RECIPE).is_file()
-    recipe = read_recipe(file.parent) if there else {"data": None}
-    return Run(read_keras_file(file), ConfigDict(recipe), preprocessing, classes)
+    there = kind in ("keras", "torch") and (Path(model).parent / run_folder.RECIPE).is_file()
+    recipe = read_recipe(Path(model).parent) if there else {"data": trained.card.get("data")}
+    return Run(trained.model, ConfigDict(recipe), trained.preprocessing, trained.classes)
 
 
 def analysed_runs(
@@ -164,9 +154,9 @@ def drawn_blocks(runs: Mapping[str, Run], blocks: Sequence[str]) -> list[str]:
 
 
 def _named(patterns: Sequence[str]) -> list[str]:
-    """What the patterns meet; the name of a preset means itself, as ``hf://…`` is no path."""
+    """What the patterns meet; the name of a trained network means itself, as it is no path."""
     met = [
-        [pattern] if is_preset_name(pattern) else map(str, expanded([pattern]))
+        [pattern] if trained_kind(pattern) in ("preset", "named") else map(str, expanded([pattern]))
         for pattern in patterns
     ]
     return list(dict.fromkeys(name for names in met for name in names))

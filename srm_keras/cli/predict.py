@@ -1,6 +1,7 @@
 r"""Says what a trained network sees in image files.
 
     srm-keras predict --model=runs/my_run photo.jpg more_photos/
+    srm-keras predict --model=timm/seresnet50.ra2_in1k photo.jpg
     srm-keras predict --model=exports/model.tflite --top=3 --images=photos/ --out=predictions
 
 --model is any trained classifier. Preprocessing and class names come from there, or from
@@ -20,7 +21,7 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
-TAKES = ("run", "preset", "keras", "saved_model", "tflite", "onnx")
+TAKES = (*shared.CLASSIFIERS, "saved_model", "tflite", "onnx")
 
 
 def define(flags: FlagValues) -> None:
@@ -61,7 +62,8 @@ def _predict(flags: FlagValues, paths: Sequence[str]) -> int:
     outs = _out_files(flags)
     from srm_keras.cli.networks import kind_of
     from srm_keras.export.predictions import image_files, predict_files, write_predictions
-    from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
+    from srm_keras.export.predictor import load_predictor, read_classes
+    from srm_keras.interop.trained import read_preprocessing
     from srm_keras.support.timing import with_progress
 
     kind_of(flags.model, TAKES)

@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from srm_keras.cli import flags as shared
 
-TAKES = ("saved_model", "run", "preset", "keras")
+TAKES = ("saved_model", *shared.CLASSIFIERS)
 
 
 def define(flags: FlagValues) -> None:

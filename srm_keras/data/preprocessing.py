@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How images are made ready for a network, in evaluation and in training.
@@ -42,8 +45,8 @@ class Preprocessing:
         image_size: Side of the square that the network reads, in pixels.
         channels: Number of channels, 1 or 3. Grey images become 3 equal channels; colour images
             are refused where 1 is asked for.
-        resize: Side in pixels to which the shorter side is resized first (bilinear with
-            antialiasing; the longer side is rounded down), or None. At least ``image_size``.
+        resize: Side in pixels to which the shorter side is resized first (with antialiasing; the
+            longer side is rounded down), or None. At least ``image_size``.
         mean: Subtracted from values in [0, 1]; one number, or one for each channel.
         std: Divides after that; positive; one number, or one for each channel.
         pad: Training only: black pixels added on every side before the random crop.
@@ -52,6 +55,7 @@ class Preprocessing:
             image's, ``(0.08, 1.0)`` for ImageNet; None: the window is ``image_size`` ×
             ``image_size``.
         crop_ratio: Training only: smallest and largest width / height of that window.
+        interpolation: ``"bilinear"`` or ``"bicubic"``, wherever images are resized.
 
     Raises:
         ValueError: If an attribute is out of its range.
@@ -66,6 +70,7 @@ class Preprocessing:
     flip: bool = False
     crop_scale: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -74,6 +79,7 @@ class Preprocessing:
             "resize": None if self.resize is None else positive_int("resize", self.resize),
             "pad": int_of_at_least_0("pad", self.pad),
             "flip": boolean("flip", self.flip),
+            "interpolation": one_of("interpolation", self.interpolation, INTERPOLATIONS),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -108,7 +114,7 @@ class Preprocessing:
         from srm_keras.data import tf_images
 
         images = tf_images.with_channels(images, self.channels)
-        images = tf_images.shorter_side(images, self.resize)
+        images = tf_images.shorter_side(images, self.resize, self.interpolation)
         return self.standardized(tf_images.middle(images, self.image_size))
 
     def training(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
@@ -133,7 +139,7 @@ class Preprocessing:
         if self.crop_scale is not None:
             bounds = self._window(tf.shape(image)[:2], seed)
             return self._of_window(tf_images.window(image, bounds), seed)
-        image = tf_images.shorter_side(image, self.resize)
+        image = tf_images.shorter_side(image, self.resize, self.interpolation)
         draws = tf.random.stateless_uniform((3,), seed, alg="philox")
         image = tf_images.random_crop(image, self.image_size, self.pad, draws[:2])
         return tf_images.mirrored(image, draws[2]) if self.flip else image
@@ -204,7 +210,7 @@ class Preprocessing:
 
         from srm_keras.data import tf_images
 
-        image = tf_images.resized(image, self.image_size)
+        image = tf_images.resized(image, self.image_size, self.interpolation)
         if not self.flip:
             return image
         return tf_images.mirrored(image, tf.random.stateless_uniform((), seed, alg="philox"))

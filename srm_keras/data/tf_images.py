@@ -34,12 +34,18 @@ def with_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
     return images
 
 
-def shorter_side(images: tf.Tensor, side: int | None) -> tf.Tensor:
+def shorter_side(images: tf.Tensor, side: int | None, method: str = "bilinear") -> tf.Tensor:
     """The shorter side resized to ``side`` (the longer rounded down), or the images as given."""
     if side is None:
         return images
     sides = tf.shape(images)[-3:-1]
-    return tf.image.resize(images, sides * side // tf.reduce_min(sides), antialias=True)
+    return _resize(images, sides * side // tf.reduce_min(sides), method, antialias=True)
+
+
+def _resize(images: tf.Tensor, sides: Any, method: str, antialias: bool) -> tf.Tensor:
+    """``tf.image.resize``, within [0, 255], which cubic weights overshoot."""
+    images = tf.image.resize(images, sides, method, antialias=antialias)
+    return images if method == "bilinear" else tf.clip_by_value(images, 0.0, 255.0)
 
 
 def middle(images: tf.Tensor, size: int) -> tf.Tensor:
@@ -132,11 +138,11 @@ def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor])
     return tf.ensure_shape(tf.cond(tf.io.is_jpeg(content), of_jpeg, of_other), (None, None, 3))
 
 
-def resized(image: tf.Tensor, size: int) -> tf.Tensor:
-    """One image (H, W, C) resized to ``size`` × ``size``, bilinear with antialiasing; float32."""
+def resized(image: tf.Tensor, size: int, method: str = "bilinear") -> tf.Tensor:
+    """One image (H, W, C) resized to ``size`` × ``size`` with antialiasing; float32."""
 
     def to_size(antialias: bool) -> tf.Tensor:
-        return tf.image.resize(image, (size, size), antialias=antialias)
+        return _resize(image, (size, size), method, antialias)
 
     # Where both sides grow, antialiasing changes nothing, and the op without it is faster.
     grows = tf.reduce_all(tf.shape(image)[:2] <= size)

@@ -20,17 +20,22 @@ from srm_keras.export.runners import (
     saved_model_runner,
 )
 from srm_keras.export.tflite.metadata import names_in, read_metadata
-from srm_keras.interop.presets import is_preset_name, load_preset
-from srm_keras.models.keras_files import read_keras_file
-from srm_keras.support.files import check_no_lfs_pointer, read_json
+from srm_keras.interop.trained import (
+    Companions,
+    as_classes,
+    as_preprocessing,
+    companions_beside,
+    companions_in,
+    read_description,
+    read_trained,
+    trained_kind,
+)
+from srm_keras.support.files import check_no_lfs_pointer
 from srm_keras.support.foreign import first_line, require, unreadable
 from srm_keras.support.validation import class_names
 
-PREPROCESSING = "preprocessing.json"
-CLASSES = "classes.json"
-
-Companions = tuple[Preprocessing | None, tuple[str, ...] | None]
-"""What a file says of its images and classes, None for what it does not say."""
+_FILES = ("run", "keras", "torch")
+"""Kinds of ``trained_kind`` that may be damaged in ways that libraries tell at length."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,11 @@ def load_predictor(
     """Return a network with its preprocessing and class names, whatever the format.
 
     Args:
-        path: A run folder of ``train`` (its best weights), a preset (a folder, a ``.zip``
-            file or ``hf://…``), a ``.keras`` file, the folder of a SavedModel, a ``.tflite`` or an
+        path: What ``interop.read_trained`` takes (a run folder, a preset, a file, a name such as
+            ``"timm/seresnet50.ra2_in1k"``), the folder of a SavedModel, a ``.tflite`` or an
             ``.onnx`` file. The last three carry preprocessing and names if they were exported with
             them; else, as for ``.keras``, they are read from ``preprocessing.json`` and
-            ``classes.json`` beside the file. Of a ``.keras`` file and a preset nothing is run.
+            ``classes.json`` beside the file.
         preprocessing: Instead of what is found.
         classes: Instead of what is found.
 
@@ -78,13 +83,13 @@ def load_predictor(
             found, or preprocessing or names do not fit the network.
         ImportError: Onnx or onnxruntime, or for ``hf://`` huggingface_hub, are not installed.
     """
-    load, own, found = _opened_preset(path) if is_preset_name(path) else _opened_file(Path(path))
+    load, own, found = _opened(path)
     preprocessing = preprocessing or found[0]
     names = found[1] if classes is None else class_names("classes", classes)
     if preprocessing is None:
         raise ValueError(
             f"`preprocessing` is needed: {str(path)!r} does not say how its images are to be "
-            f"prepared, and no {PREPROCESSING} lies beside it"
+            f"prepared, and no preprocessing.json lies beside it"
         )
     predictor = Predictor(load(), preprocessing, names)
     _check_shape(_shape_of_input(predictor.runner, own[0]), preprocessing, path)
@@ -92,35 +97,35 @@ def load_predictor(
     return predictor
 
 
-def _opened_preset(path: str | os.PathLike) -> tuple[Callable[[], Runner], Companions, Companions]:
-    """What makes the runner, what the preset says of itself, and what is known in all."""
-    preset = load_preset(path)
-    own = (preset.preprocessing, preset.classes)
-    return partial(keras_runner, preset.model), own, own
+def _opened(path: str | os.PathLike) -> tuple[Callable[[], Runner], Companions, Companions]:
+    """What makes the runner, what the network says of itself, and what is known in all."""
+    if (kind := trained_kind(path)) is None:
+        return _opened_file(Path(path))
+    trained = _told(read_trained, path) if kind in _FILES else read_trained(path, field="path")
+    found = (trained.preprocessing, trained.classes)
+    own = found if kind not in ("run", "keras") else (None, None)
+    return partial(keras_runner, trained.model), own, found
 
 
 def _opened_file(path: Path) -> tuple[Callable[[], Runner], Companions, Companions]:
-    """The same of a file or folder, with what lies beside it."""
-    file, load, read = _format(path)
-    if file.is_file():
-        check_no_lfs_pointer("path", file)
-    own = _told(read, file)
-    return partial(_told, load, file), own, _first_of(own, companions_beside(file))
+    """The same of an exported file or folder, with what lies beside it."""
+    load, read = _format(path)
+    if path.is_file():
+        check_no_lfs_pointer("path", path)
+    own = _told(read, path)
+    return partial(_told, load, path), own, _first_of(own, companions_beside(path))
 
 
-def _format(path: Path) -> tuple[Path, Callable[[Path], Runner], Callable[[Path], Companions]]:
-    """The file to load, what loads it, and what reads what it says of images and classes."""
-    if (path / "best.keras").is_file():
-        return path / "best.keras", _load_keras, _nothing
+def _format(path: Path) -> tuple[Callable[[Path], Runner], Callable[[Path], Companions]]:
+    """What loads the file, and what reads what it says of images and classes."""
     if (path / "saved_model.pb").is_file():
-        return path, saved_model_runner, lambda folder: _in_folder(folder / "assets")
+        return saved_model_runner, lambda folder: companions_in(folder / "assets")
     kinds = {
-        ".keras": (_load_keras, _nothing),
         ".tflite": (TFLiteRunner, read_metadata),
         ".onnx": (onnx_runner, _in_onnx),
     }
     if path.is_file() and path.suffix in kinds:
-        return path, *kinds[path.suffix]
+        return kinds[path.suffix]
     raise ValueError(
         "`path` must be a run folder with best.keras, a preset, a SavedModel, or a file *.keras, "
         f"*.tflite or *.onnx. Received: path={str(path)!r}, {_kind(path)}"
@@ -133,11 +138,7 @@ def _kind(path: Path) -> str:
     return "another file" if path.exists() else "which does not exist"
 
 
-def _load_keras(path: Path) -> Runner:
-    return keras_runner(read_keras_file(path))
-
-
-def _told(read: Callable[[Path], Any], path: Path) -> Any:
+def _told(read: Callable[[Any], Any], path: str | os.PathLike) -> Any:
     """What ``read`` makes of the file; the errors of many libraries in one line."""
     try:
         return read(path)
@@ -148,23 +149,6 @@ def _told(read: Callable[[Path], Any], path: Path) -> Any:
             f"`path` must be a network that can be loaded ({first_line(error)}). "
             f"Received: path={str(path)!r}"
         ) from error
-
-
-def _nothing(path: Path) -> Companions:
-    return None, None
-
-
-def companions_beside(path: Path) -> Companions:
-    """Preprocessing and class names in the folder of a file, None for what is not there."""
-    return _in_folder(path.parent)
-
-
-def _in_folder(folder: Path) -> Companions:
-    preprocessing, classes = folder / PREPROCESSING, folder / CLASSES
-    return (
-        read_preprocessing(preprocessing) if preprocessing.is_file() else None,
-        read_classes(classes) if classes.is_file() else None,
-    )
 
 
 def _in_onnx(path: Path) -> Companions:
@@ -179,18 +163,13 @@ def _in_onnx(path: Path) -> Companions:
     except Exception as error:  # Of protobuf and json.
         raise unreadable(path, "onnx", error) from error
     return (
-        None if preprocessing is None else _preprocessing(preprocessing, path),
-        None if classes is None else _classes(classes, path),
+        None if preprocessing is None else as_preprocessing(preprocessing, path),
+        None if classes is None else as_classes(classes, path),
     )
 
 
 def _first_of(one: Companions, other: Companions) -> Companions:
     return one[0] or other[0], other[1] if one[1] is None else one[1]
-
-
-def read_preprocessing(path: str | os.PathLike) -> Preprocessing:
-    """Return the preprocessing in a JSON file; raises ``ValueError`` for any other file."""
-    return _preprocessing(_json(path), path)
 
 
 def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
@@ -200,35 +179,12 @@ def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
         ValueError: The file cannot be read, or is JSON of another kind.
     """
     if Path(path).suffix == ".json":
-        return _classes(_json(path), path)
+        return as_classes(read_description(path), path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error})") from None
-    return _classes(list(names_in(text)), path)
-
-
-def _json(path: str | os.PathLike) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read ({error})") from None
-
-
-def _preprocessing(attributes: Any, path: str | os.PathLike) -> Preprocessing:
-    try:
-        return Preprocessing.from_dict(attributes)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{str(path)!r} holds no preprocessing ({error})") from None
-
-
-def _classes(names: Any, path: str | os.PathLike) -> tuple[str, ...]:
-    if not isinstance(names, list):
-        raise ValueError(f"{str(path)!r} holds no list of class names. Received: {names!r}")
-    try:
-        return class_names("classes", names)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} holds no list of class names: {error}") from None
+    return as_classes(list(names_in(text)), path)
 
 
 def _shape(preprocessing: Preprocessing) -> tuple[int, int, int]:

@@ -12,12 +12,15 @@ from srm_keras.interop.pytorch import (
     save_torch_state_dict,
     to_torch_state_dict,
 )
+from srm_keras.interop.trained import read_trained
 from srm_keras.models.keras_files import read_keras_file
+from srm_keras.models.weights import Trained
 
 __all__ = [
     "AUTHORS_SRM",
     "Preset",
     "StateDictError",
+    "Trained",
     "convert",
     "convert_to_torch",
     "from_keras_applications",
@@ -26,6 +29,7 @@ __all__ = [
     "list_timm",
     "load_preset",
     "read_keras_file",
+    "read_trained",
     "save_preset",
     "save_torch_state_dict",
     "to_torch_state_dict",

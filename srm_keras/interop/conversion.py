@@ -24,6 +24,7 @@ from srm_keras.interop.pytorch import (
 )
 from srm_keras.interop.pytorch.files import check_target
 from srm_keras.models.catalog import list_models, settings_of
+from srm_keras.models.head import image_shape
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.resnet import DEPTHS, Architecture, ResNet
 from srm_keras.support.files import writable_file, write_atomically
@@ -173,31 +174,44 @@ def _of_torch(
     arrays = read_arrays(path, ema)
     found = describe(arrays)
     _check_name(found, network, module, name)
-    count = classes or found.classes
-    if count is None:
-        raise ValueError("`classes` is required for weights without a classifier.")
-    new_head = count != found.classes
-    size = found.image_size or 224
-    result = ResNet(
-        **network.settings,
-        classes=count,
-        recalibration=found.recalibration,
-        input_shape=_image_shape(size),
-        name=name,
-    )
-    from_torch_state_dict(result, arrays, head=not new_head)
+    result = torch_network(arrays, found, classes, name)
+    count = result.output_shape[-1]
     return result, {
         "source": {**cards.file_facts(path), "layout": found.layout},
-        "contents": _contents(found.recalibration, False, count, new_head, "3x3"),
-        "preprocessing": cards.preprocessing(IMAGENET_MEAN, IMAGENET_STD, (size, size)),
+        "contents": _contents(found.recalibration, False, count, count != found.classes, "3x3"),
+        "preprocessing": cards.preprocessing(IMAGENET_MEAN, IMAGENET_STD, result.input_shape[1:]),
         "notes": _TORCH_NOTE,
     }
 
 
-def _image_shape(size: int) -> tuple[int, int, int]:
-    if keras.config.image_data_format() == "channels_last":
-        return (size, size, 3)
-    return (3, size, size)
+def torch_network(
+    arrays: Mapping[str, Any],
+    found: TorchResNet,
+    classes: int | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """Build the network that a state dict is of, with its weights.
+
+    Args:
+        arrays: The state dict, as ``read_arrays`` gives it.
+        found: What ``describe`` makes of it.
+        classes: By default that of the weights; another number makes a new classifier.
+        name: Of the network.
+
+    Raises:
+        ValueError: It has other than four stages, or no classifier and ``classes`` is None.
+    """
+    count = classes or found.classes
+    if count is None:
+        raise ValueError("`classes` is required for weights without a classifier.")
+    network = ResNet(
+        **found.network.settings,
+        classes=count,
+        recalibration=found.recalibration,
+        input_shape=image_shape(found.image_size or 224),
+        name=name,
+    )
+    return from_torch_state_dict(network, arrays, head=count == found.classes)
 
 
 def _check_name(found: TorchResNet, network: Architecture, module: Any, name: str) -> None:

@@ -1,25 +1,38 @@
 """The ResNets of ``keras.applications``, ImageNet weights included, as networks of this package."""
 
+import hashlib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
+from srm_keras.data import Preprocessing
+from srm_keras.data.sources.imagenet import CLASS_NAMES
+from srm_keras.interop import cards
 from srm_keras.layers import Recalibration
 from srm_keras.models.head import check_finite
 from srm_keras.models.residual import NestedSpec
 from srm_keras.models.resnet import DEPTHS, ResNet
+from srm_keras.models.weights import Trained
+from srm_keras.support.foreign import first_line
 from srm_keras.support.validation import one_of, positive_int
 
-NAMES = ("ResNet50", "ResNet101", "ResNet152")
 CHANNEL_ORDERS = ("bgr", "rgb")
 # With which `(value / 255 - mean) / std` is what `preprocess_input` of keras.applications' ResNets
 # makes of an image, channels in RGB order.
 RGB_MEAN = tuple(value / 255 for value in (123.68, 116.779, 103.939))
 RGB_STD = (1 / 255,) * 3
+
+IMAGENET_NETWORKS = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNet152"}
+"""Networks of the catalogue, and the ones of ``keras.applications`` with their ImageNet weights."""
+
+NAMES = tuple(IMAGENET_NETWORKS.values())
+_CACHE = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 _FIRST = "conv1_conv"
 _HEAD = "predictions"
@@ -94,6 +107,35 @@ def from_keras_applications(
     left_out = {"logits"} if classes not in (None, own_classes) else set()
     _load(network, source, left_out, turned=channel_order == "rgb")
     return network
+
+
+def read_imagenet(network: str) -> Trained:
+    """Return a plain ResNet with the ImageNet weights of ``keras.applications``; RGB images.
+
+    Args:
+        network: One of ``IMAGENET_NETWORKS``.
+
+    Raises:
+        ValueError: The weights are not in Keras' cache and cannot be downloaded.
+    """
+    source = IMAGENET_NETWORKS[network]
+    try:
+        model = from_keras_applications(source, channel_order="rgb", name=network)
+    except Exception as error:  # Keras raises a bare one where a download fails.
+        raise ValueError(
+            f"`weights` 'imagenet' of {network!r} cannot be had: looked for in "
+            f"{_CACHE} and on the server of keras.applications ({first_line(error)}). A file "
+            "that was fetched elsewhere may be put into that folder"
+        ) from None
+    preprocessing = Preprocessing.from_dict(
+        cards.preprocessing(RGB_MEAN, RGB_STD, model.input_shape[1:])
+    )
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        digest.update(ops.convert_to_numpy(variable).tobytes())
+    card = {"keras.applications": source}
+    name = f"{network}.imagenet"
+    return Trained(model, name, digest.hexdigest(), preprocessing, CLASS_NAMES, card)
 
 
 def _depth(model: keras.Model, source: Mapping[str, Any]) -> int:

@@ -105,6 +105,19 @@ def neutral(spec: Any) -> Any:
     return {"name": options["name"], **_neutral_options(module), **options}
 
 
+def spec_of(layer: keras.layers.Layer) -> dict[str, Any] | None:
+    """Return the spec that makes a layer like this one; None where it has no name as a spec.
+
+    Its data format, dtype and whether it is trained are not part of it.
+    """
+    name = next((name for name, module in _MODULES.items() if type(layer) is module), None)
+    if name is None:
+        return None
+    left_out = ("data_format", "dtype", "trainable")
+    options = {key: value for key, value in layer.get_config().items() if key not in left_out}
+    return {**options, "name": name}
+
+
 def spec_label(spec: Any) -> str:
     """Return what tables and pictures call a spec as recipes hold it: ``se(reduction=4)``.
 

@@ -10,6 +10,7 @@ from srm_keras.models.resnet import ResNet, ResNet18, ResNet34, ResNet50, ResNet
 from srm_keras.models.stylization import CropToMatch, StylizationNet
 from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.models.surgery.replacement import remove_recalibration, replace_recalibration
+from srm_keras.models.weights import list_weights
 
 __all__ = [
     "AdaINStylizer",
@@ -30,6 +31,7 @@ __all__ = [
     "feature_network",
     "insert_recalibration",
     "list_models",
+    "list_weights",
     "pyramid_outputs",
     "remove_recalibration",
     "replace_recalibration",

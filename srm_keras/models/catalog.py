@@ -15,7 +15,7 @@ from srm_keras.models.head import check_head, check_image_shape
 from srm_keras.models.resnet import ResNet
 from srm_keras.support.validation import nearest, one_of
 
-CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
 CIFAR_BLOCKS = ("bottleneck", "basic")
 
 
@@ -126,3 +126,13 @@ def _call_of(
                 f"Received: {argument}={value!r}{nearest(argument, known)}"
             )
     return builder, {"name": name, **settings, **kwargs}
+
+
+def without_module(name: str) -> str:
+    """The same network without modules: ``"resnet50"`` for ``"srm_resnet50"`` and ``"seresnet50"``.
+
+    ``name`` itself where the catalogue has no such network.
+    """
+    builder, settings = settings_of(name)
+    settings.pop("recalibration", None)
+    return next((one for one, other in _NETWORKS.items() if other == (builder, settings)), name)

@@ -6,8 +6,9 @@ import keras
 
 from srm_keras.layers.conventions import standardize_data_format
 from srm_keras.layers.registry import Spec
-from srm_keras.models.head import check_head, head, image_input, load_weights
+from srm_keras.models.head import check_head, head, image_input
 from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
+from srm_keras.models.weights import Start
 from srm_keras.support.validation import as_int
 
 PLANES = (16, 32, 64)
@@ -25,7 +26,7 @@ def CifarResNet(
     classes: int = 10,
     classifier_activation: str | None = "softmax",
     recalibration: NestedSpec = None,
-    stride_in: str = "3x3",
+    stride_in: str | None = None,
     shortcut: str = "projection",
     data_format: str | None = None,
     name: str | None = None,
@@ -42,14 +43,15 @@ def CifarResNet(
         block: ``"bottleneck"`` (the SRM paper; outputs 64, 128, 256) or ``"basic"`` (He et al.;
             outputs 16, 32, 64).
         include_top: End in global average pool, dense layer and activation.
-        weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
+        weights: As for ``ResNet50``; ``"texture_shapes"`` for ``cifar_resnet8_basic`` comes with
+            the package.
         input_tensor: A Keras tensor to build upon.
         input_shape: (H, W, C), each side at least 8 pixels or None; (32, 32, 3) by default.
         pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
         classes: Number of classes.
         classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
         recalibration: A spec, or nested lists of specs, as for ``ResNet50``.
-        stride_in: Where a bottleneck strides: ``"3x3"`` or ``"1x1"``.
+        stride_in: Where a bottleneck strides: ``"3x3"`` or ``"1x1"``; None as for ``ResNet50``.
         shortcut: Where shapes change: ``"projection"``, ``"average"`` (average pooling strides
             before it), or ``"identity"`` for He et al.'s option A (zero channels appended, no
             weights).
@@ -66,27 +68,29 @@ def CifarResNet(
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
     """
     classes = check_head(include_top, pooling, classes)
+    network = f"cifar_resnet{depth}_{block}"
+    start = Start(weights, network, recalibration)
+    stride_in = start.stride_in(stride_in)
     unit, specs = plan(depth, block, recalibration, stride_in, shortcut, data_format)
     inputs = image_input(input_tensor, input_shape, 32, unit.data_format, MINIMUM_SIDE)
 
     x = unit.conv_bn(inputs, PLANES[0], 3, 1, "conv1", relu=True)
-    x = unit.stages(x, PLANES, specs)
+    x = unit.stages(x, PLANES, start.specs(specs))
     outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
-    model = keras.Model(inputs, outputs, name=name or f"cifar_resnet{depth}_{block}")
-    return load_weights(model, weights)
+    return start.load(keras.Model(inputs, outputs, name=name or network))
 
 
 def plan(
     depth: int = 56,
     block: str = "bottleneck",
     recalibration: NestedSpec = None,
-    stride_in: str = "3x3",
+    stride_in: str | None = None,
     shortcut: str = "projection",
     data_format: str | None = None,
 ) -> tuple[Unit, list[list[Spec]]]:
     """The units and the spec of each block of ``CifarResNet``; nothing is built."""
     blocks = (blocks_per_stage(depth),) * len(PLANES)
-    unit = Unit(block, stride_in, shortcut, standardize_data_format(data_format))
+    unit = Unit(block, stride_in or "3x3", shortcut, standardize_data_format(data_format))
     return unit, spec_of_each_block(recalibration, blocks)
 
 

@@ -1,6 +1,7 @@
 """The ends of a network: its input and its classifier."""
 
 import os
+from pathlib import Path
 
 import keras
 from keras import layers, ops
@@ -34,6 +35,13 @@ def image_input(input_tensor, input_shape, side: int | None, data_format: str, m
     if input_tensor is None:
         return layers.Input(shape, name="image")
     return input_tensor
+
+
+def image_shape(side: int | None, channels: int = 3) -> tuple[int | None, ...]:
+    """Shape of a square image in Keras' global data format."""
+    if keras.config.image_data_format() == "channels_last":
+        return (side, side, channels)
+    return (channels, side, side)
 
 
 def check_image_shape(input_shape, data_format: str, minimum: int) -> tuple[int | None, ...]:
@@ -191,17 +199,28 @@ def head_of(model: keras.Model) -> str | None:
 
 
 def load_weights(model: keras.Model, weights) -> keras.Model:
-    """Load a ``.weights.h5`` or ``.keras`` file into ``model``, where one is given."""
+    """Load a ``.weights.h5`` or ``.keras`` file of ``model`` itself, where one is given.
+
+    Raises:
+        ValueError: There is no such file, or it is of another network.
+    """
     if weights is None:
         return model
-    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
-    if not str(weights).endswith((".weights.h5", ".keras")):
+    path = os.fspath(weights) if isinstance(weights, os.PathLike) else weights
+    if not str(path).endswith((".weights.h5", ".keras")) or not Path(path).is_file():
         raise ValueError(
-            "`weights` must be None or a path to a .weights.h5 or .keras file; this package "
-            f"publishes no pretrained weights. Received: weights={weights!r}"
+            "`weights` must be None or a .weights.h5 or .keras file that exists. "
+            f"Received: weights={path!r}"
         )
-    model.load_weights(weights)
-    check_finite(model, f"`weights` {str(weights)!r}")
+    try:
+        model.load_weights(path)
+    except Exception as error:  # of damaged files h5py and Keras raise anything
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"`weights` must be of the network that is built, {model.name!r}. "
+            f"Received: weights={path!r}, for which Keras says: {reason}"
+        ) from None
+    check_finite(model, f"`weights` {path!r}")
     return model
 
 

@@ -12,8 +12,9 @@ from keras import layers
 
 from srm_keras.layers.conventions import channel_axis, standardize_data_format
 from srm_keras.layers.registry import Spec
-from srm_keras.models.head import check_head, head, image_input, load_weights
+from srm_keras.models.head import check_head, head, image_input
 from srm_keras.models.residual import NestedSpec, Unit, spec_of_each_block
+from srm_keras.models.weights import Start
 from srm_keras.support.validation import as_int, one_of
 
 # Residual block and blocks of the stages conv2 … conv5 (He et al. 2016, table 1).
@@ -94,11 +95,11 @@ class Architecture:
         """The network that strides and has the same weights, names and shapes of them included."""
         return dataclasses.replace(self, downsampling="stride")
 
-    def units(self, stride_in: str = "3x3", data_format: str | None = None) -> Unit:
+    def units(self, stride_in: str | None = None, data_format: str | None = None) -> Unit:
         """The residual units of such a network."""
         data_format = standardize_data_format(data_format)
         options = (self.cardinality, self.base_width, self.downsampling)
-        return Unit(self.block, stride_in, self.shortcut, data_format, *options)
+        return Unit(self.block, stride_in or "3x3", self.shortcut, data_format, *options)
 
 
 def ResNet(
@@ -112,7 +113,7 @@ def ResNet(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     recalibration: NestedSpec = None,
-    stride_in: str = "3x3",
+    stride_in: str | None = None,
     data_format: str | None = None,
     name: str | None = None,
     stem: str = "7x7",
@@ -132,7 +133,10 @@ def ResNet(
         block: ``"bottleneck"`` or ``"basic"``.
         blocks: Number of residual blocks of each of the four stages.
         include_top: End in global average pool, dense layer and activation.
-        weights: None, or a ``.weights.h5`` or ``.keras`` file of the same network.
+        weights: None for random ones, or those of a trained network: a name (``"imagenet"``,
+            ``"timm/resnet50.a1_in1k"``, ``"hf://USER/REPOSITORY"``; ``list_weights()``), a preset,
+            or a file (``.keras``, ``.weights.h5``, ``.safetensors``, ``.pth``). For other
+            ``classes`` the classifier is new; modules that it has not start neutral.
         input_tensor: A Keras tensor to build upon.
         input_shape: (H, W, C), each side at least 32 pixels or None. (224, 224, 3) by default, or
             (None, None, 3) where ``include_top=False``.
@@ -144,6 +148,7 @@ def ResNet(
             block: ``[None, "se", "srm", ["srm", None, "srm"]]``.
         stride_in: Where a bottleneck strides: ``"3x3"`` (the SRM authors' code, torchvision;
             4.09 G multiply-adds) or ``"1x1"`` (He et al.; 3.86 G, the number in the SRM paper).
+            None: as ``weights`` have it, or in the 3×3.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         name: Of the model.
         stem: ``"7x7"``, one convolution of that size; or three of 3×3, of 32, 32 and 64 filters
@@ -171,24 +176,23 @@ def ResNet(
     classes = check_head(include_top, pooling, classes)
     options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
     network = Architecture(block, blocks, *options)
-    unit = network.units(stride_in, data_format)
-    specs = spec_of_each_block(recalibration, network.blocks)
+    start = Start(weights, f"resnet{network.depth or ''}", recalibration)
+    unit = network.units(start.stride_in(stride_in), data_format)
+    specs = start.specs(spec_of_each_block(recalibration, network.blocks))
     side = 224 if include_top else None
     inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)
 
     x = pooled(unit, stem_convolutions(unit, inputs, stem), stem_pool)
     x = unit.stages(x, PLANES, specs)
     outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
-    return load_weights(
-        keras.Model(inputs, outputs, name=name or f"resnet{network.depth or ''}"), weights
-    )
+    return start.load(keras.Model(inputs, outputs, name=name or f"resnet{network.depth or ''}"))
 
 
 def plan(
     block: str = "bottleneck",
     blocks: Sequence[int] = (3, 4, 6, 3),
     recalibration: NestedSpec = None,
-    stride_in: str = "3x3",
+    stride_in: str | None = None,
     data_format: str | None = None,
     stem: str = "7x7",
     stem_pool: str = "max",

@@ -16,6 +16,7 @@ from srm_keras.models.adapted import adapted, is_adaptable
 from srm_keras.models.applications import application_names
 from srm_keras.models.catalog import settings_of
 from srm_keras.models.head import logits
+from srm_keras.models.weights import Blueprint
 from srm_keras.support.validation import nearest
 from srm_keras.training.distribution import Learner
 from srm_keras.training.evaluation import TOP, top5_accuracy
@@ -53,17 +54,32 @@ def _try_adapted(name: str, arguments: str) -> None:
 
 
 def build_model(
-    recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int], classes: int
+    recipe: config_dict.ConfigDict,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    blueprint: Blueprint | None = None,
 ) -> keras.Model:
     """Builds the recipe's network, uncompiled: of ``models.build``, or another one adapted.
+
+    Args:
+        recipe: The resolved recipe.
+        image_shape: Of an image.
+        classes: Number of classes.
+        blueprint: Of the trained network that a network of ``models.build`` will begin with.
 
     Raises:
         ValueError: If the name, the recalibration or an option is refused.
     """
     name = recipe.model.name
     with naming("model"):
-        build = adapted if is_adaptable(name) else models.build
-        return build(name, **_arguments(recipe, image_shape, classes))
+        arguments = _arguments(recipe, image_shape, classes)
+        if is_adaptable(name):
+            return adapted(name, **arguments)
+        if blueprint is not None:  # which says what gains modules have, and which start neutral
+            arguments["weights"] = blueprint
+            if "recalibration" in arguments:
+                arguments["recalibration"] = recipe.to_dict()["recalibration"]
+        return models.build(name, **arguments)
 
 
 def _check_name(name: str) -> None:

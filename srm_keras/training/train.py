@@ -108,8 +108,9 @@ def _check_weights(recipe: config_dict.ConfigDict, beginning: Beginning) -> None
         return
     with dtype_policy(recipe.dtype_policy):
         shape = check_inputs(recipe).image_shape
-        model = build_model(recipe, shape, len(beginning.classes))
-        beginning.apply(model, beginning.classes)
+        model = build_model(recipe, shape, len(beginning.classes), beginning.blueprint)
+        if not beginning.of_bare_weights:
+            beginning.apply(model, beginning.classes)
         rate_factors(model, multipliers or {})
 
 
@@ -120,7 +121,8 @@ def _build(
     recipe = inputs.recipe
     schedule = make_schedule(recipe)
     with distribution.scope(), dtype_policy(recipe.dtype_policy):
-        model = build_model(recipe, inputs.image_shape, inputs.info.num_classes)
+        classes = inputs.info.num_classes
+        model = build_model(recipe, inputs.image_shape, classes, beginning.blueprint)
         beginning.apply(model, inputs.info.class_names)
         set_synchronized(model, recipe.synchronized_batch_norm and distribution.replicas > 1)
         optimizer = make_optimizer(recipe, model, schedule)

@@ -33,6 +33,7 @@ def test_every_kind_is_told_apart_without_loading_it(tmp_path):
         "preset": ("preset", "gone.zip"),
         "keras": ("best/best.keras", "gone.keras"),
         "saved_model": ("saved_model",),
+        "torch": ("a.safetensors", "b.pth"),
         "tflite": ("a.tflite",),
         "onnx": ("a.onnx",),
     }
@@ -44,6 +45,8 @@ def test_every_kind_is_told_apart_without_loading_it(tmp_path):
                 kind_of(f"{tmp_path}/{name}", others)
             assert str(refused.value).endswith(f"'{tmp_path}/{name}', {shared.KINDS[kind]}")
     assert kind_of("hf://owner/name", ("preset",)) == "preset"
+    for name in ("timm/seresnet50.ra2_in1k", "resnet50.imagenet"):
+        assert kind_of(name, shared.CLASSIFIERS) == "named"
     for name, what in ((tmp_path, "of another kind"), ("gone", "which does not exist")):
         with pytest.raises(ValueError, match=f" or an .onnx file. Received: '{name}', {what}$"):
             kind_of(str(name), tuple(shared.KINDS))
@@ -116,9 +119,9 @@ def test_gates_are_read_of_image_files(folder, tmp_path):
 def test_a_command_says_which_kinds_it_takes(folder, tmp_path):
     (tmp_path / "net.tflite").touch()
     for name, takes in {
-        "export": ("run", "stylizer", "preset", "keras"),
-        "serve": ("saved_model", "run", "preset", "keras"),
-        "complexity": ("run", "preset", "keras"),
+        "export": ("run", "stylizer", *shared.CLASSIFIERS[1:]),
+        "serve": ("saved_model", *shared.CLASSIFIERS),
+        "complexity": shared.CLASSIFIERS,
         "preset": ("run",),
     }.items():
         options = [f"--out={tmp_path}"] if name in ("export", "preset") else []

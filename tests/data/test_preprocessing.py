@@ -58,18 +58,19 @@ def test_evaluation_is_the_standardized_middle(height, width, size):
         (20, 20, (20, 20)),
     ],
 )
-def test_resize_is_pillows_antialiased_bilinear(height, width, resized):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resize_is_pillows_with_antialiasing(height, width, resized, interpolation):
     image = picture(height, width)
+    resampling = Image.Resampling[interpolation.upper()]
     channels = [
         np.asarray(
-            Image.fromarray(image[..., c].astype("float32")).resize(
-                resized[::-1], Image.Resampling.BILINEAR
-            )
+            Image.fromarray(image[..., c].astype("float32")).resize(resized[::-1], resampling)
         )
         for c in range(3)
     ]
-    expected = standardized(cropped_or_padded(np.stack(channels, axis=-1), 16), 0.5, 0.5)
-    result = Preprocessing(16, resize=20).evaluation(image)
+    whole = np.clip(np.stack(channels, axis=-1), 0, 255)
+    expected = standardized(cropped_or_padded(whole, 16), 0.5, 0.5)
+    result = Preprocessing(16, resize=20, interpolation=interpolation).evaluation(image)
     np.testing.assert_allclose(result, expected, atol=2e-3)
 
 

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.data import Preprocessing
-from srm_keras.export.predictor import load_predictor, read_classes, read_preprocessing
+from srm_keras.export.predictor import load_predictor, read_classes
 from srm_keras.export.serving.saved_model import to_saved_model
 from srm_keras.export.tflite.metadata import add_metadata
+from srm_keras.interop.trained import read_preprocessing
 from srm_keras.layers import SRM
 from tests.support.weights import feature_map, randomize
 

@@ -42,7 +42,7 @@ def tiny_recipe(**fields):
     return recipe
 
 
-def tiny_network(recipe, image_shape, classes):
+def tiny_network(recipe, image_shape, classes, blueprint=None):
     """One convolution, SRM, batch norm and dropout, in place of the recipe's network."""
     inputs = keras.Input(image_shape)
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(inputs)

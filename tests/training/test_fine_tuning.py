@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.interop.presets import load_preset
-from srm_keras.support.files import read_json
+from srm_keras.interop import load_preset, read_trained
+from srm_keras.layers import SRM
+from srm_keras.layers.registry import spec_of
+from srm_keras.support.files import as_json, read_json
 from srm_keras.training.callbacks import RunLog
-from srm_keras.training.fine_tuning import read_initial_network
 from srm_keras.training.run_folder import save_run_as_preset
 from tests.support.tiny_training import (
     Killed,
@@ -69,13 +70,15 @@ def test_frozen_parts_stay_to_the_bit_and_others_learn(shapes, tuned):
 
 def test_the_record_says_what_was_loaded(shapes, tuned):
     record = read_json(tuned / "initial_weights.json")
+    modules = {"recalibration": as_json(spec_of(SRM()))}
     assert record == {
         "init": str(shapes),
-        "sha256": read_initial_network(str(shapes)).sha256,
+        "sha256": read_trained(shapes).sha256,
         "loaded": ["conv", "bn", "recalibration"],
         "new": ["classifier"],
         "unused": ["classifier"],
         "frozen": ["conv", "bn"],
+        "blueprint": {"modules": modules, "stride_in": None},
     }
     assert str(shapes) in (tuned / "report.html").read_text()
     count = sum(
@@ -168,8 +171,10 @@ def test_two_replicas_begin_from_the_same_weights(shapes, tmp_path):
 
 
 WRONG = [
-    ({"init": "none"}, r"`init` must be a preset.*init='none', which does not exist"),
-    ({"init": "setup.cfg"}, r"which (does not exist|is none of these)"),
+    ({"init": "none"}, r"`init` 'none' of 'cifar_resnet' cannot be had.*known of it: none"),
+    ({"init": "runs/none"}, r"`init` must be 'imagenet', .*Received: 'runs/none', .*not exist"),
+    ({"init": "tests"}, r"`init` must .* or a .keras,.*: 'tests', a folder without best.keras"),
+    ({"init": "Makefile"}, r"`init` must .*Received: 'Makefile', a file of another kind"),
     ({"freeze": ("cnov",)}, r"`freeze` must name parts.*Received: 'cnov' .did you mean 'conv'"),
     ({"freeze": ("classifier",)}, r"`freeze` must name parts of the network"),
     ({"freeze": ("head",)}, r"Received: 'head', all of which is new"),

@@ -19,6 +19,10 @@ from srm_keras.support.validation import one_of
 URL = "https://image-net.org/download-images"
 SPLITS = ("train", "val")
 
+_LINES = Path(__file__).with_name("imagenet_classes.txt").read_text("utf-8").splitlines()
+WORDNET_IDS, CLASS_NAMES = zip(*(line.split(" ", 1) for line in _LINES), strict=True)
+"""Of the 1,000 classes in their usual order, that of the ids; a name is the first of its synset."""
+
 
 def load_examples(split: str, *, data_dir: str | os.PathLike | None = None) -> Examples | Records:
     """Lists a split of ImageNet-1K.

@@ -2,9 +2,8 @@
 
 import json
 import os
-import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,50 +12,11 @@ import keras
 
 from srm_keras.data import Preprocessing
 from srm_keras.interop.cards import network_facts, readme
+from srm_keras.interop.hub import PREFIX, download
 from srm_keras.interop.presets import preset_files as files
 from srm_keras.models.keras_files.reading import json_of, network_of, parts_of
 from srm_keras.support.files import write_atomically
 from srm_keras.version import __version__
-
-PREFIX = "hf://"
-_REFERENCE = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-
-
-def download(reference: str, names: Iterable[str]) -> Path:
-    """Bring the files of a repository to the local cache.
-
-    Args:
-        reference: ``hf://USER/REPOSITORY``, or ``hf://USER/REPOSITORY@REVISION`` with a commit, tag
-            or branch. Only a commit is the same for ever.
-        names: Of the files; no others are read.
-
-    Returns:
-        The folder with the files.
-
-    Raises:
-        ValueError: ``reference`` is of another form, or the repository cannot be read.
-        ImportError: huggingface_hub is not installed.
-    """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        raise ValueError(
-            "`source` must have the form hf://USER/REPOSITORY or hf://USER/REPOSITORY@REVISION. "
-            f"Received: source={reference!r}"
-        )
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError(
-            "hf:// needs the package huggingface_hub. Install it with: pip install huggingface-hub"
-        ) from error
-    try:
-        folder = snapshot_download(
-            match["repo"], revision=match["revision"], allow_patterns=[*names]
-        )
-    except Exception as error:  # Those of the network and the repository share no class.
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise ValueError(f"{reference} cannot be read ({reason})") from None
-    return Path(folder)
 
 
 @dataclass(frozen=True)

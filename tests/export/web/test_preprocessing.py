@@ -17,6 +17,7 @@ KINDS = [
     Preprocessing(image_size=15, mean=0.3, std=0.4),
     Preprocessing(image_size=28, channels=1, mean=0.286, std=0.353),
     Preprocessing(image_size=28, resize=28, channels=1),
+    Preprocessing(image_size=16, resize=20, interpolation="bicubic"),
 ]
 
 

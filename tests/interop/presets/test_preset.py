@@ -221,6 +221,7 @@ def hub(preset, monkeypatch):
 
     module = types.ModuleType("huggingface_hub")
     module.snapshot_download = snapshot_download
+    module.constants = types.SimpleNamespace(HF_HUB_CACHE="CACHE", ENDPOINT="https://hub")
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return asked
 
@@ -229,7 +230,11 @@ def test_a_repository_of_the_hub_can_be_pinned(preset, hub):
     assert load_preset("hf://me/shapes@0a1b2c").sha256 == preset[1].sha256
     load_preset("hf://me/shapes")
     assert hub == [("me/shapes", "0a1b2c", set(LIMITS)), ("me/shapes", None, set(LIMITS))]
-    with pytest.raises(ValueError, match=r"hf://me/other cannot be read .404 Client Error.\)$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^hf://me/other cannot be read: looked for in CACHE and at "
+        r"https://hub/me/other \(404 Client Error\)$",
+    ):
         load_preset("hf://me/other")
     for wrong in ("hf://me", "hf://me/shapes/more", "hf://me/shapes@"):
         with pytest.raises(ValueError, match=r"must have the form hf://USER/REPOSITORY"):

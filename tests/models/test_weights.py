@@ -4,7 +4,7 @@ import pytest
 
 from srm_keras.layers import neutral
 from srm_keras.models import CifarResNet
-from srm_keras.training.fine_tuning import transfer_weights
+from srm_keras.models.weights import transfer_weights
 from tests.support.networks import with_factors
 from tests.support.weights import randomize
 
