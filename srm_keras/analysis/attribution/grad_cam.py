@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.analysis.networks import data_format_of
 from srm_keras.models.flatten import flatten_named
 from srm_keras.models.head import before_activation
-from srm_keras.models.surgery.functional import check_functional, copied
+from srm_keras.models.surgery.functional import check_functional, copied, data_format_of
 from srm_keras.support.validation import nearest, one_of
 
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)

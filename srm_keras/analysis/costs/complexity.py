@@ -9,12 +9,18 @@ from typing import Any
 
 import keras
 
-from srm_keras.analysis.costs.layer_work import Shape, Work, knows, layer_work
+from srm_keras.analysis.costs.layer_work import (
+    Shape,
+    StaticCall,
+    Work,
+    knows,
+    layer_work,
+    static_calls,
+)
 from srm_keras.analysis.costs.module_work import is_module, is_registered, module_work
 from srm_keras.analysis.costs.traced_work import UncountedError, operation_work
-from srm_keras.analysis.networks import StaticCall, data_format_of, static_calls
 from srm_keras.layers.conventions import channel_axis
-from srm_keras.models.surgery.functional import check_functional
+from srm_keras.models.surgery.functional import check_functional, data_format_of
 from srm_keras.support.files import write_csv, write_json
 from srm_keras.support.tables import text_table
 from srm_keras.support.validation import as_int, one_of, positive_int

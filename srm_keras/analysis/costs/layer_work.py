@@ -1,4 +1,4 @@
-"""The unit of counting, and the work of the layers that networks consist of.
+"""The unit of counting, the work of the layers that networks consist of, and each of their calls.
 
 Every layer reads its inputs and its weights from memory once and writes its output once. What
 folds away at inference does not: a batch norm leaves nothing but an offset for each channel to the
@@ -8,9 +8,10 @@ and normalizations with statistics of their own move numbers and count no operat
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 from keras import layers
 
 from srm_keras.layers import ChannelMLP, ChannelwiseDense, Recalibration, StylePooling
@@ -21,6 +22,7 @@ from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, Instan
 from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
 from srm_keras.models.residual import IdentityShortcut
 from srm_keras.models.stylization import CropToMatch
+from srm_keras.models.surgery.functional import copied, inputs_of, is_functional
 
 Shape = tuple[int, ...]
 
@@ -208,3 +210,65 @@ _SEVERAL_STEPS: dict[type, Callable[[Any, Shape], Work]] = {
     ChannelMLP: _mlp,
     StylePooling: _style_pooling,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticCall:
+    """One call of a layer or operation, all shapes of which are known.
+
+    Attributes:
+        path: Its name, behind the names of the inner models that it stands in.
+        layer: The layer or operation.
+        args: What it is called with by position, symbolic.
+        inputs: Shapes of all tensors that it takes.
+        outputs: Shapes of those that it gives.
+    """
+
+    path: str
+    layer: Any
+    args: tuple[Any, ...]
+    inputs: list[Shape]
+    outputs: list[Shape]
+
+
+def static_calls(model: keras.Model, shapes: Sequence[Shape], path: str = "") -> list[StaticCall]:
+    """Return every call within ``model``, those of inner models in their place, in order.
+
+    Args:
+        model: A functional or a built Sequential model.
+        shapes: Of its inputs, batch axis first, without None.
+        path: What stands before the names.
+
+    Raises:
+        ValueError: A layer cannot take its input of that shape.
+    """
+    calls: list[StaticCall] = []
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        name, inputs = f"{path}{layer.name}", _shapes((args, kwargs))
+        try:
+            result = layer(*args, **kwargs)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                "`input_shape` must be one that every layer can take. Received: inputs of "
+                f"{inputs} for {name!r}, where Keras says: {reason}"
+            ) from error
+        if is_functional(layer):
+            calls.extend(static_calls(layer, inputs, f"{name}/"))
+        else:
+            calls.append(StaticCall(name, layer, args, inputs, _shapes(result)))
+        return result
+
+    inputs = [
+        keras.Input(batch_shape=shape, dtype=x.dtype, name=x.name)
+        for shape, x in zip(shapes, model.inputs, strict=True)
+    ]
+    structure = keras.tree.pack_sequence_as(inputs_of(model), inputs)
+    copied(model, lambda layer: layer, call, structure)
+    return calls
+
+
+def _shapes(tensors: Any) -> list[Shape]:
+    leaves = filter(keras.utils.is_keras_tensor, keras.tree.flatten(tensors))
+    return [tuple(leaf.shape) for leaf in leaves]

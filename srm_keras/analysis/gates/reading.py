@@ -7,10 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from srm_keras.analysis.networks import inputs_of
 from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import spatial_axes
-from srm_keras.models.surgery.functional import check_functional
+from srm_keras.models.surgery.functional import check_functional, inputs_of
 from srm_keras.support.validation import nearest
 
 

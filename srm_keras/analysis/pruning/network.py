@@ -1,6 +1,6 @@
 """A network of which every image has its own channels zeroed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from srm_keras.analysis.networks import inputs_of, single_calls
 from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import channel_axis, over_space, spatial_axes
-from srm_keras.models.surgery.functional import copied, first_input
+from srm_keras.models.surgery.functional import copied, first_input, inputs_of
 
 
 class PrunedModule(keras.layers.Layer):
@@ -115,12 +114,42 @@ def _frontier(model: keras.Model, modules: Sequence[Recalibration]) -> list[Any]
     names = {module.name for module in modules}
     changed: set[int] = set()
     frontier: dict[int, Any] = {}
-    for operation, inputs, outputs in single_calls(model):
+    for operation, inputs, outputs in _single_calls(model):
         unchanged = {id(tensor): tensor for tensor in inputs if id(tensor) not in changed}
         if operation.name in names or len(unchanged) < len({id(tensor) for tensor in inputs}):
             frontier |= unchanged
             changed |= {id(tensor) for tensor in outputs}
     return list(frontier.values())
+
+
+def _single_calls(model: keras.Model) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """Yield each layer or operation with the tensors it takes and gives, inputs before outputs.
+
+    Raises:
+        ValueError: A layer is called twice: then ``layer.input`` and ``layer.output`` do not tell
+            all of the graph.
+    """
+    known = {id(tensor) for tensor in model.inputs}
+    sequential = isinstance(model, keras.Sequential)
+    graph = keras.Model(model.inputs, model.outputs) if sequential else model
+    for operation in graph.operations:
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        inputs, outputs = map(keras.tree.flatten, (operation.input, operation.output))
+        _check_known(model, inputs, known)
+        known |= {id(tensor) for tensor in outputs}
+        yield operation, inputs, outputs
+    _check_known(model, model.outputs, known)
+
+
+def _check_known(model: keras.Model, tensors: Sequence[Any], known: set[int]) -> None:
+    for tensor in tensors:
+        if id(tensor) not in known:
+            raise ValueError(
+                "`model` must call each of its layers once, and before any other model does. "
+                f"Received: {model.name!r}, in which a tensor {tensor.name!r} comes from a later "
+                "call of a shared layer"
+            )
 
 
 def _channels(module: Recalibration) -> int:

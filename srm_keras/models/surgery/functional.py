@@ -24,6 +24,17 @@ def is_functional(layer: Any) -> bool:
     return isinstance(layer, keras.Sequential) or type(layer).call is functional_class().call
 
 
+def inputs_of(model: keras.Model) -> Any:
+    """What a functional or built Sequential model takes, symbolic and in its own structure."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def data_format_of(model: keras.Model) -> str:
+    """Return the data format of the first layer that has one, else Keras' global setting."""
+    formats = (getattr(layer, "data_format", None) for layer in all_layers(model))
+    return next(filter(None, formats), keras.config.image_data_format())
+
+
 def check_functional(model: Any) -> None:
     """Raise ``ValueError`` unless ``model`` is functional or a built Sequential."""
     if is_functional(model):
