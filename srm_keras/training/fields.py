@@ -29,6 +29,16 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_positive(value: Any) -> bool:
+    """A number above 0."""
+    return is_number(value) and value > 0
+
+
+def is_at_least_0(value: Any) -> bool:
+    """A number of at least 0."""
+    return is_number(value) and value >= 0
+
+
 def is_bool(value: Any) -> bool:
     """True or False."""
     return isinstance(value, bool)
@@ -37,6 +47,11 @@ def is_bool(value: Any) -> bool:
 def in_unit_interval(value: Any) -> bool:
     """A number in [0, 1)."""
     return is_number(value) and 0 <= value < 1
+
+
+def optional(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A check for None, or what ``accepts`` takes."""
+    return lambda value: value is None or accepts(value)
 
 
 def integer(minimum: int) -> Callable[[Any], bool]:
@@ -66,16 +81,16 @@ def are_milestones(value: Any) -> bool:
     return all(early < late for early, late in itertools.pairwise(value))
 
 
-def are_parts(value: Any) -> bool:
-    """None, or at least one name."""
-    return value is None or (are_names(value) and bool(value))
+def are_some_names(value: Any) -> bool:
+    """A sequence of at least one name."""
+    return are_names(value) and bool(value)
 
 
 def are_factors(value: Any) -> bool:
-    """None, or positive numbers by names."""
-    if value is None or not is_mapping(value):
-        return value is None
-    return all(is_name(name) and is_number(f) and f > 0 for name, f in value.items())
+    """Positive numbers by names."""
+    if not is_mapping(value):
+        return False
+    return all(is_name(name) and is_positive(factor) for name, factor in value.items())
 
 
 def is_mapping(value: Any) -> bool:

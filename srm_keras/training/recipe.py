@@ -1,8 +1,7 @@
 """The fields of a classifier's training recipe, and of every training's.
 
-A recipe is an ``ml_collections.ConfigDict`` or a nested mapping. ``FIELDS`` is the whole list:
-``default_recipe()`` is made from it, ``resolve()`` checks against it, docs/training.md describes
-it.
+A recipe is an ``ml_collections.ConfigDict`` or a nested mapping. ``FIELDS`` lists all of them:
+``default_recipe()`` is made of it, ``resolve()`` checks against it, docs/training.md describes it.
 """
 
 import copy
@@ -20,20 +19,23 @@ from srm_keras.training.fields import (
     are_factors,
     are_milestones,
     are_names,
-    are_parts,
+    are_some_names,
     assign,
     check_value,
     checked,
     defaults,
     in_unit_interval,
     integer,
+    is_at_least_0,
     is_bool,
     is_mapping,
     is_name,
     is_number,
+    is_positive,
     is_spec,
     leaves_of,
     one_of,
+    optional,
     plain,
 )
 
@@ -60,9 +62,7 @@ RUN_FIELDS: dict[str, Field] = {
         0, integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
     ),
     "keep_checkpoints": Field(2, integer(1), "a positive integer"),
-    "learning_rate.base": Field(
-        0.1, lambda value: is_number(value) and value > 0, "a positive number"
-    ),
+    "learning_rate.base": Field(0.1, is_positive, "a positive number"),
     "learning_rate.reference_batch_size": Field(
         0,
         integer(0),
@@ -84,7 +84,6 @@ IN_UPDATES = (
     *("learning_rate.milestones", "learning_rate.warmup_steps"),
 )
 """Those that count in optimizer updates."""
-
 
 FREE = (
     *("eval_batch_size", "checkpoint_every", "keep_checkpoints"),
@@ -254,38 +253,30 @@ FIELDS: dict[str, Field] = {
     ),
     "model.where": Field(
         None,
-        lambda value: value is None or value in PLACES or (are_names(value) and bool(value)),
+        optional(lambda value: value in PLACES or are_some_names(value)),
         f"None, one of {PLACES}, or a tuple of names of layers",
     ),
-    "init": Field(
-        None,
-        lambda value: value is None or is_name(value),
-        "None, or a preset, a run folder or a .keras file",
-    ),
+    "init": Field(None, optional(is_name), "None, or a preset, a run folder or a .keras file"),
     "freeze": Field(
         None,
-        are_parts,
+        optional(are_some_names),
         "None, or a tuple of parts of the network, such as ('conv1', 'conv2')",
     ),
     "optimizer.momentum": Field(0.9, in_unit_interval, "a number in [0, 1)"),
     "optimizer.nesterov": Field(False, is_bool, "True or False"),
-    "optimizer.weight_decay": Field(
-        1e-4, lambda value: is_number(value) and value >= 0, "a number >= 0"
-    ),
+    "optimizer.weight_decay": Field(1e-4, is_at_least_0, "a number >= 0"),
     "optimizer.decay_recalibration": Field(
         False, is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
     ),
     "optimizer.clip_norm": Field(
-        0.0,
-        lambda value: is_number(value) and value >= 0,
-        "a number >= 0 (the gradient's global norm; 0: no clipping)",
+        0.0, is_at_least_0, "a number >= 0 (the gradient's global norm; 0: no clipping)"
     ),
     "optimizer.ema_decay": Field(
         0.0, in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
     ),
     "learning_rate.multipliers": Field(
         None,
-        are_factors,
+        optional(are_factors),
         "None, or a mapping from parts of the network to positive numbers, such as "
         "{'backbone': 0.1}",
     ),

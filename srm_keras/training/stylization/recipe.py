@@ -23,14 +23,6 @@ def _run_field(name: str, default: Any) -> Field:
     return dataclasses.replace(RUN_FIELDS[name], default=default)
 
 
-def _is_weight(value: Any) -> bool:
-    return accepted.is_number(value) and value >= 0
-
-
-def _is_optional_name(value: Any) -> bool:
-    return value is None or accepted.is_name(value)
-
-
 FIELDS: dict[str, Field] = {
     **RUN_FIELDS,
     "batch_size": _run_field("batch_size", 4),
@@ -52,14 +44,14 @@ FIELDS: dict[str, Field] = {
     "content.image_size": Field(256, accepted.integer(8), "an integer of at least 8 (pixels)"),
     "content.resize": Field(
         None,
-        lambda value: value is None or accepted.integer(8)(value),
+        accepted.optional(accepted.integer(8)),
         "None, or the shorter side in pixels before the crop",
     ),
     "content.flip": Field(False, accepted.is_bool, "True or False"),
     "content.cache": Field(
         False, accepted.is_bool, "True or False (decoded images are kept in memory)"
     ),
-    "style.image": Field(None, _is_optional_name, "None, or an image file"),
+    "style.image": Field(None, accepted.optional(accepted.is_name), "None, or an image file"),
     "style.image_size": Field(
         0, accepted.integer(0), "the shorter side of the style image in pixels, or 0: as it is"
     ),
@@ -73,22 +65,26 @@ FIELDS: dict[str, Field] = {
         "vgg16", accepted.is_name, "a network of keras.applications, or a .keras file"
     ),
     "features.weights": Field(
-        "imagenet", _is_optional_name, "'imagenet', a weights file, or None: random (for tests)"
+        "imagenet",
+        accepted.optional(accepted.is_name),
+        "'imagenet', a weights file, or None: random (for tests)",
     ),
     "features.preprocessing": Field(
         None,
-        lambda value: value is None or value in PREPROCESSINGS,
+        accepted.optional(accepted.one_of(*PREPROCESSINGS)),
         f"None, or one of {tuple(PREPROCESSINGS)}, which a .keras file needs",
     ),
     "features.content_layer": Field("block2_conv2", accepted.is_name, "the name of a layer"),
     "features.style_layers": Field(
         ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3"),
-        lambda value: accepted.are_names(value) and bool(value),
+        accepted.are_some_names,
         "a tuple of names of layers",
     ),
-    "loss.content": Field(1.0, _is_weight, "a number >= 0 (of the content loss)"),
-    "loss.style": Field(1.0, _is_weight, "a number >= 0 (of the style loss)"),
-    "loss.total_variation": Field(0.0, _is_weight, "a number >= 0 (of the total variation)"),
+    "loss.content": Field(1.0, accepted.is_at_least_0, "a number >= 0 (of the content loss)"),
+    "loss.style": Field(1.0, accepted.is_at_least_0, "a number >= 0 (of the style loss)"),
+    "loss.total_variation": Field(
+        0.0, accepted.is_at_least_0, "a number >= 0 (of the total variation)"
+    ),
     "samples": Field(4, accepted.integer(1), "a positive integer (images on a sample strip)"),
 }
 
