@@ -17,7 +17,7 @@ from srm_keras.support.files import read_json
 from srm_keras.training import compare_runs, load_run
 from srm_keras.training.compare import comparison_text
 from srm_keras.training.evaluation import mean_over_domains
-from srm_keras.training.held_out import class_rows, domain_rows, read_answers
+from srm_keras.training.statistics import class_rows, domain_rows, read_answers
 
 EARLIER = Path(__file__).parent / "earlier"
 

@@ -177,9 +177,7 @@ def scaled(images: tf.Tensor, scale: Sequence[float], offset: Sequence[float]) -
 
 
 class StatelessSeeds(keras.random.SeedGenerator):
-    """A source of seeds for Keras' random functions that has no state to keep or to restore.
-
-    The n-th seed that it gives out is a function of (seed, n).
+    """Seeds for Keras' random functions, without a state to keep: the n-th follows from (seed, n).
 
     Args:
         seed: (2,) integers; may be symbolic.
@@ -260,8 +258,6 @@ def _applied(layer: Any, image: tf.Tensor, seed: tf.Tensor) -> Any:
     return branch
 
 
-Pair = tuple[tf.Tensor, tf.Tensor]
-
 _RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX = 2, 3, 4, 5
 """Numbers of independent random streams of an example's seed (``Preprocessing`` has 1)."""
 
@@ -300,11 +296,10 @@ class Augmenter:
         seed = tf.stack([self.seed, place])
         return self._finished(self.preprocessing.augmented_file(content, seed), label, seed)
 
-    def mixed(self, images: tf.Tensor, labels: tf.Tensor, blend: tuple[tf.Tensor, ...]) -> Pair:
+    def mixed(self, images: tf.Tensor, labels: tf.Tensor, blend: tuple[tf.Tensor, ...]) -> tuple:
         """MixUp and CutMix of a batch, as ``mixing`` says; labels become float32 vectors."""
         inside, box, label_weights = blend
-        size = self.preprocessing.image_size
-        weights = mixing.own_weights(tnp, size, inside, tf.transpose(box))
+        weights = mixing.own_weights(tnp, self.preprocessing.image_size, inside, tf.transpose(box))
         partners = mixing.partners(images.shape[0])
         vectors = tf.one_hot(labels, self.num_classes, dtype=tf.float32)
         of_labels = label_weights[:, None]

@@ -18,9 +18,15 @@ from srm_keras.training import run_folder
 from srm_keras.training.confusion import confusion_matrix, save_confusion
 from srm_keras.training.evaluation import mean_over_domains
 from srm_keras.training.fields import Recipe, checked
-from srm_keras.training.held_out import Held, by_fold, class_rows, domain_rows, read_answers
 from srm_keras.training.recipe import FIELDS, resolve
-from srm_keras.training.statistics import paired_difference
+from srm_keras.training.statistics import (
+    Held,
+    by_fold,
+    class_rows,
+    domain_rows,
+    paired_difference,
+    read_answers,
+)
 from srm_keras.training.train import check, train
 
 TABLES = ("runs", "summary", "paired", "domains", "classes")

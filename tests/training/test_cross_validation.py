@@ -10,7 +10,7 @@ from srm_keras.recipes import dtd
 from srm_keras.support.files import folder_lock, read_json, write_csv
 from srm_keras.training import cross_validation
 from srm_keras.training.cross_validation import cross_validate
-from srm_keras.training.held_out import Answers, class_rows, domain_rows
+from srm_keras.training.statistics import Answers, class_rows, domain_rows
 from tests.support.tiny_training import LOOP, Killed, tiny_network, tiny_recipe
 
 MODULES = {"none": None, "srm": "srm"}
