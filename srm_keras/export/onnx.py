@@ -18,6 +18,7 @@ from srm_keras.export.pipeline import Exportable, ExportError, Format, check_fil
 from srm_keras.export.report import ExportReport
 from srm_keras.export.runners import onnx_runner, signature
 from srm_keras.export.serving.saved_model import check_classes, check_preprocessing
+from srm_keras.models.surgery.functional import copied
 from srm_keras.support.foreign import first_line, require
 from srm_keras.support.validation import one_of
 
@@ -116,6 +117,7 @@ def write_onnx(
     """
     tf2onnx, onnx = require("tf2onnx"), require("onnx")
     specification = [signature(network)]
+    network = _with_plain_groups(network)
     function = tf.function(
         lambda images: {OUTPUT: network(images, training=False)}, input_signature=specification
     )
@@ -133,6 +135,35 @@ def write_onnx(
             f"{network.name!r} was not written as ONNX: {first_line(error)}"
         ) from error
     onnx.save(model, os.fspath(path))
+
+
+class _GroupedConv2D(keras.layers.Conv2D):
+    """A grouped convolution as the one operator that it is.
+
+    Keras on TensorFlow wraps it into a function for XLA, without which no CPU runs it; tf2onnx
+    does not look into such a function. This one is written and never run.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        return tf.nn.convolution(
+            inputs,
+            kernel,
+            self.strides,
+            self.padding.upper(),
+            "NHWC" if self.data_format == "channels_last" else "NCHW",
+            self.dilation_rate,
+        )
+
+
+def _with_plain_groups(network: keras.Model) -> keras.Model:
+    """``network`` with ``_GroupedConv2D`` where a convolution has groups; all else is shared."""
+
+    def copy(layer):
+        if type(layer) is keras.layers.Conv2D and layer.groups > 1:
+            return _GroupedConv2D.from_config(layer.get_config())
+        return layer
+
+    return copied(network, copy) if any(copy(one) is not one for one in network.layers) else network
 
 
 def _hold_constants(graph: Any, function: Any) -> None:

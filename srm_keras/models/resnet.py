@@ -221,7 +221,7 @@ def pooled(unit: Unit, x, stem_pool: str):
     """3×3 max pool of stride 2, or an average or a convolution in its place."""
     if stem_pool == "conv":
         width = x.shape[channel_axis(unit.data_format)]
-        return unit.conv_bn(x, width, 3, 2, "pool1", relu=True)
+        return unit.conv_bn(x, width, 3, 2, "conv1_pool", relu=True)
     if unit.downsampling == "average":
         return layers.AveragePooling2D(2, data_format=unit.data_format, name="pool1")(x)
     x = layers.ZeroPadding2D(1, data_format=unit.data_format, name="pool1_pad")(x)

@@ -33,6 +33,15 @@ seresnextaa101d_32x8d seresnextaa201d_32x8d
 """
 NAMES = tuple(_NAMES.split())
 
+OTHERS = {
+    "resnetblur*": "it blurs with a fixed kernel where it strides",
+    "*_pruned": "pruning chose the filters of each of its convolutions",
+    "senet154": "its shortcuts are 3×3 convolutions, and the first of each branch is half as wide",
+    "resnet50_gn": "it normalizes by groups",
+    "test_resnet": "it has basic and bottleneck blocks",
+}
+"""What other ResNets of timm have that no argument of ``ResNet`` makes, by pattern of the name."""
+
 BLOCKS = {
     **DEPTHS,
     10: ("basic", (1, 1, 1, 1)),

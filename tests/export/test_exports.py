@@ -11,6 +11,8 @@ from srm_keras.export import ExportError, to_onnx, to_saved_model, to_tflite
 from srm_keras.export.web.exporter import WebRunner, to_web
 from srm_keras.layers import recalibration
 from tests.export.conftest import small_network
+from tests.support.networks import SHAPE
+from tests.support.networks import small_network as resnet_of_every_option
 from tests.support.specs import every_module, spec_id
 from tests.support.weights import feature_map, randomize
 
@@ -41,6 +43,18 @@ def test_exported_files_compute_what_the_network_computes(export_once, module):
             actual = run(path, exported.samples[:batch])
             assert actual.shape == (batch, 10)
             np.testing.assert_allclose(actual, expected[:batch], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_option_of_resnets_is_written(tmp_path):
+    """Groups, deep stems and averages; exporters compare each file with the network."""
+    model = resnet_of_every_option("variant", "srm")
+    randomize(model)
+    samples = feature_map((16, *SHAPE))
+    assert to_saved_model(model, tmp_path / "saved", samples).parity.max_error > 0
+    assert to_tflite(model, tmp_path / "model.tflite", samples).parity.max_error > 0
+    int8 = to_tflite(model, tmp_path / "int8.tflite", samples, "int8", representative=samples)
+    assert int8.size_bytes < 0.4 * model.count_params() * 4
 
 
 def test_reports_hold_what_was_measured(export_once):

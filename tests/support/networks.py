@@ -3,10 +3,20 @@
 import keras
 
 from srm_keras.layers import Recalibration
-from srm_keras.models import CifarResNet, ResNet18, ResNet50
+from srm_keras.models import CifarResNet, ResNet, ResNet18, ResNet50
 from srm_keras.models.surgery.functional import rebuild
 
 SHAPE = (32, 32, 3)
+# Every option of `ResNet` that timm's variants have, in one network of a block a stage.
+VARIANT = {
+    "blocks": (1, 1, 1, 1),
+    "stem": "deep_tiered",
+    "stem_pool": "conv",
+    "shortcut": "average",
+    "cardinality": 4,
+    "base_width": 8,
+    "downsampling": "average",
+}
 
 
 def _shape(data_format: str) -> tuple[int, ...]:
@@ -20,6 +30,8 @@ def small_network(kind: str, recalibration, data_format: str = "channels_last", 
         "cifar_basic": (CifarResNet, {"depth": 8, "block": "basic", "shortcut": "identity"}),
         "resnet18": (ResNet18, {}),
         "resnet50": (ResNet50, {}),
+        "variant": (ResNet, VARIANT),
+        "ungrouped": (ResNet, {**VARIANT, "block": "basic", "cardinality": 1, "base_width": 64}),
     }[kind]
     return builder(
         **settings,

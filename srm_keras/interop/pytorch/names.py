@@ -163,7 +163,7 @@ _OUTSIDE_UNITS = {
     # A stem of three convolutions: a sequence whose ReLUs count, the last batch norm outside.
     **{f"conv1_{index}_conv": f"conv1.{3 * (index - 1)}" for index in (1, 2, 3)},
     **{"conv1_1_bn": "conv1.1", "conv1_2_bn": "conv1.4", "conv1_3_bn": "bn1"},
-    **{"pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1"},
+    **{"conv1_pool_conv": "maxpool.0", "conv1_pool_bn": "maxpool.1"},
 }
 _LAYER = re.compile(r"conv(\d+)_(\d+)_(?:(\d|shortcut)_(conv|bn)|recalibration)")
 

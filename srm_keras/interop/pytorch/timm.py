@@ -1,5 +1,6 @@
 """Networks of timm, by timm's own names, with the weights of a file."""
 
+import fnmatch
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from srm_keras.interop.pytorch.architecture import describe
 from srm_keras.interop.pytorch.files import read_arrays
 from srm_keras.interop.pytorch.state_dict import from_torch_state_dict
 from srm_keras.models.resnet import ResNet
-from srm_keras.models.variants import NAMES, variant
+from srm_keras.models.variants import NAMES, OTHERS, variant
 from srm_keras.support.validation import one_of, positive_int
 
 
@@ -45,10 +46,11 @@ def from_timm(
         A functional ``keras.Model`` named ``name``.
 
     Raises:
-        ValueError: An unknown name (the message has the nearest), or weights of another network
-            than the name says, or as ``from_torch_state_dict``.
+        ValueError: An unknown name (the message has the nearest), one of timm's that cannot be
+            built here (it has the reason), weights of another network than the name says, or as
+            ``from_torch_state_dict``.
     """
-    network, recalibration = variant(one_of("name", name, NAMES))
+    network, recalibration = variant(_known(name))
     arrays = read_arrays(state_dict)
     found = describe(arrays)
     if (found.network, found.recalibration) != (network.strided, recalibration):
@@ -57,3 +59,12 @@ def from_timm(
     settings = {"include_top": count is not None, "name": name, **network.settings, **options}
     model = ResNet(classes=count or 1000, recalibration=recalibration, **settings)
     return from_torch_state_dict(model, arrays, head=count == found.classes)
+
+
+def _known(name: str) -> str:
+    for pattern, reason in OTHERS.items():
+        if fnmatch.fnmatch(str(name), pattern):
+            raise ValueError(
+                f"`name` must be one of `list_timm()`; timm's {name!r} is not built here: {reason}"
+            )
+    return one_of("name", name, NAMES)

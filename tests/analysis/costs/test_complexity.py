@@ -13,6 +13,7 @@ from srm_keras.analysis import Cost, complexity, gate_model
 from srm_keras.models import (
     AdaINStylizer,
     CifarResNet,
+    ResNet,
     ResNet18,
     ResNet50,
     StylizationNet,
@@ -21,6 +22,7 @@ from srm_keras.models import (
     insert_recalibration,
     pyramid_outputs,
 )
+from tests.support.networks import VARIANT
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,30 @@ def test_agrees_with_the_tensorflow_profiler(block, spec, weighted_module_operat
     widths = (16, 32, 64) if block == "basic" else (64, 128, 256)
     in_modules = sum(map(weighted_module_operations, (16, 8, 4), widths))
     assert complexity(model).total.multiply_adds + in_modules == profiled(model)
+
+
+def test_groups_and_deep_stems_are_counted_as_pytorch_has_them():
+    """Products of every convolution by the shapes of PyTorch's weights; nothing is computed."""
+    torch = pytest.importorskip("torch")
+    from tests.support.torch_resnet import TorchResNet, Variant
+
+    options = Variant((24, 32, 64), "conv", True, groups=4, group_width=8, antialias=True)
+    products = []
+
+    def count(layer, inputs, output):
+        places = output.numel() if layer.weight.ndim == 4 else output.shape[0] * layer.out_features
+        products.append(places * layer.weight[0].numel())
+
+    with torch.device("meta"):
+        network = TorchResNet("bottleneck", (1, 1, 1, 1), "torchvision", 5, variant=options)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+                layer.register_forward_hook(count)
+        network(torch.zeros(1, 3, 64, 64))
+    cost = complexity(ResNet(**VARIANT, classes=5), (64, 64, 3))
+    assert cost.total.multiply_adds == sum(products)
+    assert list(cost.blocks) == ["conv1", "conv2_1", "conv3_1", "conv4_1", "conv5_1", "head"]
+    assert not cost.unknown
 
 
 def test_parameters_are_those_of_keras(small):

@@ -5,7 +5,8 @@ from keras import layers
 
 from srm_keras.export import fold, folding_plan
 from srm_keras.layers import SRM, list_recalibrations
-from srm_keras.models import CifarResNet, ResNet18, ResNet50, pyramid_outputs
+from srm_keras.models import CifarResNet, ResNet, ResNet18, ResNet50, pyramid_outputs
+from tests.support.networks import VARIANT
 from tests.support.weights import feature_map, randomize, weights_by_path
 
 MODULES = [None, *list_recalibrations()]
@@ -13,6 +14,7 @@ NETWORKS = {
     "bottleneck": lambda **options: CifarResNet(8, **options),
     "basic": lambda **options: CifarResNet(8, block="basic", shortcut="identity", **options),
     "resnet18": lambda **options: ResNet18(classes=10, input_shape=(32, 32, 3), **options),
+    "variant": lambda **options: ResNet(**VARIANT, classes=10, input_shape=(32, 32, 3), **options),
 }
 
 

@@ -101,6 +101,26 @@ def test_names_free_batch_and_metadata(exported):
     assert 0 <= weights - report.parameters < 100  # and a few constants such as epsilon
 
 
+def test_a_convolution_in_groups_is_one_operator_and_the_network_is_as_it_was(tmp_path):
+    inputs = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.Conv2D(8, 1, name="first")(inputs)
+    x = keras.layers.Conv2D(12, 3, strides=2, groups=4, use_bias=False, name="grouped")(x)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    randomize(model)
+    before = model.to_json()
+    to_onnx(model, tmp_path / "model.onnx", SAMPLES)
+    expected = model(SAMPLES, training=False).numpy()
+    actual = run_onnx(tmp_path / "model.onnx", SAMPLES)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    nodes = onnx.load(tmp_path / "model.onnx").graph.node
+    groups = [
+        a.i for node in nodes if node.op_type == "Conv" for a in node.attribute if a.name == "group"
+    ]
+    assert sorted(groups) == [1, 4]
+    assert model.to_json() == before
+
+
 def test_height_and_width_may_be_free(tmp_path):
     inputs = keras.Input((None, None, 3), name="image")
     x = keras.layers.Conv2D(4, 3, padding="same", name="conv")(inputs)

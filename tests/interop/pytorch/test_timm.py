@@ -1,6 +1,5 @@
 """Networks built by timm's names, with timm's weights."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -65,23 +64,13 @@ def test_the_name_builds_the_file_fills_and_weights_go_back(name, tmp_path):
     assert all(torch.equal(back[key], value) for key, value in network.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("block", "options"),
-    [
-        (
-            "bottleneck",
-            Variant((64, 64, 128), "conv", average=True, groups=4, group_width=8, reduction=4),
-        ),
-        ("basic", Variant(antialias=True)),
-    ],
-)
-def test_every_option_in_networks_without_a_name(block, options):
-    network = TorchResNet(block, (1, 1, 1, 1), "timm_se", variant=options)
+def test_groups_and_a_pool_of_weights_in_a_network_without_a_name():
+    options = Variant((64, 64, 128), "conv", average=True, groups=4, group_width=8, reduction=4)
+    network = TorchResNet("bottleneck", (1, 1, 1, 1), "timm_se", variant=options)
     state = randomized(network).state_dict()
     found = describe(state)
     model = ResNet(
         **found.network.settings,
-        downsampling="average" if options.antialias else "stride",
         recalibration=found.recalibration,
         classes=10,
         input_shape=(96, 64, 3),
@@ -97,7 +86,6 @@ def test_classes_of_its_own_and_no_classifier_at_all():
     shape = {"input_shape": (32, 32, 3)}
     networks = {
         (None, 3): from_timm("resnet10t", state, classes=3, **shape),
-        (None, 512): from_timm("resnet10t", state, include_top=False, pooling="avg", **shape),
         (None, 1, 1, 512): from_timm("resnet10t", without, **shape),
     }
     for expected, model in networks.items():
@@ -110,10 +98,11 @@ def test_the_name_tells_networks_of_the_same_weights_apart():
     with torch.device("meta"):
         found = describe(TorchResNet("bottleneck", (3, 4, 6, 3), "torchvision").state_dict())
     assert found.network == variant("resnet50")[0] == variant("resnetaa50")[0].strided
-    state = TorchResNet("basic", (3, 4, 6, 3), "torchvision", variant=AA34D).state_dict()
-    model = from_timm("resnetaa34d", state, input_shape=(32, 32, 3))
+    network = randomized(TorchResNet("basic", (3, 4, 6, 3), "torchvision", variant=AA34D))
+    options = {"input_shape": (96, 64, 3), "classifier_activation": None}
+    model = from_timm("resnetaa34d", network.state_dict(), **options)
     assert model.get_layer("conv3_1_1_conv").strides == (1, 1)
-    assert isinstance(model.get_layer("pool1"), keras.layers.AveragePooling2D)
+    assert_the_same_function(network, model)
 
 
 def test_a_name_that_is_not_known_or_not_that_of_the_weights_is_refused():
@@ -121,6 +110,8 @@ def test_a_name_that_is_not_known_or_not_that_of_the_weights_is_refused():
     state = TorchResNet("basic", (2, 2, 2, 2), "torchvision").state_dict()
     with pytest.raises(ValueError, match=r"`name` must be one of .*did you mean 'seresnet50'"):
         from_timm("sersnet50", state)
+    with pytest.raises(ValueError, match=r"'ecaresnet50d_pruned' is not built here: pruning chose"):
+        from_timm("ecaresnet50d_pruned", state)
     with pytest.raises(ValueError, match=r"must be of timm's 'seresnet18'.* of a ResNet-18 with"):
         from_timm("seresnet18", state)
     with pytest.raises(ValueError, match=r"must be of timm's 'resnet18d'.* of a ResNet-18 with"):
