@@ -45,7 +45,7 @@ COMMANDS = {
     "paper_tables": "Sets the paper's tables and figures beside what was computed here.",
     "demo": "Trains, evaluates and exports an SRM network on embedded data.",
     "recipes": "Lists the recipes, or shows one.",
-    "models": "Lists the networks that can be built by name.",
+    "models": "Lists the networks that can be built, and trained ones, by name.",
 }
 HELP = ("help", "--help", "-help", "-h", "-?", "--helpshort", "--helpfull")
 OWN_LINE = (ValueError, ImportError, OSError, FloatingPointError)

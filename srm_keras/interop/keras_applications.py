@@ -15,6 +15,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.data.sources.imagenet import CLASS_NAMES
 from srm_keras.interop import cards
 from srm_keras.layers import Recalibration
+from srm_keras.models.applications import application_classifier, application_standardization
 from srm_keras.models.head import check_finite
 from srm_keras.models.residual import NestedSpec
 from srm_keras.models.resnet import DEPTHS, ResNet
@@ -110,17 +111,21 @@ def from_keras_applications(
 
 
 def read_imagenet(network: str) -> Trained:
-    """Return a plain ResNet with the ImageNet weights of ``keras.applications``; RGB images.
+    """Return a network with the ImageNet weights of ``keras.applications``, for RGB images.
 
     Args:
-        network: One of ``IMAGENET_NETWORKS``.
+        network: One of ``IMAGENET_NETWORKS``, which becomes a network of this package, or of
+            ``application_names()``, as ``application_classifier`` builds it.
 
     Raises:
         ValueError: The weights are not in Keras' cache and cannot be downloaded.
     """
-    source = IMAGENET_NETWORKS[network]
+    source = IMAGENET_NETWORKS.get(network, network)
     try:
-        model = from_keras_applications(source, channel_order="rgb", name=network)
+        if network in IMAGENET_NETWORKS:
+            model = from_keras_applications(source, channel_order="rgb", name=network)
+        else:
+            model = application_classifier(network, weights="imagenet")
     except Exception as error:  # Keras raises a bare one where a download fails.
         raise ValueError(
             f"`weights` 'imagenet' of {network!r} cannot be had: looked for in "
@@ -128,7 +133,7 @@ def read_imagenet(network: str) -> Trained:
             "that was fetched elsewhere may be put into that folder"
         ) from None
     preprocessing = Preprocessing.from_dict(
-        cards.preprocessing(RGB_MEAN, RGB_STD, model.input_shape[1:])
+        cards.preprocessing(*application_standardization(network), model.input_shape[1:])
     )
     digest = hashlib.sha256()
     for variable in model.weights:

@@ -17,9 +17,10 @@ from srm_keras.data.sources.imagenet import CLASS_NAMES
 from srm_keras.interop import cards, hub
 from srm_keras.interop.conversion import IMAGENET_MEAN, IMAGENET_STD, torch_network
 from srm_keras.interop.keras_applications import IMAGENET_NETWORKS, read_imagenet
-from srm_keras.interop.presets import is_preset_name, load_preset
+from srm_keras.interop.presets import is_preset_name, load_preset, read_card
 from srm_keras.interop.pytorch import describe, list_timm, read_arrays
 from srm_keras.interop.pytorch.files import PICKLED, SAFETENSORS
+from srm_keras.models.applications import application_names, is_application
 from srm_keras.models.catalog import build, list_models, without_module
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.weights import WEIGHTS_SUFFIX, Trained, register_library
@@ -33,6 +34,7 @@ CLASSES = "classes.json"
 ZOO = Path(__file__).parents[1] / "zoo"
 """The trained networks that come with the package: presets, ``NETWORK.WEIGHTS.zip``."""
 
+_FILES_OF_OTHERS = ("tflite", "onnx", "h5")
 FORMS = (
     "'imagenet', the name of a network in the package, 'timm/MODEL.TAG', 'hf://USER/REPOSITORY', "
     "a preset (folder or .zip), a run folder, or a .keras, .weights.h5, .safetensors or .pth file"
@@ -59,9 +61,15 @@ def trained_kind(name: str | os.PathLike) -> str | None:
         return "keras"
     if path.suffix in (SAFETENSORS, *PICKLED):
         return "torch"
+    return "named" if _is_by_name(name) and not path.exists() else None
+
+
+def _is_by_name(name: str) -> bool:
     network, _, weights = name.partition(".")
-    by_name = name.startswith(hub.TIMM) or (weights and network in list_models())
-    return "named" if by_name and not path.exists() else None
+    if weights in ("", *_FILES_OF_OTHERS):
+        return False
+    known = network in list_models() or (weights == IMAGENET and is_application(network))
+    return known or name.startswith(hub.TIMM)
 
 
 def read_trained(
@@ -107,8 +115,22 @@ def read_trained(
 def list_trained() -> list[str]:
     """Return the names of trained networks that are known without asking anybody."""
     in_package = [path.stem for path in ZOO.glob("*.zip")]
-    of_keras = [f"{network}.{IMAGENET}" for network in IMAGENET_NETWORKS]
+    of_keras = [f"{network}.{IMAGENET}" for network in (*IMAGENET_NETWORKS, *_applications())]
     return sorted([*in_package, *of_keras, *hub.list_timm_weights()])
+
+
+def _applications() -> list[str]:
+    """Those networks of ``keras.applications`` that are not of this package too."""
+    return [name for name in application_names() if name.lower() not in IMAGENET_NETWORKS]
+
+
+def card_of(name: str) -> Mapping[str, Any]:
+    """Return the card of a network that comes with the package; of others nothing is known here.
+
+    Its weights are not read.
+    """
+    file = ZOO / f"{name}.zip"
+    return read_card(file) if file.is_file() else {}
 
 
 def _named(network: str, weights: str, field: str) -> Trained:
@@ -118,7 +140,7 @@ def _named(network: str, weights: str, field: str) -> Trained:
     if file.is_file():
         return dataclasses.replace(_of_preset(str(file)), name=name)
     plain = without_module(network) if network in list_models() else network
-    if weights == IMAGENET and plain in IMAGENET_NETWORKS:
+    if weights == IMAGENET and (plain in IMAGENET_NETWORKS or is_application(plain)):
         return read_imagenet(plain)
     known = [one for one in list_trained() if one.split("/")[-1].split(".")[0] in (network, plain)]
     raise ValueError(

@@ -128,6 +128,26 @@ def _call_of(
     return builder, {"name": name, **settings, **kwargs}
 
 
+def name_of(name: str, **kwargs: Any) -> str:
+    """Return the longest name of what ``build(name, **kwargs)`` builds, the module first.
+
+    ``name_of("cifar_resnet", depth=8, block="basic", recalibration="srm")`` is
+    ``"srm_cifar_resnet8_basic"``.
+    """
+    builder, arguments = _call_of(name, kwargs)
+    fixed = {
+        one: settings
+        for one, (other, settings) in _NETWORKS.items()
+        if other is builder
+        and "recalibration" not in settings
+        and all(arguments.get(key) == value for key, value in settings.items())
+    }
+    network = max(fixed, key=lambda one: len(fixed[one]), default=name)
+    spec = arguments.get("recalibration")
+    module = spec.get("name") if isinstance(spec, Mapping) else spec
+    return f"{module}_{network}" if module in list_recalibrations() else network
+
+
 def without_module(name: str) -> str:
     """The same network without modules: ``"resnet50"`` for ``"srm_resnet50"`` and ``"seresnet50"``.
 

@@ -14,7 +14,7 @@ from srm_keras.layers import neutral
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.adapted import adapted, is_adaptable
 from srm_keras.models.applications import application_names
-from srm_keras.models.catalog import settings_of
+from srm_keras.models.catalog import name_of, settings_of
 from srm_keras.models.head import logits
 from srm_keras.models.weights import Blueprint
 from srm_keras.support.validation import nearest
@@ -80,6 +80,18 @@ def build_model(
             if "recalibration" in arguments:
                 arguments["recalibration"] = recipe.to_dict()["recalibration"]
         return models.build(name, **arguments)
+
+
+def network_name(recipe: config_dict.ConfigDict) -> str:
+    """The network of a resolved recipe, by the name under which there may be weights of it."""
+    name = recipe.model.name
+    if is_adaptable(name):
+        return name
+    given = recipe.to_dict()
+    arguments = {**given["model"]["options"], "recalibration": given["recalibration"]}
+    arguments = {key: value for key, value in arguments.items() if value is not None}
+    with naming("model"):
+        return name_of(name, **arguments)
 
 
 def _check_name(name: str) -> None:

@@ -21,6 +21,7 @@ from srm_keras.models.weights import (
 )
 from srm_keras.support.files import read_json
 from srm_keras.training import run_folder
+from srm_keras.training.build import network_name
 from srm_keras.training.fields import naming
 from srm_keras.training.parts import freeze
 
@@ -58,7 +59,7 @@ class Beginning:
             return
         self.is_read = True
         if not self.of_bare_weights:
-            self._network = read_trained(self._init, recipe.model.name, "init")
+            self._network = read_trained(self._init, network_name(recipe), "init")
 
     @property
     def of_bare_weights(self) -> bool:

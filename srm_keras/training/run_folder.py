@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
+from srm_keras.analysis.costs.complexity import complexity
 from srm_keras.data import Preprocessing
 from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.models.keras_files import read_keras_file
@@ -372,6 +373,7 @@ def save_run_as_preset(
         "data": recipe["data"],
         "recipe": {name: value for name, value in recipe.items() if name != "data"},
         "checkpoint": checkpoint,
+        "multiply_adds": complexity(run.model).total.operations,
         "training_versions": read_versions(folder),
     }
     if (folder / RESULT).is_file():

@@ -1,7 +1,9 @@
 """Trained networks by name: from the package, from the Hub's cache, from keras.applications."""
 
 import hashlib
+import inspect
 import json
+import math
 import sys
 
 import keras
@@ -101,6 +103,13 @@ def test_commands_work_with_a_network_of_the_package_without_data(in_package, tm
     assert any(name in done.stdout for name in CLASSES)
     done = command("complexity", f"--model={NAME}")
     assert done.returncode == 0, done.stderr
+    done = command("models", "*resnet8_basic*")
+    trainable = sum(math.prod(weight.shape) for weight in in_package.trainable_weights)
+    networks, table = done.stdout.split("\n\n")
+    assert "srm_cifar_resnet8_basic" in networks.splitlines()
+    assert table.splitlines()[-1].split(maxsplit=3) == [
+        *(NAME, f"{trainable:,}", "12,500,000", "test 0.875")
+    ]
     done = command("predict", "--model=srm_cifar_resnet8_basic.none", tmp_path / "photo.png")
     assert done.stderr.startswith("error: `path` 'none' of 'srm_cifar_resnet8_basic' cannot")
 
@@ -254,6 +263,22 @@ def test_imagenet_weights_decide_the_strides_and_modules_start_neutral(module, i
     same(read_trained(f"{name}.imagenet").model, imagenet)
     with pytest.raises(ValueError, match=r"conv3_1_1_conv has .*strides.* in `weights`, not"):
         build(name, weights="imagenet", classes=1000, stride_in="3x3")
+
+
+@pytest.mark.slow
+def test_other_networks_of_keras_applications_have_imagenet_weights_too(monkeypatch):
+    def loaded(weights, **options):
+        assert weights == "imagenet"
+        made.append(built(weights=None, **options))
+        randomize(made[0])
+        return made[0]
+
+    made, built = [], keras.applications.MobileNet
+    loaded.__signature__ = inspect.signature(built)
+    monkeypatch.setattr(keras.applications, "MobileNet", loaded)
+    found = read_trained("MobileNet.imagenet")
+    same(found.model, made[0], (224, 224, 3))
+    assert (found.preprocessing.mean, found.classes) == ((0.5,), CLASS_NAMES)
 
 
 @pytest.mark.slow

@@ -8,11 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from srm_keras.interop import load_preset, read_trained
-from srm_keras.layers import SRM
+from srm_keras.data import Preprocessing
+from srm_keras.interop import load_preset, read_trained, save_preset, trained
+from srm_keras.layers import SRM, neutral
 from srm_keras.layers.registry import spec_of
-from srm_keras.support.files import as_json, read_json
+from srm_keras.models import build
+from srm_keras.support.files import as_json, read_json, write_json
+from srm_keras.training import resolve
+from srm_keras.training.build import build_model
 from srm_keras.training.callbacks import RunLog
+from srm_keras.training.fine_tuning import Beginning
 from srm_keras.training.run_folder import save_run_as_preset
 from tests.support.tiny_training import (
     Killed,
@@ -21,6 +26,7 @@ from tests.support.tiny_training import (
     tiny_recipe,
     train_tiny,
 )
+from tests.support.weights import randomize
 
 TEXTURES = {"size": 16, "train_examples": 40, "test_examples": 24, "label": "texture"}
 FROZEN = ("conv/", "bn/")
@@ -132,6 +138,47 @@ def test_all_forms_of_init_begin_alike(shapes, tmp_path, capsys):
         assert record["new"] == ([] if init == bare else ["classifier"])
         told = f"{4 - len(record['new'])} layers loaded; new: "
         assert told in capsys.readouterr().err
+
+
+def test_a_network_of_the_package_says_what_gain_its_modules_have(tmp_path, monkeypatch):
+    """Also when the run goes on and ``init`` is gone: the record has it."""
+    monkeypatch.setattr(trained, "ZOO", tmp_path)
+    model = build("cifar_resnet8_basic", recalibration=neutral("srm"), input_shape=(16, 16, 3))
+    randomize(model)
+    names = tuple(map(str, range(10)))
+    file = tmp_path / "srm_cifar_resnet8_basic.shapes.zip"
+    save_preset(model, file, Preprocessing(image_size=16), names)
+    recipe = resolve(tiny_recipe(init="shapes"))
+    beginning = Beginning(recipe, tmp_path, overwrite=False)
+    built = build_model(recipe, (16, 16, 3), 10, beginning.blueprint)
+    beginning.apply(built, names)
+    assert_same_arrays(by_variable(model), by_variable(built))
+    assert built.get_layer("conv2_1_recalibration").gain == 2
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_000001.npz").touch()
+    write_json(tmp_path / "initial_weights.json", beginning.record)
+    file.unlink()
+    resumed = Beginning(recipe, tmp_path, overwrite=False)
+    again = build_model(recipe, (16, 16, 3), 10, resumed.blueprint)
+    assert again.get_layer("conv2_1_recalibration").gain == 2
+    resumed.apply(again, names)
+    assert (resumed.is_read, resumed.record) == (False, as_json(beginning.record))
+
+
+def test_weights_without_an_architecture_fit_the_recipes_network_alone(tmp_path):
+    recipe = resolve(tiny_recipe(init=str(tmp_path / "net.weights.h5")))
+    model, other = (build_model(recipe, (16, 16, 3), 10) for _ in range(2))
+    model.save_weights(tmp_path / "net.weights.h5")
+    beginning = Beginning(recipe, tmp_path, overwrite=False)
+    beginning.apply(other, tuple("abcdefghij"))
+    assert_same_arrays(by_variable(model), by_variable(other))
+    assert beginning.record["new"] == []
+    with pytest.raises(ValueError, match=r"`weights` must be of the network that is built, 'cifar"):
+        beginning.apply(build_model(recipe, (16, 16, 3), 7), tuple("abcdefg"))
+
+
+def by_variable(model):
+    return {variable.path: variable.numpy() for variable in model.weights}
 
 
 def test_a_run_becomes_a_preset_with_its_card(shapes, tmp_path):

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from srm_keras.models.keras_files import reading
 from srm_keras.models.keras_files.reading import check_names, read_archive, too_large
@@ -44,7 +45,7 @@ def with_manifest(parts: Parts) -> dict[str, bytes]:
 def is_preset(path: Path) -> bool:
     """Whether a folder or file says that it is a preset, be it whole or not."""
     try:
-        manifest = json.loads(_manifest(path))
+        manifest = json.loads(_content(path, MANIFEST))
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
     return isinstance(manifest, Mapping) and manifest.get("format") == FORMAT
@@ -73,11 +74,16 @@ def read_preset_files(path: Path, origin: str) -> dict[str, bytes]:
     return parts
 
 
-def _manifest(path: Path) -> bytes:
+def read_card(path: Path) -> Any:
+    """Read the card of a preset, a folder or a zip file, and nothing else of it."""
+    return json.loads(_content(path, CARD))
+
+
+def _content(path: Path, name: str) -> bytes:
     if path.is_dir():
-        return (path / MANIFEST).read_bytes()
+        return (path / name).read_bytes()
     with zipfile.ZipFile(path) as archive:
-        return archive.read(MANIFEST)
+        return archive.read(name)
 
 
 def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:
