@@ -54,6 +54,16 @@ def test_table_2_cifar(classes, module, expected):
 
 
 @pytest.mark.parametrize(
+    ("module", "of_a_block"),
+    [("simam", lambda c: 0), ("gct", lambda c: 3 * c), ("fca", lambda c: 2 * c * (c // 16))],
+)
+def test_modules_that_the_paper_lacks(module, of_a_block):
+    plain, network = (CifarResNet(8, "basic", recalibration=spec) for spec in (None, module))
+    assert trainable(network) - trainable(plain) == sum(map(of_a_block, (16, 32, 64)))
+    assert network.count_params() - plain.count_params() == sum(map(of_a_block, (16, 32, 64)))
+
+
+@pytest.mark.parametrize(
     ("module", "side", "expected"),
     [(None, 32, 508_095), ("se", 32, 564_235), ("srm", 32, 517_055), ("srm", 64, 517_055)],
 )
