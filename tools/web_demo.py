@@ -4,7 +4,9 @@ r"""Puts a trained network on the web page in docs/web_demo.
     python -m http.server --directory docs/web_demo
 
 Reads a run folder of train, writes RUN/export/web/ (what srm_keras.export.to_web writes,
-compared with the Keras model on evaluation images) and copies it to docs/web_demo/model/. With
+compared with the Keras model on evaluation images) and copies it to docs/web_demo/model/. Of a
+preset, a file or a trained network by name, which are read as well, exports/NAME/web/ is written
+and the images are those of the data that its card names. With
 --compare=FOLDER the images there are answered by the page in headless Chromium as well, and
 compared with TensorFlow and Keras: RUN/export/web_comparison.json and .csv.
 
@@ -26,7 +28,7 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 
-TAKES = ("run", "stylizer")
+TAKES = ("run", "stylizer", *shared.CLASSIFIERS[1:])
 
 
 def define(flags: FlagValues) -> None:
@@ -78,14 +80,14 @@ def _export(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 
 def _export_classifier(flags: FlagValues) -> None:
+    from srm_keras.cli.networks import load_trained
     from srm_keras.cli.samples import evaluation_samples
     from srm_keras.export.web.exporter import to_web
-    from srm_keras.training import load_run
 
     if flags.images or flags.image_size:
         raise ValueError("`--images` and `--image_size` are for runs of train_stylizer.")
     page = _page(flags, "model")
-    run = load_run(flags.model, flags.checkpoint)
+    run = load_trained(flags.model, flags.checkpoint)
     compare = _comparison(flags, run)
     samples = evaluation_samples(run, flags.samples or 64).inputs
     folder = _publish(
@@ -120,11 +122,14 @@ def _page(flags: FlagValues, name: str) -> Path:
 
 
 def _publish(flags: FlagValues, page: Path, export: Callable[[Path], object]) -> Path:
-    """Export to RUN/export/web and copy what was written to the page."""
+    """Export to RUN/export/web or exports/NAME/web and copy what was written to the page."""
+    from srm_keras.interop.presets import is_preset_name
     from srm_keras.support.files import write_atomically
 
     logging.set_verbosity(logging.WARNING)  # TensorFlow notes every name in a SavedModel.
-    folder = Path(flags.model) / "export" / "web"
+    is_run = Path(flags.model).is_dir() and not is_preset_name(flags.model)
+    folder = Path(flags.model, "export") if is_run else Path("exports", Path(flags.model).stem)
+    folder /= "web"
     print(export(folder), flush=True)
     write_atomically(page, lambda path: shutil.copytree(folder, path))
     print(f"Wrote {page}. See the page: python -m http.server --directory docs/web_demo")

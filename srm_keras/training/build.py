@@ -117,7 +117,7 @@ def _arguments(
         return {**arguments, "where": given["model"]["where"], "options": options}
     if recipe.recalibration is None and recipe.model.neutral:
         _check_no_module_in(recipe.model.name)
-    for name in arguments:
+    for name in (*arguments, "weights"):  # `init` names these
         if name in options:
             raise ValueError(
                 f"`options` must not hold {name!r}, which the recipe says elsewhere. "

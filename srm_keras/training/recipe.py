@@ -256,7 +256,11 @@ FIELDS: dict[str, Field] = {
         optional(lambda value: value in PLACES or are_some_names(value)),
         f"None, one of {PLACES}, or a tuple of names of layers",
     ),
-    "init": Field(None, optional(is_name), "None, or a preset, a run folder or a .keras file"),
+    "init": Field(
+        None,
+        optional(is_name),
+        "None, or a trained network: a preset, a run folder, a file, a name",
+    ),
     "freeze": Field(
         None,
         optional(are_some_names),

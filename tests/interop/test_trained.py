@@ -17,8 +17,9 @@ from srm_keras.data.texture_shapes import SHAPE_NAMES
 from srm_keras.export import load_predictor
 from srm_keras.interop import read_trained, save_preset, save_torch_state_dict, trained
 from srm_keras.layers import neutral
-from srm_keras.models import ResNet18, build, list_weights
+from srm_keras.models import build, list_weights
 from srm_keras.models.weights import Trained
+from srm_keras.support.files import read_json
 from srm_keras.training import default_recipe
 from tests.support.command_lines import command
 from tests.support.weights import randomize
@@ -115,18 +116,25 @@ def test_commands_work_with_a_network_of_the_package_without_data(in_package, tm
 
 
 @pytest.mark.slow
-def test_analyses_and_exports_take_its_data_from_its_card(in_package, tmp_path):
+def test_analyses_exports_and_the_page_take_its_data_from_its_card(
+    in_package, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     done = command("gates", f"--models={NAME}", "--samples=8", f"--out={tmp_path}/gates")
     assert done.returncode == 0, done.stderr
     options = ["--formats=float32,web", "--samples=4", f"--out={tmp_path}/export"]
     done = command("export", f"--model={NAME}", *options)
     assert done.returncode == 0, done.stderr
     assert load_predictor(tmp_path / "export" / "model.tflite").classes == CLASSES
+    done = command("tools.web_demo", f"--model={NAME}", "--samples=4", f"--out={tmp_path}/page")
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "page" / "model.json")["classes"] == list(CLASSES)
+    assert (tmp_path / "exports" / NAME.split(".")[0] / "web" / "model.json").is_file()
 
 
-SIZE = 64
+SIZE = 32
 CONFIG = {
-    "architecture": "seresnet18",
+    "architecture": "resnet10t",
     "num_classes": 1000,
     "pretrained_cfg": {
         "tag": "made_in1k",
@@ -139,15 +147,14 @@ CONFIG = {
         "license": "apache-2.0",
     },
 }
-TIMM = "timm/seresnet18.made_in1k"
+TIMM = "timm/resnet10t.made_in1k"
 
 
 @pytest.fixture(scope="module")
 def hub_cache(tmp_path_factory):
     """The Hub's cache with one repository in it, and the network whose weights that holds."""
     pytest.importorskip("safetensors")
-    se = [{"name": "se", "reduction": 8}, "se", "se", "se"]
-    model = ResNet18(recalibration=se, input_shape=(SIZE, SIZE, 3))
+    model = build("resnet10t", input_shape=(SIZE, SIZE, 3))
     randomize(model)
     made = tmp_path_factory.mktemp("made")
     save_torch_state_dict(model, made / "model.safetensors", "timm")
@@ -179,7 +186,7 @@ def test_a_network_of_timm_comes_with_its_preprocessing_and_class_names(offline)
     same(found.model, offline, (SIZE, SIZE, 3))
     assert found.preprocessing == Preprocessing(
         image_size=SIZE,
-        resize=71,  # ⌊64 / 0.9⌋
+        resize=35,  # ⌊32 / 0.9⌋
         mean=(0.5, 0.4, 0.3),
         std=(0.2, 0.25, 0.3),
         interpolation="bicubic",
@@ -193,8 +200,8 @@ def test_a_network_of_timm_comes_with_its_preprocessing_and_class_names(offline)
 
 
 def test_other_classes_begin_with_a_new_classifier(offline, caplog):
-    model = build("se_resnet18", weights=TIMM, classes=5, input_shape=(SIZE, SIZE, 3))
-    told = f"`weights` '{TIMM}': 48 layers loaded; the classifier is new, of 5 classes instead of 1"
+    model = build("resnet10t", weights=TIMM, classes=5, input_shape=(SIZE, SIZE, 3))
+    told = f"`weights` '{TIMM}': 28 layers loaded; the classifier is new, of 5 classes instead of 1"
     assert told in caplog.text
     features = (keras.Model(m.input, m.get_layer("pool").output) for m in (model, offline))
     same(*features, (SIZE, SIZE, 3))

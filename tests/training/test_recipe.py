@@ -78,7 +78,7 @@ WRONG = [
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
     # Fields of fine-tuning.
-    ("init", "", "`init` must be None, or a preset, a run folder or a .keras file. Received: init"),
+    ("init", "", "a trained network: a preset, a run folder, a file, a name. Received: init=''"),
     ("freeze", "conv1", "`freeze` must be None, or a tuple of parts of the network, such as"),
     (
         "freeze",
