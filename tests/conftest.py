@@ -1,5 +1,6 @@
 """Set-up shared by all tests: quiet TensorFlow on two devices, float64 on JAX, one seed a test."""
 
+import functools
 import gc
 import os
 
@@ -9,7 +10,15 @@ from hypothesis import settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-gc.disable()  # Importing makes half a million objects that stay: looking at them takes seconds.
+# JAX's programs run for a moment: little is done for their speed. (At level 0 CBAM's gradients are
+# NaN.)
+if os.environ.get("KERAS_BACKEND") == "jax":
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true",
+    )
+
+gc.disable()  # Importing makes a million objects that stay: looking at them takes seconds.
 import keras  # noqa: E402
 
 BACKEND = keras.config.backend()
@@ -31,9 +40,6 @@ if BACKEND == "tensorflow":
     (_CPU,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-gc.freeze()
-gc.enable()
-
 # The first example of a shape compiles kernels; a deadline would fail on that alone.
 settings.register_profile("default", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("default")
@@ -53,6 +59,19 @@ def pytest_ignore_collect(collection_path, config):
     return None if folder in (*BACKEND_AGNOSTIC, "conftest.py") else True
 
 
+def pytest_collection_finish():
+    """From here on objects come and go."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_look_through():
+    """Set apart what earlier files have left: ``clear_session`` looks through all that is not."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory):
     """Let JAX keep what it compiled, for all workers of this run."""
@@ -60,6 +79,19 @@ def _compiled_once(tmp_path_factory):
         folder = tmp_path_factory.getbasetemp()
         run = folder.parent if folder.name.startswith("popen-") else folder
         jax.config.update("jax_compilation_cache_dir", str(run / "jax"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _timed_briefly():
+    """An export is timed in two calls, not in twenty; `test_latency` looks at the real number."""
+    if BACKEND != "tensorflow":
+        yield
+        return
+    from srm_keras.export import pipeline
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "latencies", functools.partial(pipeline.latencies, repetitions=2))
+        yield
 
 
 @pytest.fixture(autouse=True)
