@@ -22,17 +22,15 @@ from tests.support.weights import (
 MODULES = [None, *NAMES]
 SMALLEST, *LARGER = "cifar_basic", "cifar_bottleneck", "resnet18", "resnet50", "variant"
 
-every_module = pytest.mark.parametrize("module", MODULES)
 
-
-def every_network(*larger: str):
-    """The smallest network with every module, larger ones with SRM; with all when there is time.
+def every_network(*larger: str, quickly=MODULES):
+    """The smallest network with the modules ``quickly``, larger ones with SRM; all in time.
 
     A module stands in the same place of every kind of block.
     """
-    cells = [(SMALLEST, module) for module in MODULES]
-    for kind, module in itertools.product(larger, MODULES):
-        quick = module == "srm" and kind != "resnet50"
+    cells = []
+    for kind, module in itertools.product((SMALLEST, *larger), MODULES):
+        quick = module in quickly if kind == SMALLEST else module == "srm" and kind != "resnet50"
         cells.append(pytest.param(kind, module, marks=[] if quick else pytest.mark.slow))
     return pytest.mark.parametrize(("kind", "module"), cells)
 
@@ -55,7 +53,8 @@ def test_output_is_a_distribution_and_every_weight_gets_a_gradient(kind, module)
         assert np.any(gradient != 0.0), variable.path
 
 
-@every_network(*LARGER[:3])
+# What a file holds of each module is in `tests/layers/test_contract.py`.
+@every_network(*LARGER[:3], quickly=["srm", "ge"])
 def test_keras_file_round_trip(kind, module, tmp_path):
     model = small_network(kind, module)
     randomize(model)
@@ -69,7 +68,7 @@ def test_keras_file_round_trip(kind, module, tmp_path):
     np.testing.assert_array_equal(ops.convert_to_numpy(loaded(x)), ops.convert_to_numpy(model(x)))
 
 
-@every_network(LARGER[0])
+@every_network(LARGER[0], quickly=["srm", "ge"])
 def test_weights_file_round_trip(kind, module, tmp_path):
     model = small_network(kind, module)
     randomize(model)
@@ -96,8 +95,16 @@ def test_data_formats_compute_the_same(kind, module):
     )
 
 
-@every_module
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("policy", "module"),
+    [
+        *(("mixed_float16", module) for module in MODULES),
+        *(
+            pytest.param("mixed_bfloat16", m, marks=[] if m == "srm" else pytest.mark.slow)
+            for m in MODULES
+        ),
+    ],
+)
 def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy, module):
     wide = small_network(SMALLEST, module)
     randomize(wide)

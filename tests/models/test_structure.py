@@ -1,5 +1,6 @@
 """Names, placement, specs by stage and block, pyramid features, and the catalogue."""
 
+import functools
 import inspect
 import json
 import re
@@ -112,15 +113,14 @@ def test_numbers_of_numpy_and_paths_of_any_kind_are_taken(tmp_path):
 
 
 def test_every_block_has_a_module_with_the_papers_name():
-    names = list(modules_of(CifarResNet(56, recalibration="srm")))
-    expected = [f"conv{stage}_{unit}_recalibration" for stage in (2, 3, 4) for unit in range(1, 10)]
-    assert names == expected  # "conv2-6 (64 channels)" of the paper's figure 7
     model = CifarResNet(56, recalibration="srm")
+    expected = [f"conv{stage}_{unit}_recalibration" for stage in (2, 3, 4) for unit in range(1, 10)]
+    assert list(modules_of(model)) == expected  # "conv2-6 (64 channels)" of the paper's figure 7
     assert model.get_layer("conv2_6_recalibration").output.shape == (None, 32, 32, 64)
 
 
 def test_the_module_sits_between_the_last_batch_norm_and_the_addition():
-    model = ResNet50(recalibration="srm", **SMALL)
+    model = ResNet(blocks=(1, 2, 1, 1), recalibration="srm", **SMALL)
     module = model.get_layer("conv3_2_recalibration")
     assert module.input is model.get_layer("conv3_2_3_bn").output
     added = model.get_layer("conv3_2_add").input
@@ -130,7 +130,7 @@ def test_the_module_sits_between_the_last_batch_norm_and_the_addition():
 
 @pytest.mark.parametrize(("stride_in", "expected"), [("3x3", (1, 2)), ("1x1", (2, 1))])
 def test_stride_placement(stride_in, expected):
-    model = ResNet50(stride_in=stride_in, **SMALL)
+    model = ResNet(blocks=(1, 1, 1, 1), stride_in=stride_in, **SMALL)
     strides = [model.get_layer(f"conv3_1_{index}_conv").strides[0] for index in (1, 2)]
     assert tuple(strides) == expected
 
@@ -238,12 +238,12 @@ def test_pyramid_outputs(tmp_path):
 
 
 def test_a_backbone_is_the_network_up_to_its_feature_maps(tmp_path):
-    model = ResNet18(classes=5, recalibration="srm", input_shape=(64, 64, 3))
+    model = ResNet("basic", (1, 1, 1, 1), classes=5, recalibration="srm", input_shape=(64, 64, 3))
     randomize(model)
     backbone = as_backbone(model)
-    assert backbone.pyramid_level_inputs == {f"P{level}": f"conv{level}_2_out" for level in LEVELS}
+    assert backbone.pyramid_level_inputs == {f"P{level}": f"conv{level}_1_out" for level in LEVELS}
     assert {id(layer) for layer in backbone.layers} < {id(layer) for layer in model.layers}
-    assert backbone.layers[-1].name == "conv5_2_out"
+    assert backbone.layers[-1].name == "conv5_1_out"
     x = feature_map((2, 64, 64, 3))
     backbone.save(tmp_path / "backbone.keras")
     loaded = keras.saving.load_model(tmp_path / "backbone.keras")
@@ -270,8 +270,13 @@ def test_a_backbone_of_a_foreign_network():
     }
 
 
+@functools.cache
+def small_resnet18():
+    return ResNet18(input_shape=(64, 64, 3))
+
+
 def backbone_with(**levels):
-    return as_backbone(ResNet18(input_shape=(64, 64, 3)), levels)
+    return as_backbone(small_resnet18(), levels)
 
 
 WRONG_BACKBONES = [
