@@ -71,3 +71,9 @@ def small_network():
 def small_model():
     """A network of its own for each test."""
     return small_network()
+
+
+@pytest.fixture(scope="session")
+def untouched_model():
+    """One network for all that is refused."""
+    return small_network()

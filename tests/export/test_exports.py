@@ -163,7 +163,7 @@ def test_unmerged_batch_norm_is_reported(tmp_path):
 @pytest.mark.parametrize(
     "module",
     [
-        None,
+        pytest.param(None, marks=pytest.mark.slow),
         "srm",
         {"name": "ge", "extent": 2},
         {"name": "ge", "extent": 4, "params": "theta_minus"},
@@ -210,10 +210,10 @@ WRONG_ARGUMENTS = {
 @exporters
 @pytest.mark.parametrize("case", WRONG_ARGUMENTS)
 def test_wrong_arguments_are_refused_before_anything_is_written(
-    export, case, small_model, tmp_path
+    export, case, untouched_model, tmp_path
 ):
     changes, message = WRONG_ARGUMENTS[case]
-    arguments = {"model": small_model, "samples": SAMPLES, **changes}
+    arguments = {"model": untouched_model, "samples": SAMPLES, **changes}
     with pytest.raises(ValueError, match=message):
         export(path=tmp_path / FILES[export], **arguments)
     assert list(tmp_path.iterdir()) == []
@@ -229,18 +229,18 @@ def test_a_folder_that_is_no_saved_model_is_not_replaced(small_model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model", "model.lite", "folder.tflite"])
-def test_a_tflite_path_must_be_a_tflite_file(name, small_model, tmp_path):
+def test_a_tflite_path_must_be_a_tflite_file(name, untouched_model, tmp_path):
     (tmp_path / "folder.tflite").mkdir()
     with pytest.raises(ValueError, match=r"`path` must be a file \*.tflite"):
-        to_tflite(small_model, tmp_path / name, SAMPLES)
+        to_tflite(untouched_model, tmp_path / name, SAMPLES)
 
 
 @exporters
 @pytest.mark.parametrize("content", ["", "[]", '{"exports": [{}]}', '{"accuracy": 1}'])
-def test_a_foreign_report_is_not_overwritten(export, content, small_model, tmp_path):
+def test_a_foreign_report_is_not_overwritten(export, content, untouched_model, tmp_path):
     (tmp_path / "report.json").write_text(content)
     with pytest.raises(ValueError, match=r"must not lie beside a report.json"):
-        export(small_model, tmp_path / FILES[export], SAMPLES)
+        export(untouched_model, tmp_path / FILES[export], SAMPLES)
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     assert (tmp_path / "report.json").read_text() == content
 
@@ -255,8 +255,15 @@ def test_sequential_models_are_exported_too(export, tmp_path):
     assert report.output_shape == (None, 144)
 
 
-@exporters
-@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize(
+    ("export", "fold"),
+    [
+        (to_saved_model, True),
+        (to_tflite, False),
+        pytest.param(to_saved_model, False, marks=pytest.mark.slow),
+        pytest.param(to_tflite, True, marks=pytest.mark.slow),
+    ],
+)
 def test_mixed_precision_networks_are_exported_in_float32(export, fold, tmp_path):
     exact = small_network()
     before = keras.config.dtype_policy()

@@ -50,16 +50,13 @@ def test_one_failure_is_told_and_the_rest_is_written(source, tmp_path, monkeypat
     def fails(source, network):
         raise ExportError("no such thing")
 
-    monkeypatch.setitem(FORMATS, "saved_model", Entry("saved_model", {Source: fails}))
+    monkeypatch.setitem(FORMATS, "broken", Entry("broken.bin", {Source: fails}))
+    monkeypatch.setitem(FORMATS, "good", Entry("good.bin", {Source: fake}))
     reports = []
-    failures = export_formats(source, tmp_path, ["saved_model", "float32"], reports.append)
-    assert failures == {"saved_model": "no such thing"}  # As the exporter says it.
-    assert [report.file for report in reports] == ["model.tflite"]
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "model.tflite",
-        "report.json",
-        "report.md",
-    }
+    failures = export_formats(source, tmp_path, ["broken", "good"], reports.append)
+    assert failures == {"broken": "no such thing"}  # As the exporter says it.
+    assert [report.file for report in reports] == ["good.bin"]
+    assert {path.name for path in tmp_path.iterdir()} == {"good.bin", "report.json", "report.md"}
 
 
 def test_bounds_and_representative_images_reach_the_formats(source, tmp_path, monkeypatch):
@@ -93,37 +90,42 @@ def test_unknown_formats_and_missing_packages_are_refused_first(source, tmp_path
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/.model.1.tflite")
 
 
+ERRORS = [
+    (FULL, "No space left on device"),
+    (ValueError("no such shape\nand a traceback"), "no such shape"),
+    (AttributeError("'dict' object has no attribute 'numpy'"), "'dict' object has no"),
+    (MemoryError(), "MemoryError"),
+    (tf.errors.ResourceExhaustedError(None, None, "disk is full\nat"), "disk is full"),
+]
+
+
+def fake(source, network, **parts):
+    """A format whose file is one byte and computes what the network does."""
+    plain = {
+        "write": lambda network, path: path.write_bytes(b"x"),
+        "load": lambda path: keras_runner(source.model),
+        "details": lambda path: {},
+    }
+    return Format("fake", **{**plain, **parts})
+
+
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("where", "error", "told"),
     [
-        (FULL, "No space left on device"),
-        (ValueError("no such shape\nand a traceback"), "no such shape"),
-        (AttributeError("'dict' object has no attribute 'numpy'"), "'dict' object has no"),
-        (MemoryError(), "MemoryError"),
-        (tf.errors.ResourceExhaustedError(None, None, "disk is full\nat"), "disk is full"),
+        *(("write", *error) for error in ERRORS),
+        *((where, *ERRORS[1]) for where in ("load", "details", "outside")),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-@pytest.mark.parametrize("where", ["write", "load", "details", "outside"])
 def test_whatever_ends_one_format_is_one_line_and_the_next_is_written(
     where, error, told, source, tmp_path, monkeypatch
 ):
     def fail(*_):
         raise error
 
-    def made(source, network, **broken):
-        if "outside" in broken:
-            fail()
-        parts = {
-            "write": lambda network, path: path.write_bytes(b"x"),
-            "load": lambda path: keras_runner(source.model),
-            "details": lambda path: {},
-        }
-        return Format("fake", **{**parts, **broken})
-
-    broken = {Source: partial(made, **{where: fail})}
-    monkeypatch.setitem(FORMATS, "broken", Entry("broken.bin", broken))
-    monkeypatch.setitem(FORMATS, "good", Entry("good.bin", {Source: made}))
+    broken = fail if where == "outside" else partial(fake, **{where: fail})
+    monkeypatch.setitem(FORMATS, "broken", Entry("broken.bin", {Source: broken}))
+    monkeypatch.setitem(FORMATS, "good", Entry("good.bin", {Source: fake}))
     reports = []
     failures = export_formats(source, tmp_path, ["broken", "good"], reports.append)
     assert list(failures) == ["broken"]
@@ -139,19 +141,23 @@ def test_a_report_that_finds_no_room_is_told(source, tmp_path, monkeypatch):
         raise FULL
 
     monkeypatch.setattr(report, "write_report", full)
-    failures = export_formats(source, tmp_path, ["float32"])
+    monkeypatch.setitem(FORMATS, "good", Entry("good.bin", {Source: fake}))
+    failures = export_formats(source, tmp_path, ["good"])
     assert failures == {
-        "float32": "model.tflite was written, the report on it was not: No space left on device"
+        "good": "good.bin was written, the report on it was not: No space left on device"
     }
-    assert (tmp_path / "model.tflite").is_file()
+    assert (tmp_path / "good.bin").is_file()
 
 
-def test_folders_may_be_called_as_people_call_them(source, tmp_path):
+def test_folders_may_be_called_as_people_call_them_and_nothing_is_printed(source, tmp_path, capfd):
     formats = ["saved_model", "float32", "web"]
     if importlib.util.find_spec("tf2onnx"):
         formats.append("onnx")
     folder = tmp_path / os.fsdecode(b"caf\xe9 [final]")
-    assert export_formats(source, folder, formats) == {}
+    reports = []
+    assert export_formats(source, folder, formats, reports.append) == {}
+    assert capfd.readouterr() == ("", "")
+    assert [report.file for report in reports] == [FORMATS[form].file for form in formats]
     assert len(read_reports(folder)) == len(formats)
     expected = source.model.predict(source.samples, verbose=0)
     for file in [FORMATS[form].file for form in formats if form != "web"]:
@@ -188,13 +194,6 @@ def test_converters_are_heard_only_where_they_fail(capfd):
     print("out again")
     os.write(2, b"err again\n")
     assert capfd.readouterr() == ("out again\n", "err again\n")
-
-
-def test_an_export_prints_nothing_of_its_own(source, tmp_path, capfd):
-    reports = []
-    assert export_formats(source, tmp_path, ["saved_model", "float32"], reports.append) == {}
-    assert [report.file for report in reports] == ["saved_model", "model.tflite"]
-    assert capfd.readouterr() == ("", "")
 
 
 def test_a_run_folds_deploys_and_computes_the_reference_once(source, tmp_path, monkeypatch):

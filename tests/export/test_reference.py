@@ -1,5 +1,7 @@
 """What a file is compared with: the network that was given, in its own dtype, and no copy of it."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -56,20 +58,33 @@ def test_a_copy_of_an_adapted_network_computes_the_same(policy, module):
         np.testing.assert_allclose(copy.predict(IMAGES, verbose=0), expected, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", RUNNERS)
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_files_of_an_adapted_network_predict_what_it_predicts(policy, name, tmp_path):
+# Folded or not is the same for all files, which are written in float32 whatever the policy.
+QUICKLY = [
+    *(("float32", name, True) for name in RUNNERS),
+    ("float32", "saved_model", False),
+    ("mixed_float16", "saved_model", True),
+    ("mixed_float16", "model.tflite", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "folded"),
+    [
+        pytest.param(*case, marks=[] if case in QUICKLY else pytest.mark.slow)
+        for case in itertools.product(["float32", "mixed_float16"], RUNNERS, [True, False])
+    ],
+)
+def test_files_of_an_adapted_network_predict_what_it_predicts(policy, name, folded, tmp_path):
     if name == "model.onnx":
         pytest.importorskip("tf2onnx")
     export, runner = RUNNERS[name]
     model = network(policy)
-    for folded in (True, False):
-        report = export(model, tmp_path / name, IMAGES, fold=folded)
-        actual, expected = runner(tmp_path / name)(IMAGES), model.predict(IMAGES, verbose=0)
-        tolerance = 1e-5 if policy == "float32" else 4e-3
-        np.testing.assert_allclose(actual, expected, atol=tolerance)
-        assert (actual.argmax(-1) == expected.argmax(-1)).mean() > 0.95
-        assert ("own_precision" in report.details) == (policy != "float32")
+    report = export(model, tmp_path / name, IMAGES, fold=folded)
+    actual, expected = runner(tmp_path / name)(IMAGES), model.predict(IMAGES, verbose=0)
+    tolerance = 1e-5 if policy == "float32" else 4e-3
+    np.testing.assert_allclose(actual, expected, atol=tolerance)
+    assert (actual.argmax(-1) == expected.argmax(-1)).mean() > 0.95
+    assert ("own_precision" in report.details) == (policy != "float32")
 
 
 class Unsaved(layers.Layer):
@@ -135,7 +150,13 @@ def test_networks_of_float16_weights_are_merged_in_float32(tmp_path):
     assert report.parity.max_error <= 1e-6
 
 
-MODULES = ("se", "cbam", "srm", {"name": "srm", "integration": "mlp"})
+MODULES = [
+    *("se", "srm"),
+    *(
+        pytest.param(m, marks=pytest.mark.slow)
+        for m in ("cbam", {"name": "srm", "integration": "mlp"})
+    ),
+]
 
 
 @pytest.fixture(params=MODULES, ids=str)

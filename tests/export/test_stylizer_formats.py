@@ -49,10 +49,14 @@ def exported(tmp_path_factory):
     return model, folder
 
 
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(exported[1] / "saved_model")
+
+
 @pytest.mark.parametrize("side", [(24, 32), (21, 35)])
-def test_a_saved_model_paints_images_of_any_size(exported, side):
-    model, folder = exported
-    loaded = tf.saved_model.load(folder / "saved_model")
+def test_a_saved_model_paints_images_of_any_size(exported, loaded, side):
+    model, _ = exported
     images = photos(1, *side, seed=1)
     expected = model(images, training=False).numpy()
     painted = loaded.signatures["serving_default"](image=tf.constant(images))["output_0"]
@@ -65,9 +69,8 @@ def test_a_saved_model_paints_images_of_any_size(exported, side):
     assert expected.std() > 1
 
 
-def test_files_of_several_sizes_come_back_as_png_of_theirs(exported):
-    model, folder = exported
-    loaded = tf.saved_model.load(folder / "saved_model")
+def test_files_of_several_sizes_come_back_as_png_of_theirs(exported, loaded):
+    model, _ = exported
     images = [photos(1, *side)[0].astype("uint8") for side in ((20, 28), (33, 17))]
     files = [tf.io.encode_png(images[0]), tf.io.encode_jpeg(images[1])]
     answers = loaded.signatures["serve_jpeg"](image_bytes=tf.stack(files))["output_0"].numpy()
@@ -82,14 +85,12 @@ def test_files_of_several_sizes_come_back_as_png_of_theirs(exported):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 30])
-def test_what_is_no_picture_is_an_invalid_argument(exported, content):
-    loaded = tf.saved_model.load(exported[1] / "saved_model")
+def test_what_is_no_picture_is_an_invalid_argument(loaded, content):
     with pytest.raises(tf.errors.InvalidArgumentError):
         loaded.signatures["serve_jpeg"](image_bytes=tf.constant([content]))
 
 
-def test_images_too_small_to_reflect_are_refused(exported):
-    loaded = tf.saved_model.load(exported[1] / "saved_model")
+def test_images_too_small_to_reflect_are_refused(loaded):
     with pytest.raises(tf.errors.InvalidArgumentError):
         loaded.signatures["serve_uint8"](image=tf.zeros((1, 3, 3, 3), tf.uint8))
 
@@ -181,9 +182,9 @@ def test_a_copy_for_one_size_computes_the_same():
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (0, 8, 3), (8.0, 8, 3), "8x8", (3, 3, 3)])
-def test_shapes_that_do_not_fit_are_refused(shape):
+def test_shapes_that_do_not_fit_are_refused(exported, shape):
     with pytest.raises(ValueError, match="`input_shape` must be"):
-        with_input_shape(stylizer(), shape)
+        with_input_shape(exported[0], shape)
 
 
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path):

@@ -15,6 +15,7 @@ from tests.support.specs import spec_id
 from tests.support.weights import feature_map, randomize
 
 LOSSY = ["float16", "dynamic", "int8", "int16x8"]
+CBAM = {"name": "cbam", "reduction": 2, "gain": 4}
 # Not so few hidden units that all may be dead, which XNNPACK refuses (see below).
 MODULES = [
     None,
@@ -22,23 +23,27 @@ MODULES = [
     {"name": "se", "reduction": 2, "gain": 2},
     {"name": "ge", "gain": 2},
     {"name": "eca", "gain": 2},
-    {"name": "cbam", "reduction": 2, "gain": 4},
+    CBAM,
     "simam",
     "gct",
     {"name": "fca", "reduction": 2, "gain": 2},
 ]
+# One after the other in one network, which is converted once.
+ALL = MODULES[1:]
 ENOUGH = {"float16": 50, "dynamic": 25, "int8": 15, "int16x8": 25}
 
 
 def network(module="srm", softmax=True):
-    """One residual unit behind a convolution: what takes time is converting operators."""
+    """A residual unit behind a convolution, one a module: what takes time is converting."""
     inputs = keras.Input((16, 16, 3), name="image")
     x = keras.layers.Conv2D(16, 3, activation="relu", name="stem")(inputs)
-    y = keras.layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv")(x)
-    y = keras.layers.BatchNormalization(name="bn")(y)
-    if module is not None:
-        y = recalibration(module, name="recalibration")(y)
-    x = keras.layers.ReLU(name="out")(keras.layers.Add(name="add")([x, y]))
+    for index, spec in enumerate(module if isinstance(module, list) else [module]):
+        end = f"_{index}" if index else ""
+        y = keras.layers.Conv2D(16, 3, padding="same", use_bias=False, name=f"conv{end}")(x)
+        y = keras.layers.BatchNormalization(name=f"bn{end}")(y)
+        if spec is not None:
+            y = recalibration(spec, name=f"recalibration{end}")(y)
+        x = keras.layers.ReLU(name=f"out{end}")(keras.layers.Add(name=f"add{end}")([x, y]))
     x = keras.layers.Dense(10, name="logits")(keras.layers.GlobalAveragePooling2D(name="pool")(x))
     x = keras.layers.Softmax(name="predictions")(x) if softmax else x
     model = keras.Model(inputs, x)
@@ -49,6 +54,25 @@ def network(module="srm", softmax=True):
 SAMPLES = feature_map((40, 16, 16, 3), seed=2)
 # Of different brightness: what the outputs for all samples have in common is no signal.
 VARIED = SAMPLES * np.linspace(0.25, 2, 40, dtype="float32")[:, None, None, None]
+
+
+def module_id(module):
+    return "all" if module is ALL else spec_id(module)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """``converted(format, **options)``: the network in a file and the report, made once."""
+    done = {}
+
+    def convert(form, **options):
+        key = (form, *sorted(options.items()))
+        if key not in done:
+            path = tmp_path_factory.mktemp("converted") / "model.tflite"
+            done[key] = path, to_tflite(network(), path, SAMPLES, form, min_snr_db=10, **options)
+        return done[key]
+
+    return convert
 
 
 def run_plainly(path, images):
@@ -91,8 +115,8 @@ def tensor_types(path):
         pytest.param(
             module,
             form,
-            marks=[] if module == "srm" or form == "int8" else pytest.mark.slow,
-            id=f"{spec_id(module)}-{form}",
+            marks=[] if module == "srm" or (module, form) == (CBAM, "int8") else pytest.mark.slow,
+            id=f"{module_id(module)}-{form}",
         )
         for module in MODULES
         for form in LOSSY
@@ -126,12 +150,9 @@ def test_files_are_as_small_as_their_weights(tmp_path):
 @pytest.mark.parametrize(
     ("form", "integer"), [("int8", "INT8"), ("int16x8", "INT16")], ids=["int8", "int16x8"]
 )
-def test_integer_formats_compute_in_integers_alone(form, integer, tmp_path):
-    files = {io: tmp_path / f"{io}.tflite" for io in (False, True)}
-    reports = {
-        io: to_tflite(network(), path, SAMPLES, form, integer_io=io, min_snr_db=10)
-        for io, path in files.items()
-    }
+def test_integer_formats_compute_in_integers_alone(form, integer, converted):
+    made = {io: converted(form, integer_io=io) for io in (False, True)}
+    files, reports = ({io: pair[index] for io, pair in made.items()} for index in (0, 1))
     float_tensors = {io: tensor_types(path).count("FLOAT32") for io, path in files.items()}
     assert float_tensors == {False: 2, True: 0}
     assert integer in tensor_types(files[True])
@@ -143,10 +164,9 @@ def test_integer_formats_compute_in_integers_alone(form, integer, tmp_path):
     )
 
 
-def test_modules_can_stay_in_float(tmp_path):
-    whole, partly = tmp_path / "whole.tflite", tmp_path / "partly.tflite"
-    integer = to_tflite(network(), whole, SAMPLES, "int8", min_snr_db=10)
-    mixed = to_tflite(network(), partly, SAMPLES, "int8", float_modules=True, min_snr_db=10)
+def test_modules_can_stay_in_float(converted):
+    whole, integer = converted("int8", integer_io=False)
+    partly, mixed = converted("int8", float_modules=True)
     assert mixed.parity.snr_db > integer.parity.snr_db
     assert mixed.format == "TFLite int8, modules in float32"
     # Statistics, CFC and gates: as many float tensors as the module has, and not the convolutions.
@@ -156,19 +176,16 @@ def test_modules_can_stay_in_float(tmp_path):
     assert np.abs(run_plainly(partly, SAMPLES) - expected).max() < 0.1
 
 
-def test_modules_of_an_inner_model_stay_in_float_too(tmp_path):
+def test_modules_of_an_inner_model_stay_in_float_too(converted, tmp_path):
     inputs = keras.Input((16, 16, 3), name="image")
-    nested = keras.Model(inputs, network()(inputs))
-    counts = []
-    for name, model in (("flat", network()), ("nested", nested)):
-        path = tmp_path / f"{name}.tflite"
-        to_tflite(model, path, SAMPLES, "int8", float_modules=True, min_snr_db=10)
-        counts.append(tensor_types(path).count("FLOAT32"))
-    assert counts[0] == counts[1] > 10
+    nested, path = keras.Model(inputs, network()(inputs)), tmp_path / "model.tflite"
+    to_tflite(nested, path, SAMPLES, "int8", float_modules=True, min_snr_db=10)
+    flat, _ = converted("int8", float_modules=True)
+    assert tensor_types(path).count("FLOAT32") == tensor_types(flat).count("FLOAT32") > 10
 
 
-def test_the_ratio_of_probabilities_is_that_of_the_logits_behind_them(tmp_path):
-    with_softmax = to_tflite(network(), tmp_path / "a.tflite", SAMPLES, "int8", min_snr_db=10)
+def test_the_ratio_of_probabilities_is_that_of_the_logits_behind_them(converted, tmp_path):
+    _, with_softmax = converted("int8", integer_io=False)
     model, path = network(softmax=False), tmp_path / "b.tflite"
     without = to_tflite(model, path, SAMPLES, "int8", min_snr_db=10)
     logits = centred(np.asarray(model(SAMPLES, training=False), "float64"))
@@ -209,22 +226,21 @@ def test_ranges_of_images_a_thousandth_as_large_are_refused_for_one_score(tmp_pa
     assert report.parity.top1_agreement is report.bound.min_top1_agreement is None
 
 
-def test_the_batch_can_be_fixed(tmp_path):
-    path = tmp_path / "model.tflite"
-    report = to_tflite(network(), path, SAMPLES[:5], batch_size=1)
-    assert report.format == "TFLite float32, batch 1"
-    (image,) = Interpreter(str(path)).get_input_details()
-    assert image["shape_signature"].tolist() == [1, 16, 16, 3]
-
-
-@pytest.mark.parametrize("form", ["float32", "int8"])
-@pytest.mark.parametrize("samples", [2, 7])
-def test_a_fixed_batch_takes_any_number_of_samples(form, samples, tmp_path):
+@pytest.mark.parametrize(
+    ("samples", "form"),
+    [
+        (2, "float32"),
+        (7, "int8"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((2, "int8"), (7, "float32"))),
+    ],
+)
+def test_a_fixed_batch_takes_any_number_of_samples(samples, form, tmp_path):
     path = tmp_path / "model.tflite"
     images = SAMPLES if form == "int8" else None
     report = to_tflite(network(), path, SAMPLES[:samples], form, images, batch_size=3)
     (image,) = Interpreter(str(path)).get_input_details()
     assert image["shape_signature"].tolist() == [3, 16, 16, 3]
+    assert report.format == f"TFLite {form}, batch 3"
     assert report.parity.samples == samples
     runner = TFLiteRunner(path)
     whole = runner(SAMPLES[:7])
@@ -235,7 +251,11 @@ def test_a_fixed_batch_takes_any_number_of_samples(form, samples, tmp_path):
     np.testing.assert_allclose(whole, expected, atol=1e-5 if form == "float32" else 0.1)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=spec_id)
+@pytest.mark.parametrize(
+    "module",
+    [ALL, *(pytest.param(module, marks=pytest.mark.slow) for module in MODULES)],
+    ids=module_id,
+)
 def test_a_deployed_graph_stays_whole(module, tmp_path):
     report = to_tflite(network(module), tmp_path / "model.tflite", SAMPLES[:2])
     assert report.details["partitions"] == 1
@@ -295,9 +315,8 @@ def test_wrong_arguments_are_refused(changes, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_integer_inputs_saturate_and_do_not_wrap_around(tmp_path):
-    path = tmp_path / "model.tflite"
-    to_tflite(network(), path, SAMPLES, "int8", integer_io=True, min_snr_db=10)
+def test_integer_inputs_saturate_and_do_not_wrap_around(converted):
+    path, _ = converted("int8", integer_io=True)
     bright = np.full((1, 16, 16, 3), 1e6, "float32")
     largest = np.full((1, 16, 16, 3), 100.0, "float32")
     runner = TFLiteRunner(path)
