@@ -186,14 +186,15 @@ def test_matplotlib_can_be_imported_whatever_mplbackend_says(inherited, used):
     assert result.stdout.strip() == used
 
 
-def test_import_on_another_backend_does_not_import_tensorflow():
-    pytest.importorskip("jax")
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
+def test_import_on_another_backend_does_not_import_tensorflow(backend):
+    pytest.importorskip(backend)
     code = (
         "import sys, srm_keras; srm_keras.models.CifarResNet(8); print('tensorflow' in sys.modules)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={"KERAS_BACKEND": "jax", "PATH": "", "PYTHONPATH": str(ROOT)},
+        env={"KERAS_BACKEND": backend, "PATH": "", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

@@ -1,6 +1,6 @@
-import subprocess
-import sys
-from pathlib import Path
+import contextlib
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ import pytest
 from srm_keras.data import load_examples
 from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity
 
-ROOT = Path(__file__).parents[2]
 IDENTITY = {"recipe": {"seed": 0, "splits": ("test",)}, "variables": [["kernel", [3, 2]]]}
 
 
@@ -176,33 +175,25 @@ def test_the_same_reason_is_told_once(tmp_path):
     assert "step_000000006.npz, step_000000005.npz belongs to another run" in str(error.value)
 
 
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from tests.training.test_checkpoints import IDENTITY, checkpoint, folder
-checkpoints = folder(Path(sys.argv[1]))
-checkpoints.save(checkpoint(1))
-checkpoints.flush()
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-checkpoints.save(checkpoint(2))
-try:
-    checkpoints.close()
-except OSError as error:
-    print(error)
-"""
+@contextlib.contextmanager
+def full_disk():
+    """No file of this process may become longer than 100 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_file_that_cannot_be_written_is_reported_and_the_earlier_one_stays(tmp_path):
-    """No file of the process may become longer than 100 bytes: as on a full disk."""
-    told = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "step_000000002.npz could not be written" in told.stdout
-    assert "intact" in told.stdout
+    save(tmp_path, 1)
+    with (
+        pytest.raises(OSError, match=r"step_000000002\.npz could not be written.*intact"),
+        full_disk(),
+    ):
+        save(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000001.npz"]
     assert_equal(folder(tmp_path).newest(), checkpoint(1))
