@@ -133,7 +133,8 @@ def of_keras(name, images, options):
     of ImageNet.
     """
     model = getattr(keras.applications, name)(weights=None, **options)
-    randomize(model)
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        randomize(model)  # ConvNeXt's new scales of 1e-6 would hide its blocks.
     for layer in model.layers:
         layer.momentum = 0.0
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
