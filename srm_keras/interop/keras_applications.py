@@ -110,22 +110,24 @@ def from_keras_applications(
     return network
 
 
-def read_imagenet(network: str) -> Trained:
+def read_imagenet(network: str, options: Mapping[str, Any] | None = None) -> Trained:
     """Return a network with the ImageNet weights of ``keras.applications``, for RGB images.
 
     Args:
         network: One of ``IMAGENET_NETWORKS``, which becomes a network of this package, or of
             ``application_names()``, as ``application_classifier`` builds it.
+        options: Arguments of the constructor of the latter.
 
     Raises:
-        ValueError: The weights are not in Keras' cache and cannot be downloaded.
+        ValueError: The weights are not in Keras' cache and cannot be downloaded, or there are none
+            for such options.
     """
     source = IMAGENET_NETWORKS.get(network, network)
     try:
         if network in IMAGENET_NETWORKS:
             model = from_keras_applications(source, channel_order="rgb", name=network)
         else:
-            model = application_classifier(network, weights="imagenet")
+            model = application_classifier(network, options=options, weights="imagenet")
     except Exception as error:  # Keras raises a bare one where a download fails.
         raise ValueError(
             f"`weights` 'imagenet' of {network!r} cannot be had: looked for in "
@@ -138,9 +140,10 @@ def read_imagenet(network: str) -> Trained:
     digest = hashlib.sha256()
     for variable in model.weights:
         digest.update(ops.convert_to_numpy(variable).tobytes())
-    card = {"keras.applications": source}
+    classes = CLASS_NAMES if model.output_shape[1:] == (len(CLASS_NAMES),) else None
+    card = {"keras.applications": source or network}
     name = f"{network}.imagenet"
-    return Trained(model, name, digest.hexdigest(), preprocessing, CLASS_NAMES, card)
+    return Trained(model, name, digest.hexdigest(), preprocessing, classes, card)
 
 
 def _depth(model: keras.Model, source: Mapping[str, Any]) -> int:

@@ -49,7 +49,8 @@ def trained_kind(name: str | os.PathLike) -> str | None:
 
     Returns:
         ``"preset"``; ``"run"``, a folder with ``best.keras``; ``"keras"`` or ``"torch"``, a file;
-        ``"named"``: ``timm/…``, or ``NETWORK.WEIGHTS`` with a network of the catalogue; or None.
+        ``"named"``: ``timm/…``, or ``NETWORK.WEIGHTS`` with a network of the catalogue or of
+        ``keras.applications``; or None.
     """
     name = os.fspath(name)
     path = Path(name)
@@ -73,7 +74,10 @@ def _is_by_name(name: str) -> bool:
 
 
 def read_trained(
-    name: str | os.PathLike, network: str | None = None, field: str = "weights"
+    name: str | os.PathLike,
+    network: str | None = None,
+    field: str = "weights",
+    options: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Read a trained network by its name. Nothing that it holds is run.
 
@@ -84,6 +88,7 @@ def read_trained(
             ``"resnet50.imagenet"``, a network and its weights as ``list_weights()`` has them.
         network: Of the catalogue; then the part behind the point is enough: ``"imagenet"``.
         field: What errors call ``name``.
+        options: Of the network, where it is one of ``keras.applications``: ``{"alpha": 0.75}``.
 
     Returns:
         The network, with its preprocessing and class names where they are known.
@@ -101,14 +106,14 @@ def read_trained(
         return hub.read_timm(name)
     if kind == "named":
         network, _, name = name.partition(".")
-        trained = _named(network, name, field)
+        trained = _named(network, name, field, options)
         if trained.name != f"{network}.{name}":  # the weights are of the network without modules
             shapes = {"input_shape": trained.model.input_shape[1:], "weights": name}
             model = build(network, classes=trained.model.output_shape[-1], **shapes)
             return dataclasses.replace(trained, model=model)
         return trained
     if network is not None and Path(name).name == name and not Path(name).exists():
-        return _named(network, name, field)
+        return _named(network, name, field, options)
     raise ValueError(_unknown(name, field))
 
 
@@ -133,15 +138,17 @@ def card_of(name: str) -> Mapping[str, Any]:
     return read_card(file) if file.is_file() else {}
 
 
-def _named(network: str, weights: str, field: str) -> Trained:
-    """The trained network ``weights`` of a network of the catalogue."""
+def _named(
+    network: str, weights: str, field: str, options: Mapping[str, Any] | None = None
+) -> Trained:
+    """The weights of a network of the catalogue or of ``keras.applications``, by their name."""
     name = f"{network}.{weights}"
     file = ZOO / f"{name}.zip"
     if file.is_file():
         return dataclasses.replace(_of_preset(str(file)), name=name)
     plain = without_module(network) if network in list_models() else network
     if weights == IMAGENET and (plain in IMAGENET_NETWORKS or is_application(plain)):
-        return read_imagenet(plain)
+        return read_imagenet(plain, options)
     known = [one for one in list_trained() if one.split("/")[-1].split(".")[0] in (network, plain)]
     raise ValueError(
         f"`{field}` {weights!r} of {network!r} cannot be had: looked for in {ZOO} and in "

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
+from srm_keras.layers import Spec
 from srm_keras.layers.state import copy_state
 from srm_keras.models.applications import application_classifier, is_application
 from srm_keras.models.catalog import list_models
@@ -16,7 +17,9 @@ from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.residual import NestedSpec
 from srm_keras.models.surgery.functional import copied, remade
 from srm_keras.models.surgery.graph import read_graph
-from srm_keras.models.surgery.insertion import insert_recalibration
+from srm_keras.models.surgery.insertion import SUFFIX, insert_recalibration, specs_of_places
+from srm_keras.models.surgery.places import Place, find_places
+from srm_keras.models.weights import Blueprint
 
 FILE = ".keras"
 
@@ -33,6 +36,7 @@ def adapted(
     recalibration: NestedSpec = None,
     where: str | Iterable[str] | None = None,
     options: Mapping[str, Any] | None = None,
+    blueprint: Blueprint | None = None,
 ) -> keras.Model:
     """Build a network of ``keras.applications`` or of a ``.keras`` file for other data.
 
@@ -48,6 +52,8 @@ def adapted(
         where: As for ``insert_recalibration``; None: ``"block_ends"``. In a model inside of a file
             a layer may be called ``"inner/layer"``.
         options: Arguments of the constructor in ``keras.applications``; a file has none.
+        blueprint: Of the trained network whose weights this one will get: it completes the specs,
+            and modules that are new start neutral.
 
     Returns:
         A functional ``keras.Model`` of the global dtype policy, its last layer in float32; no
@@ -67,7 +73,10 @@ def adapted(
     if head_of(base) is None:
         base = _with_head(base, classes)
     if recalibration is not None or where is not None:
-        base = insert_recalibration(base, recalibration, _places(where, names))
+        where = _places(where, names)
+        if blueprint is not None:
+            recalibration = _completed(recalibration, find_places(base, where), blueprint)
+        base = insert_recalibration(base, recalibration, where)
     logits(base)
     return base
 
@@ -89,6 +98,15 @@ def _places(where: str | Iterable[str] | None, names: Mapping[str, str]) -> str 
     if where is None:
         return "block_ends"
     return where if isinstance(where, str) else [names.get(name, name) for name in where]
+
+
+def _completed(spec: NestedSpec, places: Sequence[Place], blueprint: Blueprint) -> list[Spec]:
+    """A spec for the module of each place."""
+    specs = specs_of_places(spec, [place.path for place in places])
+    return [
+        blueprint.completed(one, f"{place.layer.name}{SUFFIX}")
+        for one, place in zip(specs, places, strict=True)
+    ]
 
 
 def _check_no_options(options: Mapping[str, Any] | None) -> None:

@@ -109,13 +109,14 @@ class Blueprint:
         """
         return [
             [
-                self._completed(spec, f"conv{stage}_{unit}_recalibration")
+                self.completed(spec, f"conv{stage}_{unit}_recalibration")
                 for unit, spec in enumerate(of_stage, start=1)
             ]
             for stage, of_stage in enumerate(specs, start=2)
         ]
 
-    def _completed(self, spec: Spec, layer: str) -> Spec:
+    def completed(self, spec: Spec, layer: str) -> Spec:
+        """Complete the spec of the module ``layer``, as ``specs`` does."""
         trained = self.modules.get(layer, {})
         given = {"name": spec} if isinstance(spec, str) else spec
         if isinstance(given, Mapping) and given.get("name") == trained.get("name"):

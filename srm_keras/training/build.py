@@ -65,7 +65,7 @@ def build_model(
         recipe: The resolved recipe.
         image_shape: Of an image.
         classes: Number of classes.
-        blueprint: Of the trained network that a network of ``models.build`` will begin with.
+        blueprint: Of the trained network that it will begin with.
 
     Raises:
         ValueError: If the name, the recalibration or an option is refused.
@@ -73,12 +73,13 @@ def build_model(
     name = recipe.model.name
     with naming("model"):
         arguments = _arguments(recipe, image_shape, classes)
+        # A trained network says what gains its modules have, and new ones start neutral.
+        if blueprint is not None and "recalibration" in arguments:
+            arguments["recalibration"] = recipe.to_dict()["recalibration"]
         if is_adaptable(name):
-            return adapted(name, **arguments)
-        if blueprint is not None:  # which says what gains modules have, and which start neutral
+            return adapted(name, **arguments, blueprint=blueprint)
+        if blueprint is not None:
             arguments["weights"] = blueprint
-            if "recalibration" in arguments:
-                arguments["recalibration"] = recipe.to_dict()["recalibration"]
         return models.build(name, **arguments)
 
 

@@ -59,7 +59,8 @@ class Beginning:
             return
         self.is_read = True
         if not self.of_bare_weights:
-            self._network = read_trained(self._init, network_name(recipe), "init")
+            options = recipe.model.options.to_dict()
+            self._network = read_trained(self._init, network_name(recipe), "init", options)
 
     @property
     def of_bare_weights(self) -> bool:

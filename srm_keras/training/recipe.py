@@ -5,9 +5,10 @@ A recipe is an ``ml_collections.ConfigDict`` or a nested mapping. ``FIELDS`` lis
 """
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import config_dict
 
 from srm_keras.models.adapted import is_adaptable
@@ -328,6 +329,19 @@ def _standardize_as_the_network_does(recipe: config_dict.ConfigDict) -> None:
     for attribute, values in zip(("mean", "std"), found, strict=True):
         if attribute not in given:
             given[attribute] = values
+        elif recipe.init == "imagenet" and not _is_equal(given[attribute], values):
+            raise ValueError(
+                f"`data.preprocessing.{attribute}` must be left out or {values}, with which the "
+                f"weights 'imagenet' of {name} were trained. Received: {given[attribute]!r}"
+            )
+
+
+def _is_equal(given: Any, values: Sequence[float]) -> bool:
+    """Whether numbers, one or one a channel, are the same; what is none is refused elsewhere."""
+    numbers = np.ravel(given)
+    if not all(map(is_number, numbers.tolist())) or numbers.size not in (1, 3):
+        return True
+    return bool(np.allclose(np.broadcast_to(numbers, 3), np.broadcast_to(values, 3), rtol=1e-3))
 
 
 def _check_together(recipe: config_dict.ConfigDict) -> None:

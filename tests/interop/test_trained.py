@@ -259,7 +259,7 @@ def imagenet(monkeypatch):
     networks = {"cifar_resnet8_bottleneck": "Small"}
     monkeypatch.setattr(trained, "IMAGENET_NETWORKS", networks)
     found = Trained(model, "cifar_resnet8_bottleneck.imagenet", "0", SHAPES, CLASS_NAMES)
-    monkeypatch.setattr(trained, "read_imagenet", lambda network: found)
+    monkeypatch.setattr(trained, "read_imagenet", lambda network, options: found)
     return model
 
 

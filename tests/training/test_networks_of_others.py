@@ -1,15 +1,20 @@
 """Runs of networks that are not of this package: by the name of a file or of keras.applications."""
 
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
 
+from srm_keras.data.sources.imagenet import CLASS_NAMES
+from srm_keras.interop import keras_applications, read_trained
 from srm_keras.layers import SRM
-from srm_keras.models.applications import application_standardization
+from srm_keras.models.applications import application_classifier, application_standardization
 from srm_keras.support.files import read_json
 from srm_keras.training import load_run, resolve, train
 from srm_keras.training.build import build_model, make_optimizer
 from srm_keras.training.cross_validation import cross_validate
+from srm_keras.training.fine_tuning import Beginning
 from tests.support.command_lines import command
 from tests.support.foreign_models import transfer_model
 from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny, weights
@@ -69,6 +74,72 @@ def test_a_run_begins_from_the_file_and_trains_what_is_new(file, run):
     trained = [value.size for path, value in after.items() if path.startswith(("bn", *NEW))]
     moving = [value.size for path, value in after.items() if "moving" in path]
     assert result["parameters"]["trainable"] == sum(trained) - sum(moving)
+
+
+def begun(made, shape, classes, folder):
+    """The recipe's network with its initial weights, and what was new."""
+    beginning = Beginning(made, folder, False)
+    model = build_model(made, shape, len(classes), beginning.blueprint)
+    beginning.apply(model, classes)
+    return model, beginning.record["new"]
+
+
+def assert_equal_outputs(model, source, shape):
+    images = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+    np.testing.assert_allclose(model(images), source(images), rtol=1e-5, atol=1e-7)
+
+
+def test_new_modules_start_neutral_where_weights_are_trained(file, tmp_path):
+    """Also where the recipe does not say so; a recipe that says what gain they have is obeyed."""
+    made = recipe(file, **{"freeze": None, "recalibration": "cbam"})
+    model, new = begun(made, (16, 16, 3), ("a", "b", "c"), tmp_path)
+    assert new == ["bn2_recalibration"]
+    assert_equal_outputs(model, keras.saving.load_model(file), (16, 16, 3))
+    made.recalibration = {"name": "srm", "gain": 1.0}
+    model, _ = begun(made, (16, 16, 3), ("a", "b", "c"), tmp_path)
+    assert model.get_layer("bn2_recalibration").gain == 1.0
+
+
+@pytest.mark.slow
+def test_imagenet_weights_of_an_application(tmp_path, monkeypatch):
+    """As if they were in Keras' cache; the options of the recipe decide which they are."""
+    options = {"alpha": 0.75, "minimalistic": True}
+    theirs = keras.applications.MobileNetV3Small(weights=None, **options)
+    randomize(theirs)
+    theirs.save_weights(tmp_path / "cached.weights.h5")
+
+    def cached(name, options, weights):
+        assert weights == "imagenet"
+        file = str(tmp_path / "cached.weights.h5")
+        return application_classifier(name, options=options, weights=file)
+
+    monkeypatch.setattr(keras_applications, "application_classifier", cached)
+    source = cached("MobileNetV3Small", options, "imagenet")
+    fields = {"model.name": "mobilenet_v3_small", "model.options": options, "init": "imagenet"}
+    made = resolve(recipe(None, **fields, freeze=None))
+    shape = (224, 224, 3)
+    model, new = begun(made, shape, CLASS_NAMES, tmp_path / "run")
+    assert new == [layer.name for layer in model.layers if isinstance(layer, SRM)]
+    assert_equal_outputs(model, source, shape)
+    model, new = begun(made, (32, 32, 3), ("a", "b"), tmp_path / "run")
+    assert new[-1] == "logits"
+    found = read_trained("MobileNetV3Small.imagenet", options=options)
+    assert found.preprocessing.mean == (0.5,)
+
+
+def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch):
+    failing = mock.Mock(side_effect=Exception("URL fetch failure\nmore"))
+    monkeypatch.setattr(keras_applications, "application_classifier", failing)
+    made = recipe(None, **{"model.name": "MobileNetV2", "init": "imagenet"})
+    message = r"`weights` 'imagenet' of 'MobileNetV2' cannot be had: .*\(URL fetch failure\)"
+    with pytest.raises(ValueError, match=message) as error:
+        Beginning(made, tmp_path, False)
+    assert "\n" not in str(error.value)
+    made.data.preprocessing.mean = (0.485, 0.456, 0.406)
+    with pytest.raises(ValueError, match=r"preprocessing.mean` must be left out or \(0.5,\), with"):
+        resolve(made)
+    made.data.preprocessing.mean = (0.5,)
+    resolve(made)
 
 
 def test_l2_and_rates_are_as_for_our_networks(file):
