@@ -255,7 +255,7 @@ def test_commands_take_a_run_of_an_application(tmp_path):
         ("preset", model, f"--out={tmp_path / 'preset'}"),
         ("predict", f"--model={tmp_path / 'preset'}", tmp_path / "photo.png"),
         ("export", model, "--formats=float32,saved_model", f"--out={tmp_path / 'export'}"),
-        ("gates", model, f"--out={tmp_path / 'gates'}"),
+        ("gates", model.replace("model", "models", 1), f"--out={tmp_path / 'gates'}"),
         ("compare", tmp_path / "srm", tmp_path / "se", f"--out={tmp_path / 'compare'}"),
     ):
         done = command(*line)
