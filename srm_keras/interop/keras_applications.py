@@ -141,7 +141,7 @@ def read_imagenet(network: str, options: Mapping[str, Any] | None = None) -> Tra
     for variable in model.weights:
         digest.update(ops.convert_to_numpy(variable).tobytes())
     classes = CLASS_NAMES if model.output_shape[1:] == (len(CLASS_NAMES),) else None
-    card = {"keras.applications": source or network}
+    card = {"keras.applications": source}
     name = f"{network}.imagenet"
     return Trained(model, name, digest.hexdigest(), preprocessing, classes, card)
 
