@@ -21,7 +21,7 @@ from srm_keras.data.sources import (
 from srm_keras.data.sources.image_folder.layout import split_names
 from srm_keras.data.sources.prepared import Records
 from srm_keras.data.texture_shapes.generator import LABEL_SPLITS
-from srm_keras.support.validation import nearest, one_of
+from srm_keras.support.validation import known_options, one_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -144,12 +144,7 @@ def _splits(name: str, options: Mapping[str, Any]) -> Sequence[str]:
 
 def _check_options(name: str, source: Callable, options: Mapping[str, Any]) -> None:
     known = _options_of(source)
-    for option, value in options.items():
-        if option not in known:
-            raise ValueError(
-                f"{name!r} has no option {option!r}; its options are {', '.join(known)}. "
-                f"Received: {option}={value!r}{nearest(option, known)}"
-            )
+    known_options(repr(name), options, known)
     for option, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and option not in options:
             raise ValueError(f"{name!r} needs the option `{option}`. Received: {dict(options)}")

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.channel_mlp import ChannelMLP
+from srm_keras.layers.channel_mlp import mlp_of
 from srm_keras.layers.conventions import channel_axis, feature_shape, over_space
 from srm_keras.layers.statistics import gated, spatial_max, spatial_mean, widen
 from srm_keras.support.validation import boolean, odd_int, positive_int
@@ -56,14 +56,7 @@ class CBAM(Recalibration):
         self.use_bias = boolean("use_bias", use_bias)
 
     def build_gates(self, input_shape, channels: int) -> None:
-        self.mlp = ChannelMLP(
-            channels,
-            self.reduction,
-            self.use_bias,
-            self.last_initializer(),
-            dtype=self.gate_dtype,
-            name="mlp",
-        )
+        self.mlp = mlp_of(self, channels, self.use_bias)
         self.mlp.build((None, channels))
         self.conv = keras.layers.Conv2D(
             1,

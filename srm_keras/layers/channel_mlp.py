@@ -97,3 +97,15 @@ class ChannelMLP(keras.layers.Layer):
             "use_bias": self.use_bias,
             "last_initializer": self.last_initializer,
         }
+
+
+def mlp_of(module: Any, channels: int, use_bias: bool = True) -> ChannelMLP:
+    """The MLP of a module that has a ``reduction``, for its gates of so many channels."""
+    return ChannelMLP(
+        channels,
+        module.reduction,
+        use_bias,
+        module.last_initializer(),
+        dtype=module.gate_dtype,
+        name="mlp",
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.channel_mlp import ChannelMLP
+from srm_keras.layers.channel_mlp import mlp_of
 from srm_keras.layers.conventions import over_space, spatial_axes
 from srm_keras.layers.statistics import widen
 from srm_keras.support.validation import one_of, positive_int
@@ -86,14 +86,7 @@ class FCA(Recalibration):
 
     def build_gates(self, input_shape, channels: int) -> None:
         self._along_height, self._along_width = frequencies_of_channels(self.frequencies, channels)
-        self.mlp = ChannelMLP(
-            channels,
-            self.reduction,
-            use_bias=False,
-            last_initializer=self.last_initializer(),
-            dtype=self.gate_dtype,
-            name="mlp",
-        )
+        self.mlp = mlp_of(self, channels, use_bias=False)
         self.mlp.build((None, channels))
 
     def gates(self, inputs, training: bool | None = None):

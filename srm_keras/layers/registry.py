@@ -16,7 +16,7 @@ from srm_keras.layers.gct import GCT
 from srm_keras.layers.simam import SimAM
 from srm_keras.layers.squeeze_excite import SqueezeExcite
 from srm_keras.layers.srm import SRM
-from srm_keras.support.validation import nearest, one_of
+from srm_keras.support.validation import known_options, one_of
 
 Spec = None | str | Mapping[str, Any] | Callable[..., keras.layers.Layer]
 
@@ -162,12 +162,7 @@ def _from_mapping(spec: Mapping[str, Any], name: str | None, data_format: str | 
     options = {key: value for key, value in spec.items() if key != "name"}
     module = _MODULES[one_of("recalibration", spec.get("name"), list_recalibrations())]
     known = _options(module)
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"Module {spec['name']!r} has no option {option!r}; it has {known}. "
-                f"Received: recalibration={dict(spec)!r}{nearest(option, known)}"
-            )
+    known_options(f"Module {spec['name']!r}", options, known)
     return module(**{"name": name, "data_format": data_format, **options})
 
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.channel_mlp import ChannelMLP
+from srm_keras.layers.channel_mlp import mlp_of
 from srm_keras.layers.conventions import over_space
 from srm_keras.layers.statistics import spatial_mean
 from srm_keras.support.validation import boolean, positive_int
@@ -46,14 +46,7 @@ class SqueezeExcite(Recalibration):
         self.use_bias = boolean("use_bias", use_bias)
 
     def build_gates(self, input_shape, channels: int) -> None:
-        self.mlp = ChannelMLP(
-            channels,
-            self.reduction,
-            self.use_bias,
-            self.last_initializer(),
-            dtype=self.gate_dtype,
-            name="mlp",
-        )
+        self.mlp = mlp_of(self, channels, self.use_bias)
         self.mlp.build((None, channels))
 
     def gates(self, inputs, training: bool | None = None):

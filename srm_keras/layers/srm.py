@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from srm_keras.layers.base import Recalibration
-from srm_keras.layers.channel_mlp import ChannelMLP
+from srm_keras.layers.channel_mlp import ChannelMLP, mlp_of
 from srm_keras.layers.channelwise_dense import ChannelwiseDense, initializer
 from srm_keras.layers.conventions import MOMENTUM, batch_norm, inference_affine, over_space
 from srm_keras.layers.style_pooling import StylePooling, check_pooling
@@ -110,13 +110,7 @@ class SRM(Recalibration):
                 dtype=self.gate_dtype,
                 name="cfc",
             )
-        return ChannelMLP(
-            channels,
-            self.reduction,
-            last_initializer=self.last_initializer(),
-            dtype=self.gate_dtype,
-            name="mlp",
-        )
+        return mlp_of(self, channels)
 
     def gates(self, inputs, training: bool | None = None):
         t = self.style_pooling(inputs)

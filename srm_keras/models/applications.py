@@ -15,7 +15,7 @@ from srm_keras.models.head import check_finite
 from srm_keras.models.surgery.functional import copied, remade
 from srm_keras.models.surgery.graph import read_graph
 from srm_keras.support.files import check_no_lfs_pointer
-from srm_keras.support.validation import nearest
+from srm_keras.support.validation import known_options, nearest
 
 # What `preprocess_input` of each network makes of RGB images from 0 to 255.
 _NETWORKS_OF_MODE = {
@@ -180,11 +180,7 @@ def check_application_options(name: str, options: Mapping[str, Any]) -> None:
                 f"`options` must not hold {option!r}: {_TAKEN[option]}. "
                 f"Received: options={dict(options)}"
             )
-        if option not in known:
-            raise ValueError(
-                f"{name!r} has no option {option!r}; it has {', '.join(known)}. "
-                f"Received: {option}={options[option]!r}{nearest(option, known)}"
-            )
+    known_options(repr(name), options, known)
 
 
 def application_classifier(

@@ -13,7 +13,7 @@ from srm_keras.models import resnet as imagenet_resnet
 from srm_keras.models.cifar_resnet import CifarResNet
 from srm_keras.models.head import check_head, check_image_shape
 from srm_keras.models.resnet import ResNet
-from srm_keras.support.validation import nearest, one_of
+from srm_keras.support.validation import known_options, one_of
 
 CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
 CIFAR_BLOCKS = ("bottleneck", "basic")
@@ -119,12 +119,7 @@ def _call_of(
             f"Received: {twice[0]}={kwargs[twice[0]]!r}"
         )
     known = inspect.signature(builder).parameters
-    for argument, value in kwargs.items():
-        if argument not in known:
-            raise ValueError(
-                f"{name!r} has no argument {argument!r}; it has {', '.join(known)}. "
-                f"Received: {argument}={value!r}{nearest(argument, known)}"
-            )
+    known_options(repr(name), kwargs, known, "argument")
     return builder, {"name": name, **settings, **kwargs}
 
 

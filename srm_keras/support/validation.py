@@ -4,7 +4,7 @@ import difflib
 import math
 import numbers
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,18 @@ def nearest(value: Any, choices: Iterable[Any]) -> str:
     """Return `` (did you mean 'x'?)`` for the choice most like ``value``, or an empty string."""
     close = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def known_options(
+    owner: str, given: Mapping[str, Any], known: Collection[str], kind: str = "option"
+) -> None:
+    """Raise ``ValueError`` unless every name in ``given`` is an option that ``owner`` has."""
+    for option, value in given.items():
+        if option not in known:
+            raise ValueError(
+                f"{owner} has no {kind} {option!r}; it has {', '.join(known)}. "
+                f"Received: {option}={value!r}{nearest(option, known)}"
+            )
 
 
 def any_number(name: str, value: Any) -> float:

@@ -10,7 +10,6 @@ pretrained weights; the largest take 4 GB of memory. Exits with 1 if a differenc
 the largest output.
 """
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 from srm_keras.layers import Recalibration
+from srm_keras.models.applications import application_names
 from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.support.tables import markdown_table
 from srm_keras.support.validation import one_of
@@ -47,15 +47,6 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_string(
         "module", "srm", "Name of a module, such as srm or se.", flag_values=flags
     )
-
-
-def application_names() -> list[str]:
-    """Return the names of all classification networks of ``keras.applications``."""
-    return [
-        name
-        for name, builder in sorted(vars(keras.applications).items())
-        if inspect.isfunction(builder) and "include_top" in inspect.signature(builder).parameters
-    ]
 
 
 def application(name: str) -> keras.Model:

@@ -153,10 +153,6 @@ class Lineage:
         """The name of its class."""
         return self.graph.classes[node[0]]
 
-    def is_input(self, node: Node) -> bool:
-        """Whether this is an input of the model."""
-        return not self.graph.calls[node[0]]
-
     def is_ancestor(self, one: Node, other: Node) -> bool:
         """Whether ``other`` depends on ``one``, or is it."""
         return bool(self._ancestors[other] >> self._position[one] & 1)
