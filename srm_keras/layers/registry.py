@@ -162,7 +162,7 @@ def _from_mapping(spec: Mapping[str, Any], name: str | None, data_format: str | 
     options = {key: value for key, value in spec.items() if key != "name"}
     module = _MODULES[one_of("recalibration", spec.get("name"), list_recalibrations())]
     known = _options(module)
-    known_options(f"Module {spec['name']!r}", options, known)
+    known_options(f"The recalibration module {spec['name']!r}", options, known)
     return module(**{"name": name, "data_format": data_format, **options})
 
 

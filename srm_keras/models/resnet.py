@@ -1,4 +1,9 @@
-"""ResNets for ImageNet-sized images, with a recalibration module in every residual block."""
+"""ResNets for ImageNet-sized images, with a recalibration module in every residual block.
+
+He et al. 2016; Lee et al. 2019, figure 2 and table 1; Xie et al. 2017 (ResNeXt); Zagoruyko and
+Komodakis 2016 (wide); He, T. et al. 2019 (stem and shortcuts); Bello et al. 2021 (ResNet-RS); Zhang
+2019 (averages against aliasing).
+"""
 
 import dataclasses
 import inspect
@@ -126,29 +131,23 @@ def ResNet(
     """Build a ResNet with a recalibration module at the end of each residual branch.
 
     The module comes after the branch's last batch norm and before the addition. The last six
-    arguments make the variants that timm names by letters (``build("resnet50d")``), ResNeXts and
-    wide ResNets.
+    arguments make what timm names by letters (``build("resnet50d")``), ResNeXts and wide ResNets.
 
     Args:
         block: ``"bottleneck"`` or ``"basic"``.
         blocks: Number of residual blocks of each of the four stages.
         include_top: End in global average pool, dense layer and activation.
-        weights: None for random ones, or those of a trained network: a name (``"imagenet"``,
-            ``"timm/resnet50.a1_in1k"``, ``"hf://USER/REPOSITORY"``; ``list_weights()``), a preset,
-            or a file (``.keras``, ``.weights.h5``, ``.safetensors``, ``.pth``). For other
-            ``classes`` the classifier is new; modules that it has not start neutral.
+        weights: None, or a name (``"imagenet"``, …; ``list_weights()``), preset or file of a
+            trained network. A classifier of other ``classes`` is new; new modules start neutral.
         input_tensor: A Keras tensor to build upon.
-        input_shape: (H, W, C), each side at least 32 pixels or None. (224, 224, 3) by default, or
-            (None, None, 3) where ``include_top=False``.
+        input_shape: (H, W, C), sides from 32 or None; (224, 224, 3) by default, free without top.
         pooling: None, ``"avg"`` or ``"max"``, where ``include_top=False``.
         classes: Number of classes.
         classifier_activation: ``"softmax"``, or None for logits; float32 under mixed precision.
-        recalibration: A spec (``None``, ``"srm"``, ``{"name": "se", "reduction": 8}``, a Layer
-            class, a callable), or a list with an entry a stage, which may be a list with a spec a
-            block: ``[None, "se", "srm", ["srm", None, "srm"]]``.
-        stride_in: Where a bottleneck strides: ``"3x3"`` (the SRM authors' code, torchvision;
-            4.09 G multiply-adds) or ``"1x1"`` (He et al.; 3.86 G, the number in the SRM paper).
-            None: as ``weights`` have it, or in the 3×3.
+        recalibration: A spec (``"srm"``, ``{"name": "se", "reduction": 8}``, …), or a list with an
+            entry a stage, which may be a list with a spec a block: ``[None, "se", ["srm", None]]``.
+        stride_in: Where a bottleneck strides: ``"3x3"`` (4.09 G multiply-adds) or ``"1x1"``
+            (3.86 G, as in the paper). None: as ``weights`` have it, or in the 3×3.
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         name: Of the model.
         stem: ``"7x7"``, one convolution of that size; or three of 3×3, of 32, 32 and 64 filters
@@ -157,21 +156,14 @@ def ResNet(
         shortcut: Where shapes change: ``"projection"``, a 1×1 convolution; ``"average"``, 2×2
             average pooling before it, which strides; or ``"identity"``, without weights.
         cardinality: Groups of a bottleneck's 3×3 convolution: 32 in ResNeXt-50 (32×4d).
-        base_width: Width of each group in the first stage: 4 in ResNeXt-50 (32×4d), 128 in
-            Wide ResNet-50-2.
-        downsampling: ``"stride"``, or ``"average"``: branches average 2×2 pixels behind the
-            convolution that would stride, and the stem does so in the place of its max pool.
+        base_width: Of each group in the first stage: 4 in ResNeXt-50, 128 in Wide ResNet-50-2.
+        downsampling: ``"stride"``, or ``"average"`` of 2×2 behind what would stride, stem too.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
 
     Raises:
         ValueError: An argument is not one of the above; see the message.
-
-    Reference:
-        He et al. 2016; Lee et al. 2019, figure 2 and table 1; Xie et al. 2017 (ResNeXt);
-        Zagoruyko and Komodakis 2016 (wide); He, T. et al. 2019 (stem and shortcuts); Bello et al.
-        2021 (ResNet-RS); Zhang 2019 (averages against aliasing).
     """
     classes = check_head(include_top, pooling, classes)
     options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
@@ -181,7 +173,6 @@ def ResNet(
     specs = start.specs(spec_of_each_block(recalibration, network.blocks))
     side = 224 if include_top else None
     inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)
-
     x = pooled(unit, stem_convolutions(unit, inputs, stem), stem_pool)
     x = unit.stages(x, PLANES, specs)
     outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
