@@ -1,4 +1,4 @@
-"""``report.html`` and the curves of a run."""
+"""What is told of a run: ``report.html``, its curves, and the preset that it becomes."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srm_keras import data
+from srm_keras.analysis.costs.complexity import complexity
+from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.layers import spec_label
 from srm_keras.support import html
 from srm_keras.support.figures import (
@@ -264,3 +266,51 @@ def _line(axes: Axes, runs: Sequence[Rows], column: str, color: str, style: str)
     if len(curves) > 1:
         for curve in curves:
             axes.plot(list(curve), list(curve.values()), style, color=color, alpha=0.3, lw=0.8)
+
+
+def save_run_as_preset(
+    workdir: str | os.PathLike,
+    path: str | os.PathLike,
+    checkpoint: str = "best",
+    card: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Preset:
+    """Saves a trained network as a preset, with the recipe, the data and the scores of its run.
+
+    Args:
+        workdir: The run folder. Of an unfinished run there are no scores.
+        path: Of the preset: a folder, or a ``.zip`` file.
+        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
+        card: What the card says besides, as for ``srm_keras.interop.save_preset``.
+        overwrite: Whether a preset that is there is replaced.
+
+    Returns:
+        The preset.
+
+    Raises:
+        ValueError: If ``workdir`` is no run folder, or ``path`` is taken.
+    """
+    run = run_folder.load_run(workdir, checkpoint)
+    folder = Path(workdir)
+    recipe = run.recipe.to_dict()
+    facts: dict[str, Any] = {
+        "name": run.model.name,
+        "data": recipe["data"],
+        "recipe": {name: value for name, value in recipe.items() if name != "data"},
+        "checkpoint": checkpoint,
+        "multiply_adds": complexity(run.model).total.operations,
+        "training_versions": run_folder.read_versions(folder),
+    }
+    if (folder / run_folder.RESULT).is_file():
+        result = read_json(folder / run_folder.RESULT)[checkpoint]
+        facts["step"] = result["step"]
+        facts["metrics"] = {split: _numbers(values) for split, values in result["splits"].items()}
+    if (folder / run_folder.INITIAL).is_file():
+        record = read_json(folder / run_folder.INITIAL)
+        facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
+    given = {**facts, **(card or {})}
+    return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if isinstance(value, float)}

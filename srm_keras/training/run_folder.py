@@ -15,9 +15,7 @@ from typing import Any
 import keras
 from ml_collections import config_dict
 
-from srm_keras.analysis.costs.complexity import complexity
 from srm_keras.data import Preprocessing
-from srm_keras.interop.presets import Preset, save_preset
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.support.files import as_json, folder_lock, read_json, write_json
 from srm_keras.support.timing import environment
@@ -341,51 +339,3 @@ def _read(path: Path, kind: type, words: str) -> Any:
     if not isinstance(found, kind):
         raise ValueError(f"{str(path)!r} must hold {words}. Received: {found!r:.80}")
     return found
-
-
-def save_run_as_preset(
-    workdir: str | os.PathLike,
-    path: str | os.PathLike,
-    checkpoint: str = "best",
-    card: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Preset:
-    """Saves a trained network as a preset, with the recipe, the data and the scores of its run.
-
-    Args:
-        workdir: The run folder. Of an unfinished run there are no scores.
-        path: Of the preset: a folder, or a ``.zip`` file.
-        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
-        card: What the card says besides, as for ``srm_keras.interop.save_preset``.
-        overwrite: Whether a preset that is there is replaced.
-
-    Returns:
-        The preset.
-
-    Raises:
-        ValueError: If ``workdir`` is no run folder, or ``path`` is taken.
-    """
-    run = load_run(workdir, checkpoint)
-    folder = Path(workdir)
-    recipe = run.recipe.to_dict()
-    facts: dict[str, Any] = {
-        "name": run.model.name,
-        "data": recipe["data"],
-        "recipe": {name: value for name, value in recipe.items() if name != "data"},
-        "checkpoint": checkpoint,
-        "multiply_adds": complexity(run.model).total.operations,
-        "training_versions": read_versions(folder),
-    }
-    if (folder / RESULT).is_file():
-        result = read_json(folder / RESULT)[checkpoint]
-        facts["step"] = result["step"]
-        facts["metrics"] = {split: _scores(values) for split, values in result["splits"].items()}
-    if (folder / INITIAL).is_file():
-        record = read_json(folder / INITIAL)
-        facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
-    given = {**facts, **(card or {})}
-    return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)
-
-
-def _scores(values: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if isinstance(value, float)}

@@ -18,7 +18,7 @@ from srm_keras.training import resolve
 from srm_keras.training.build import build_model
 from srm_keras.training.callbacks import RunLog
 from srm_keras.training.fine_tuning import Beginning
-from srm_keras.training.run_folder import save_run_as_preset
+from srm_keras.training.reports import save_run_as_preset
 from tests.support.tiny_training import (
     Killed,
     assert_same_arrays,

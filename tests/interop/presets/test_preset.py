@@ -11,7 +11,7 @@ import pytest
 
 from srm_keras.data import Preprocessing
 from srm_keras.interop import load_preset, read_keras_file, save_preset
-from srm_keras.interop.presets.preset_files import LIMITS, MANIFEST, with_manifest
+from srm_keras.interop.presets import LIMITS, MANIFEST, with_manifest
 from srm_keras.models import CifarResNet
 from tests.support.weights import randomize
 

@@ -1,8 +1,10 @@
-"""Saving and loading presets, also in repositories of the Hugging Face Hub."""
+"""Trained networks with all that is needed to use them: folders without code."""
 
+import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,31 @@ import keras
 from srm_keras.data import Preprocessing
 from srm_keras.interop.cards import network_facts, readme
 from srm_keras.interop.hub import PREFIX, download
-from srm_keras.interop.presets import preset_files as files
-from srm_keras.models.keras_files.reading import json_of, network_of, parts_of
-from srm_keras.support.files import write_atomically
+from srm_keras.models.keras_files import reading
+from srm_keras.models.keras_files.reading import (
+    check_names,
+    json_of,
+    network_of,
+    parts_of,
+    read_archive,
+    too_large,
+)
+from srm_keras.support.files import LFS_POINTER, is_lfs_pointer, write_atomically
 from srm_keras.version import __version__
+
+PREPROCESSING = "preprocessing.json"
+CLASSES = "classes.json"
+CARD = "card.json"
+README = "README.md"
+MANIFEST = "manifest.json"
+FORMAT = "srm-keras preset 1"
+
+_SMALL = 4 * 2**20
+_DESCRIPTIONS = dict.fromkeys((PREPROCESSING, CLASSES, CARD, README, MANIFEST), _SMALL)
+LIMITS: Mapping[str, int] = {**reading.LIMITS, **_DESCRIPTIONS}
+"""Every file of a preset, and how many bytes it may have."""
+
+Parts = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -83,16 +106,15 @@ def save_preset(
     }
     parts = {
         **parts_of(model),
-        files.PREPROCESSING: _json(preprocessing.to_dict()),
-        files.CLASSES: _json(list(classes)),
-        files.CARD: _json(whole),
-        files.README: readme(whole, preprocessing.to_dict(), classes).encode(),
+        PREPROCESSING: _json(preprocessing.to_dict()),
+        CLASSES: _json(list(classes)),
+        CARD: _json(whole),
+        README: readme(whole, preprocessing.to_dict(), classes).encode(),
     }
-    parts = files.with_manifest(parts)
+    parts = with_manifest(parts)
     write_atomically(path, lambda temporary: _write(temporary, parts))
-    stored = json.loads(parts[files.CARD])
-    sha256 = files.sha256(parts[files.MANIFEST])
-    return Preset(model, preprocessing, tuple(classes), stored, sha256)
+    stored = json.loads(parts[CARD])
+    return Preset(model, preprocessing, tuple(classes), stored, sha256(parts[MANIFEST]))
 
 
 def load_preset(source: str | os.PathLike) -> Preset:
@@ -111,19 +133,18 @@ def load_preset(source: str | os.PathLike) -> Preset:
         ImportError: ``hf://`` without huggingface_hub.
     """
     origin = os.fspath(source)
-    path = download(origin, files.LIMITS) if origin.startswith(PREFIX) else Path(source)
-    parts = files.read_preset_files(path, origin)
-    classes, card = (json_of(parts, name, origin) for name in (files.CLASSES, files.CARD))
+    path = download(origin, LIMITS) if origin.startswith(PREFIX) else Path(source)
+    parts = read_preset_files(path, origin)
+    classes, card = (json_of(parts, name, origin) for name in (CLASSES, CARD))
     if not _are_names(classes) or not isinstance(card, dict):
-        raise ValueError(f"{origin} is damaged: {files.CLASSES} or {files.CARD} is none")
+        raise ValueError(f"{origin} is damaged: {CLASSES} or {CARD} is none")
     try:
-        preprocessing = Preprocessing.from_dict(json_of(parts, files.PREPROCESSING, origin))
+        preprocessing = Preprocessing.from_dict(json_of(parts, PREPROCESSING, origin))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{origin} is damaged: {files.PREPROCESSING}: {error}") from None
+        raise ValueError(f"{origin} is damaged: {PREPROCESSING}: {error}") from None
     model = network_of(parts, origin)
     _check_fit(model, preprocessing, classes)
-    sha256 = files.sha256(parts[files.MANIFEST])
-    return Preset(model, preprocessing, tuple(classes), card, sha256)
+    return Preset(model, preprocessing, tuple(classes), card, sha256(parts[MANIFEST]))
 
 
 def is_preset_name(source: str | os.PathLike) -> bool:
@@ -133,13 +154,13 @@ def is_preset_name(source: str | os.PathLike) -> bool:
     """
     path = Path(source)
     named = os.fspath(source).startswith(PREFIX) or path.suffix == ".zip"
-    return named or (path / files.MANIFEST).is_file()
+    return named or (path / MANIFEST).is_file()
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not files.is_preset(path):
+    if not is_preset(path):
         raise ValueError(f"`path` must be free or a preset. Received: path={str(path)!r}")
     if not overwrite:
         raise ValueError(
@@ -193,3 +214,99 @@ def _write(path: Path, parts: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def with_manifest(parts: Parts) -> dict[str, bytes]:
+    """The files and, as ``manifest.json``, the size and SHA-256 of each."""
+    files = {
+        name: {"size_bytes": len(content), "sha256": sha256(content)}
+        for name, content in sorted(parts.items())
+    }
+    manifest = json.dumps({"format": FORMAT, "files": files}, indent=2) + "\n"
+    return {**parts, MANIFEST: manifest.encode()}
+
+
+def is_preset(path: Path) -> bool:
+    """Whether a folder or file says that it is a preset, be it whole or not."""
+    try:
+        manifest = json.loads(_content(path, MANIFEST))
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
+    return isinstance(manifest, Mapping) and manifest.get("format") == FORMAT
+
+
+def read_preset_files(path: Path, origin: str) -> dict[str, bytes]:
+    """Read all files of a preset, a folder or a zip file, and verify them.
+
+    Args:
+        path: Of the folder or the zip file.
+        origin: What an error calls it.
+
+    Raises:
+        ValueError: It is no preset, holds other files, or a file is not the one that was saved.
+    """
+    if path.is_dir():
+        parts = _read_folder(path, origin)
+    elif path.is_file():
+        parts = read_archive(path, LIMITS)
+    else:
+        raise ValueError(
+            "`source` must be a folder or a .zip file that exists, or hf://USER/REPOSITORY. "
+            f"Received: source={origin!r}"
+        )
+    _verify(parts, origin)
+    return parts
+
+
+def read_card(path: Path) -> Any:
+    """Read the card of a preset, a folder or a zip file, and nothing else of it."""
+    return json.loads(_content(path, CARD))
+
+
+def _content(path: Path, name: str) -> bytes:
+    if path.is_dir():
+        return (path / name).read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
+
+
+def _read_folder(folder: Path, origin: str) -> dict[str, bytes]:
+    """The files of a folder; hidden ones, such as ``.gitattributes``, do not count."""
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    check_names((path.name for path in entries), LIMITS, origin)
+    contents = {}
+    for path in entries:
+        if not path.is_file():
+            raise ValueError(f"{origin} is refused: {path.name} is no file")
+        if path.stat().st_size > LIMITS[path.name]:
+            raise too_large(origin, path.name, path.stat().st_size, LIMITS[path.name])
+        contents[path.name] = path.read_bytes()
+        if is_lfs_pointer(contents[path.name]):
+            raise ValueError(f"{origin} is refused: {path.name} is {LFS_POINTER}")
+    return contents
+
+
+def _verify(parts: Parts, origin: str) -> None:
+    """Compare sizes and check sums with the manifest."""
+    manifest = json_of(parts, MANIFEST, origin)
+    if not isinstance(manifest, Mapping) or manifest.get("format") != FORMAT:
+        raise ValueError(f"{origin} is refused: {MANIFEST} must say format={FORMAT!r}")
+    expected = json.loads(with_manifest(_without_manifest(parts))[MANIFEST])["files"]
+    stated = manifest.get("files")
+    if stated == expected:
+        return
+    stated = stated if isinstance(stated, Mapping) else {}
+    changed = [name for name in expected if stated.get(name) != expected[name]]
+    changed += [str(name) for name in stated if name not in expected]
+    raise ValueError(
+        f"{origin} is refused: not as it was saved, by size or SHA-256: {', '.join(changed)}"
+    )
+
+
+def _without_manifest(parts: Parts) -> Parts:
+    return {name: content for name, content in parts.items() if name != MANIFEST}
