@@ -4,7 +4,7 @@ r"""Compares every ResNet of timm with the network here that has its weights, fo
     python -m tools.studies.timm_parity --out=runs/timm --networks=seresnet50,ecaresnet26t
 
 Lists the networks of timm's resnet.py with their trained checkpoints. Those that are built here get
-random weights and batch norm statistics in timm, which are loaded by `from_timm`, compared on
+random weights and batch norm statistics in timm, which are loaded by ``from_timm``, compared on
 random images and written back. Writes timm.json, timm.csv and timm.md to --out after each network;
 a table that was interrupted goes on where it was. Exits with 1 if the logits of one differ by more
 than 1e-4 of the largest, its trainable parameters are not as many, or its weights do not come back
