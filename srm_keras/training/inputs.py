@@ -1,7 +1,7 @@
 """The data of a run: what the recipe's ``data`` fields and batch sizes name."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ from ml_collections import config_dict
 
 from srm_keras import data
 from srm_keras.data.sources.prepared import Records
-from srm_keras.training.fields import naming
+from srm_keras.models.adapted import is_adaptable
+from srm_keras.models.applications import application_standardization, is_application
+from srm_keras.training.fields import is_number, naming
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -289,3 +291,33 @@ def _check_batch_size(recipe: config_dict.ConfigDict, examples: Examples) -> Non
             f"`batch_size` must be at most the number of training examples, {len(examples)}. "
             f"Received: batch_size={recipe.batch_size}"
         )
+
+
+def standardize_as_the_network_does(recipe: config_dict.ConfigDict) -> None:
+    """Sets ``mean`` and ``std`` of a recipe's images, where not given, to those of its network.
+
+    That is one of ``keras.applications``; other networks' images are left as they are.
+
+    Raises:
+        ValueError: If others are given than the weights were trained with.
+    """
+    given, name = recipe.data.preprocessing, recipe.model.name
+    if not is_adaptable(name) or not is_application(name):
+        return
+    found = application_standardization(name, given.get("channels", 3))
+    for attribute, values in zip(("mean", "std"), found, strict=True):
+        if attribute not in given:
+            given[attribute] = values
+        elif recipe.init == "imagenet" and not _is_equal(given[attribute], values):
+            raise ValueError(
+                f"`data.preprocessing.{attribute}` must be left out or {values}, with which the "
+                f"weights 'imagenet' of {name} were trained. Received: {given[attribute]!r}"
+            )
+
+
+def _is_equal(given: Any, values: Sequence[float]) -> bool:
+    """Whether numbers, one or one a channel, are the same; what is none is refused elsewhere."""
+    numbers = np.ravel(given)
+    if not all(map(is_number, numbers.tolist())) or numbers.size not in (1, 3):
+        return True
+    return bool(np.allclose(np.broadcast_to(numbers, 3), np.broadcast_to(values, 3), rtol=1e-3))

@@ -5,14 +5,12 @@ A recipe is an ``ml_collections.ConfigDict`` or a nested mapping. ``FIELDS`` lis
 """
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import numpy as np
 from ml_collections import config_dict
 
 from srm_keras.models.adapted import is_adaptable
-from srm_keras.models.applications import application_standardization, is_application
 from srm_keras.support.validation import positive_int
 from srm_keras.training.fields import (
     Field,
@@ -39,6 +37,7 @@ from srm_keras.training.fields import (
     optional,
     plain,
 )
+from srm_keras.training.inputs import standardize_as_the_network_does
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("step", "cosine")
@@ -316,32 +315,8 @@ def resolve(recipe: Recipe) -> config_dict.ConfigDict:
     """
     resolved = checked(recipe, FIELDS)
     _check_together(resolved)
-    _standardize_as_the_network_does(resolved)
+    standardize_as_the_network_does(resolved)
     return resolved
-
-
-def _standardize_as_the_network_does(recipe: config_dict.ConfigDict) -> None:
-    """Sets ``mean`` and ``std`` of the images, where not given, to those of keras.applications."""
-    given, name = recipe.data.preprocessing, recipe.model.name
-    if not is_adaptable(name) or not is_application(name):
-        return
-    found = application_standardization(name, given.get("channels", 3))
-    for attribute, values in zip(("mean", "std"), found, strict=True):
-        if attribute not in given:
-            given[attribute] = values
-        elif recipe.init == "imagenet" and not _is_equal(given[attribute], values):
-            raise ValueError(
-                f"`data.preprocessing.{attribute}` must be left out or {values}, with which the "
-                f"weights 'imagenet' of {name} were trained. Received: {given[attribute]!r}"
-            )
-
-
-def _is_equal(given: Any, values: Sequence[float]) -> bool:
-    """Whether numbers, one or one a channel, are the same; what is none is refused elsewhere."""
-    numbers = np.ravel(given)
-    if not all(map(is_number, numbers.tolist())) or numbers.size not in (1, 3):
-        return True
-    return bool(np.allclose(np.broadcast_to(numbers, 3), np.broadcast_to(values, 3), rtol=1e-3))
 
 
 def _check_together(recipe: config_dict.ConfigDict) -> None:

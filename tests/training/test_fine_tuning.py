@@ -218,7 +218,10 @@ def test_two_replicas_begin_from_the_same_weights(shapes, tmp_path):
 
 
 WRONG = [
-    ({"init": "none"}, r"`init` 'none' of 'cifar_resnet' cannot be had.*known of it: none"),
+    (
+        {"init": "none"},
+        r"`init` 'none' of 'srm_cifar_resnet8_basic' cannot be had.*known of it: none",
+    ),
     ({"init": "runs/none"}, r"`init` must be 'imagenet', .*Received: 'runs/none', .*not exist"),
     ({"init": "tests"}, r"`init` must .* or a .keras,.*: 'tests', a folder without best.keras"),
     ({"init": "Makefile"}, r"`init` must .*Received: 'Makefile', a file of another kind"),

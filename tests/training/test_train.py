@@ -212,7 +212,7 @@ WRONG = [
     ({"learning_rate.schedule": "cosin"}, "`learning_rate.schedule` must be one of"),
     ({"learning_rate.multipliers": {"hed": 0.1}}, "parts of the network.*did you mean 'head'"),
     ({"dtype_policy": "float16"}, "`dtype_policy` must be one of"),
-    ({"init": "no_such_run"}, "`init` must be a preset.*does not exist"),
+    ({"init": "no_such_run"}, "`init` 'no_such_run' of '.*resnet8.*' cannot be had: looked for in"),
     ({"data.augmentation": {"mixupp": 1}}, "no attribute 'mixupp'.*did you mean 'mixup'"),
     ({"data.preprocessing": {"size": 16}}, "In `data.preprocessing`: .*'size'"),
     ({"data.preprocessing": {}}, "In `data.preprocessing`: `image_size` is required"),
