@@ -6,6 +6,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 from srm_keras.layers import SRM
 from srm_keras.training import default_recipe, state_keeper, train
@@ -59,8 +60,24 @@ def tiny_network(recipe, image_shape, classes, blueprint=None):
 def train_tiny(recipe, workdir, die_after=None, network=tiny_network, **kwargs):
     """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
     keras.backend.clear_session()
-    with mock.patch.object(LOOP, "build_model", network), _death(die_after):
+    with mock.patch.object(LOOP, "build_model", network), _death(die_after), _sketches():
         return train(recipe, workdir, **kwargs)
+
+
+@contextlib.contextmanager
+def _sketches():
+    """Figures without a layout, small: drawing them took a third of the time.
+
+    How they look is what ``tests/support/test_figures.py`` looks at.
+    """
+    save = Figure.savefig
+
+    def sketch(figure, *args, **kwargs):
+        figure.set_layout_engine("none")
+        save(figure, *args, **{**kwargs, "dpi": 20})
+
+    with mock.patch.object(Figure, "savefig", sketch):
+        yield
 
 
 @contextlib.contextmanager
