@@ -9,10 +9,17 @@ from keras import ops
 from srm_keras.layers import recalibration
 from srm_keras.models import CifarResNet
 from tests.support.gradients import layer_gradients
-from tests.support.specs import CORE_SPECS, NAMES, spec_id
+from tests.support.specs import CORE_SPECS, spec_id
 from tests.support.weights import feature_map, randomize
 
-SHAPE = (4, 9, 7, 12)
+SHAPE = (3, 9, 7, 12)  # That of tests/layers/test_contract.py: JAX compiles for each anew.
+
+# Every module in a network, one a stage. Agreement of each by itself is that of the layers.
+NETWORKS = {
+    "srm, ge, cbam": ["srm", "ge", "cbam"],
+    "se, eca, simam": ["se", "eca", "simam"],
+    "gct, fca, none": ["gct", "fca", None],
+}
 
 
 def layer_results(spec) -> dict[str, np.ndarray]:
@@ -28,12 +35,12 @@ def layer_results(spec) -> dict[str, np.ndarray]:
     return {"inference": inference, "training": y, **gradients}
 
 
-def network_results(module) -> dict[str, np.ndarray]:
+def network_results(modules) -> dict[str, np.ndarray]:
     """Logits of a small network at inference and in training, and its input gradient."""
     model = CifarResNet(
         8,
         "basic",
-        recalibration=module,
+        recalibration=modules,
         classes=5,
         input_shape=(16, 16, 3),
         classifier_activation=None,
@@ -52,9 +59,9 @@ def all_results() -> dict[str, np.ndarray]:
     for spec in CORE_SPECS:
         for key, value in layer_results(spec).items():
             results[f"layer/{spec_id(spec)}/{key}"] = value
-    for module in [None, *NAMES]:
-        for key, value in network_results(module).items():
-            results[f"network/{module}/{key}"] = value
+    for name, modules in NETWORKS.items():
+        for key, value in network_results(modules).items():
+            results[f"network/{name}/{key}"] = value
     return results
 
 

@@ -1,6 +1,7 @@
 """The training system where TensorFlow is not the backend."""
 
 import math
+import sys
 
 import keras
 import numpy as np
@@ -18,8 +19,12 @@ from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
+    """A run for which there is no TensorFlow, whatever imports it."""
     workdir = tmp_path_factory.mktemp("undisturbed")
-    train_tiny(tiny_recipe(), workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("tensorflow", "tensorflow_datasets"):
+            patch.setitem(sys.modules, name, None)
+        train_tiny(tiny_recipe(), workdir)
     return workdir
 
 

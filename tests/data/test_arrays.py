@@ -183,6 +183,7 @@ def check_trained(output: str) -> None:
     assert tensorflow == "False"
 
 
+@pytest.mark.slow  # tests/backends: a training on another backend imports no TensorFlow.
 def test_trains_where_tensorflow_cannot_be_imported():
     pytest.importorskip("jax")
     check_trained(trained(sys.executable))
