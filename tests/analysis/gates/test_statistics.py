@@ -41,8 +41,8 @@ def test_numbers_are_those_of_numpy_however_images_are_split(sizes, mean, spread
 @pytest.mark.parametrize(
     ("spec", "data_format"),
     [("srm", "channels_last"), ({"name": "cbam", "reduction": 2, "gain": 4}, "channels_last"),
-     ("eca", "channels_first")],
-    ids=["srm", "cbam", "channels_first"],
+     ("gct", "channels_last"), ("eca", "channels_first")],
+    ids=["srm", "cbam", "gct", "channels_first"],
 )  # fmt: skip
 def test_the_gates_are_those_of_the_layers(spec, data_format):
     model = gated_network(spec, data_format)
