@@ -19,7 +19,7 @@ GRID = 7
 # Pairs of frequencies, along height and along width, in order of choice. "top" and "bot" are the
 # authors' lists of the components that alone gave the best and the worst ImageNet accuracy.
 _ORDERS = {
-    "top": "00 01 60 05 02 10 12 40 50 16 30 04 06 03 35 22 46 63 33 53 25 21 61 52 54 32 31 41 23"
+    "top": "00 01 60 05 02 10 12 40 50 16 30 04 06 03 35 22 46 63 33 53 55 21 61 52 54 32 31 41 23"
     " 20 65 13",
     "low": "00 01 10 11 02 20 21 12 22 03 30 40 04 13 31 05 14 23 32 41 50 06 15 24 33 42 51 60 16"
     " 25 34 43",

@@ -71,7 +71,9 @@ def test_a_gain_survives_and_multiplies_nothing_of_the_size_of_the_map(spec):
     np.testing.assert_allclose(gates, expected, rtol=0, atol=1e-6)
     (factors,) = (layer.output for layer in deployed.layers if layer.name.endswith("_gain"))
     # The gates of SimAM are as large as the map, and there is nothing smaller before them.
-    assert spec == "simam" or np.prod(factors.shape[1:]) < np.prod(model.output.shape[1:])
+    assert options["name"] == "simam" or np.prod(factors.shape[1:]) < np.prod(
+        model.output.shape[1:]
+    )
 
 
 @pytest.mark.parametrize(

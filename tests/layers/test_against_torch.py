@@ -6,6 +6,8 @@ import pytest
 from keras import ops
 
 from srm_keras.layers import FCA, GCT, SRM, GatherExcite, SimAM
+from srm_keras.layers.fca import frequencies_of_channels
+from tests.support.reference import FREQUENCIES
 from tests.support.weights import feature_map, randomize
 
 torch = pytest.importorskip("torch")
@@ -67,7 +69,7 @@ def channels_first(shape) -> np.ndarray:
     return np.moveaxis(feature_map(shape), -1, 1).copy()
 
 
-@pytest.mark.parametrize("size", [(5, 5), (9, 14), (1, 2)])
+@pytest.mark.parametrize("size", [(9, 14), (1, 2)])
 def test_simam_equals_the_standardized_square_with_torch_var(size):
     x = channels_first((3, *size, 4))
     variance, mean = torch.var_mean(torch.tensor(x), dim=(2, 3), correction=1, keepdim=True)
@@ -79,7 +81,7 @@ def test_simam_equals_the_standardized_square_with_torch_var(size):
 
 @pytest.mark.parametrize("mode", ["l2", "l1"])
 def test_gct_equals_one_plus_tanh_of_normalized_norms(mode):
-    """``torch.linalg.vector_norm`` has no ε, which matters in channels of zeros alone."""
+    """``torch.linalg.vector_norm`` has no ε, whose default matters in channels of zeros alone."""
     x, channels = channels_first((3, 6, 5, 8)), 8
     layer = GCT(mode, data_format="channels_first")
     layer.build(x.shape)
@@ -94,8 +96,7 @@ def test_gct_equals_one_plus_tanh_of_normalized_norms(mode):
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("side", [7, 8, 16, 28])
-@pytest.mark.parametrize("size", [None, 7, 14])
+@pytest.mark.parametrize(("side", "size"), [(7, None), (28, None), (9, None), (16, 7), (8, 14)])
 def test_fca_equals_adaptive_pooling_and_the_cosine_transform(side, size):
     """The transform by ``torch.fft``, of the map beside its mirror image."""
     channels = 64
@@ -124,3 +125,15 @@ def test_fca_equals_adaptive_pooling_and_the_cosine_transform(side, size):
             rtol=1e-4,
             atol=1e-5,
         )
+
+
+@pytest.mark.parametrize("order", FREQUENCIES)
+def test_frequencies_of_channels_are_those_of_the_authors_in_groups_of_equal_size(order):
+    """More frequencies than channels: the first ones; where they do not divide C, one more."""
+    pairs = list(zip(*(map(int, digits) for digits in FREQUENCIES[order]), strict=True))
+    for count, channels in ((32, 64), (16, 5), (4, 7)):
+        found = zip(*frequencies_of_channels(f"{order}{count}", channels), strict=True)
+        sizes = [channels // count + (k < channels % count) for k in range(count)]
+        assert list(found) == [
+            pair for k, pair in enumerate(pairs[:count]) for _ in range(sizes[k])
+        ]

@@ -11,7 +11,7 @@ from srm_keras.layers import Recalibration, neutral
 from srm_keras.models import CifarResNet
 from tests.support.gradients import layer_gradients
 from tests.support.networks import SHAPE, small_network
-from tests.support.specs import NAMES
+from tests.support.specs import FIRST, NAMES
 from tests.support.weights import (
     assert_checkpoint_round_trip,
     feature_map,
@@ -80,7 +80,8 @@ def test_weights_file_round_trip(kind, module, tmp_path):
     assert_checkpoint_round_trip(model, small_network(kind, module), tmp_path / "checkpoint")
 
 
-@every_network(*LARGER[:2], "ungrouped")  # XLA takes minutes for groups with channels first
+# XLA takes minutes for groups with channels first.
+@every_network(*LARGER[:2], "ungrouped", quickly=[None, *FIRST])
 def test_data_formats_compute_the_same(kind, module):
     last = small_network(kind, module, "channels_last")
     randomize(last)
@@ -98,11 +99,9 @@ def test_data_formats_compute_the_same(kind, module):
 @pytest.mark.parametrize(
     ("policy", "module"),
     [
-        *(("mixed_float16", module) for module in MODULES),
-        *(
-            pytest.param("mixed_bfloat16", m, marks=[] if m == "srm" else pytest.mark.slow)
-            for m in MODULES
-        ),
+        pytest.param(policy, m, marks=[] if m in quickly else pytest.mark.slow)
+        for policy, quickly in (("mixed_float16", (None, *FIRST)), ("mixed_bfloat16", ["srm"]))
+        for m in MODULES
     ],
 )
 def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy, module):
@@ -122,7 +121,7 @@ def test_mixed_precision_gives_float32_predictions_near_those_of_float32(policy,
     )
 
 
-@pytest.mark.parametrize("module", [m for m in NAMES if m != "simam"])
+@pytest.mark.parametrize("module", FIRST)
 def test_a_network_of_neutral_modules_begins_as_the_one_without(module):
     plain, network = (small_network(SMALLEST, spec) for spec in (None, neutral(module)))
     randomize(plain)
@@ -133,7 +132,7 @@ def test_a_network_of_neutral_modules_begins_as_the_one_without(module):
     )
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m != "ge"])
+@pytest.mark.parametrize("module", [None, "srm", "se", "eca", "cbam"])
 def test_one_network_takes_images_of_any_size(module):
     model = CifarResNet(
         8,

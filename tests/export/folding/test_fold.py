@@ -7,6 +7,7 @@ from srm_keras.export import fold, folding_plan
 from srm_keras.layers import SRM, list_recalibrations
 from srm_keras.models import CifarResNet, ResNet, ResNet18, ResNet50, pyramid_outputs
 from tests.support.networks import VARIANT
+from tests.support.specs import FIRST
 from tests.support.weights import feature_map, randomize, weights_by_path
 
 MODULES = [None, *list_recalibrations()]
@@ -18,13 +19,15 @@ NETWORKS = {
 }
 
 
-# One network is tested with all modules always, the others with SRM, and with all when there is
-# time: the modules stand in the same place of every block.
+# One network is tested with modules that have batch norms or not always, the others with SRM, and
+# with all when there is time: the modules stand in the same place of every block.
 CASES = [
     pytest.param(
         network,
         module,
-        marks=[pytest.mark.slow] if network != "bottleneck" and module != "srm" else [],
+        marks=[]
+        if module == "srm" or (network == "bottleneck" and module in (None, *FIRST))
+        else [pytest.mark.slow],
     )
     for network in NETWORKS
     for module in MODULES
