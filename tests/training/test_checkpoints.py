@@ -1,12 +1,14 @@
 import contextlib
 import resource
 import signal
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
 from srm_keras.data import load_examples
-from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity
+from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity, TrainingState
 
 IDENTITY = {"recipe": {"seed": 0, "splits": ("test",)}, "variables": [["kernel", [3, 2]]]}
 
@@ -43,6 +45,19 @@ def assert_equal(found, expected):
 def test_the_newest_comes_back_to_the_bit(tmp_path):
     save(tmp_path / "new", 9, 1_000_000_000)
     assert_equal(folder(tmp_path / "new").newest(), checkpoint(1_000_000_000))
+
+
+def test_a_metric_that_a_checkpoint_does_not_know_begins_anew():
+    """As of a run that an earlier version began, with fewer metrics."""
+    learner = SimpleNamespace(variables=[], metrics_variables=[])
+    learner.optimizer = SimpleNamespace(variables=[])
+    distribution = SimpleNamespace(gather=list, local=list)
+    earlier, now = [keras.metrics.Mean()], [keras.metrics.Mean(), keras.metrics.Mean()]
+    earlier[0].update_state([0.25, 0.75])
+    arrays = TrainingState(learner, earlier, distribution).read()
+    TrainingState(learner, now, distribution).write_metrics(arrays)
+    assert [float(metric.result()) for metric in now] == [0.5, 0.0]
+    assert float(now[0].count) == 2
 
 
 def test_as_many_as_asked_for_are_kept(tmp_path):

@@ -170,6 +170,7 @@ def test_a_signal_saves_and_says_so(number, overwrite, hint, undisturbed, tmp_pa
         assert (undisturbed / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_began_without_top_5_goes_on_without(undisturbed, tmp_path, monkeypatch):
     """As version 0.1.0 left it within an epoch: its checkpoints know of one accuracy."""
     with monkeypatch.context() as patch:
