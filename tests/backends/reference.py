@@ -16,8 +16,8 @@ SHAPE = (3, 9, 7, 12)  # That of tests/layers/test_contract.py: JAX compiles for
 
 # Every module in a network, one a stage. Agreement of each by itself is that of the layers.
 NETWORKS = {
-    "srm, ge, cbam": ["srm", "ge", "cbam"],
-    "se, eca, simam": ["se", "eca", "simam"],
+    "srm, se, ge": ["srm", "se", "ge"],
+    "eca, cbam, simam": ["eca", "cbam", "simam"],
     "gct, fca, none": ["gct", "fca", None],
 }
 
