@@ -59,7 +59,7 @@ HOLDS = {
     "interop": "presets, PyTorch, keras.applications",
     "data": "sources of images, and batches of them",
     "models": "networks that take a spec; surgery in any network",
-    "layers": "SRM, SE, GE, ECA, CBAM and the spec that names them",
+    "layers": "SRM, SE, GE, ECA and others, and the spec that names them",
     "support": "files, tables, figures, validation, progress: serves all of the above",
 }
 SIDES = {"train": -1, "tools": 1, "analysis": -1, "export": 1}
