@@ -4,11 +4,12 @@ r"""Lists the networks that can be built by name, and the trained ones that have
     srm-keras models 'srm_*'
     srm-keras models 'timm/*ecaresnet*'
 
-Networks are those of ``srm_keras.models.build`` and of the recipes' ``model.name``; ``srm-keras
-complexity --model=NAME`` counts what one takes. Trained ones follow as a table:
+Networks are those of ``srm_keras.models.build`` and of the recipes' ``model.name``, with trainable
+parameters for the classes and multiply-adds on one image of the size that they have by default;
+``srm-keras complexity --model=NAME`` says where they are. Trained ones follow:
 ``NETWORK.WEIGHTS`` is ``build(NETWORK, weights=WEIGHTS)``, ``timm/MODEL.TAG`` is on the Hugging
 Face Hub, and every ``--model=`` and the recipes' ``init`` take either. Of those that come with the
-package it has parameters, multiply-adds and the accuracies on what they were evaluated on.
+package there are the accuracies on what they were evaluated on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +17,16 @@ from typing import Any
 
 from absl.flags import FlagValues
 
-HEADER = ("weights", "parameters", "multiply-adds", "accuracy")
-
 
 def define(flags: FlagValues) -> None:
     """There are no flags."""
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
-    """Print the names that match the patterns, or all."""
-    from srm_keras.interop.trained import card_of
+    """Print the networks that match the patterns, or all, as one table or two."""
+    from srm_keras.interop.trained import NETWORKS, card_of
     from srm_keras.models import list_models, list_weights
+    from srm_keras.support.files import read_csv
     from srm_keras.support.tables import text_table
 
     networks, weights = (
@@ -35,18 +35,38 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     )
     if not networks and not weights:
         raise ValueError(f"No network has such a name. Received: {' '.join(arguments)}")
-    rows = [(name, *_numbers(card_of(name))) for name in weights]
-    table = [text_table(HEADER, rows)] if rows else []
-    print("\n\n".join([*(["\n".join(networks)] if networks else []), *table]))
+    counted = {row["name"]: row for row in read_csv(NETWORKS)}
+    header = ("parameters", "multiply-adds")
+    of_networks = [(name, *_counts(counted.get(name, {}))) for name in networks]
+    of_weights = [(name, *_numbers(name, card_of(name), counted)) for name in weights]
+    tables = []
+    if of_networks:
+        tables.append(text_table(("network", *header), of_networks))
+    if of_weights:
+        tables.append(text_table(("weights", *header, "accuracy"), of_weights))
+    print("\n\n".join(tables))
 
 
-def _numbers(card: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a card says, as cells of the table."""
-    counts = (card.get("network", {}).get("trainable_parameters"), card.get("multiply_adds"))
+def _counts(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Cells of the table; empty where a network was not counted."""
+    parameters, operations = (row.get(name) for name in ("parameters", "multiply_adds"))
+    return _number(parameters), _number(operations)
+
+
+def _numbers(
+    name: str, card: Mapping[str, Any], counted: Mapping[str, Any]
+) -> tuple[str, str, str]:
+    """What a card says, as cells of the table; of a network of timm what the network takes."""
+    counts = {**card, "parameters": card.get("network", {}).get("trainable_parameters")}
+    if name.startswith("timm/"):
+        counts = counted.get(name.split("/")[1].split(".")[0], {})
     accuracies = [
         f"{split} {scores['accuracy']:.3f}"
         for split, scores in card.get("metrics", {}).items()
         if "accuracy" in scores
     ]
-    parameters, operations = (f"{count:,}" if count else "" for count in counts)
-    return parameters, operations, ", ".join(accuracies)
+    return *_counts(counts), ", ".join(accuracies)
+
+
+def _number(value: Any) -> str:
+    return f"{int(value):,}" if value else ""

@@ -33,6 +33,8 @@ PREPROCESSING = "preprocessing.json"
 CLASSES = "classes.json"
 ZOO = Path(__file__).parents[1] / "zoo"
 """The trained networks that come with the package: presets, ``NETWORK.WEIGHTS.zip``."""
+NETWORKS = ZOO / "networks.csv"
+"""What every network of the catalogue takes; ``tools.studies.network_costs`` counted it."""
 
 _FILES_OF_OTHERS = ("tflite", "onnx", "h5")
 FORMS = (

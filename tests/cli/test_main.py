@@ -223,7 +223,10 @@ def test_recipes_are_listed_and_shown():
 def test_networks_are_listed_by_pattern():
     stems = ("", "c", "d", "s", "t")
     listed = command("models", "srm_resnet5*").stdout
-    assert listed.splitlines() == [f"srm_resnet50{stem}" for stem in stems]
+    rows = [line.split() for line in listed.splitlines()[2:]]
+    assert [name for name, *_ in rows] == [f"srm_resnet50{stem}" for stem in stems]
+    # Table 1 of the paper; the multiply-adds are those of a stride in the 3×3 convolution.
+    assert rows[0][1:] == ["25,617,448", "4,111,291,904"]
     assert command("models", "nothing*").returncode == 1
 
 

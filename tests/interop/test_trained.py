@@ -107,7 +107,7 @@ def test_commands_work_with_a_network_of_the_package_without_data(in_package, tm
     done = command("models", "*resnet8_basic*")
     trainable = sum(math.prod(weight.shape) for weight in in_package.trainable_weights)
     networks, table = done.stdout.split("\n\n")
-    assert "srm_cifar_resnet8_basic" in networks.splitlines()
+    assert "srm_cifar_resnet8_basic" in networks
     assert table.splitlines()[-1].split(maxsplit=3) == [
         *(NAME, f"{trainable:,}", "12,500,000", "test 0.875")
     ]
