@@ -60,12 +60,12 @@ def tiny_network(recipe, image_shape, classes, blueprint=None):
 def train_tiny(recipe, workdir, die_after=None, network=tiny_network, **kwargs):
     """Trains the tiny network; with `die_after`, the process "dies" after that many updates."""
     keras.backend.clear_session()
-    with mock.patch.object(LOOP, "build_model", network), _death(die_after), _sketches():
+    with mock.patch.object(LOOP, "build_model", network), _death(die_after), sketches():
         return train(recipe, workdir, **kwargs)
 
 
 @contextlib.contextmanager
-def _sketches():
+def sketches():
     """Figures without a layout, small: drawing them took a third of the time.
 
     How they look is what ``tests/support/test_figures.py`` looks at.

@@ -11,7 +11,7 @@ from srm_keras.support.files import folder_lock, read_json, write_csv
 from srm_keras.training import cross_validation
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.statistics import Answers, class_rows, domain_rows
-from tests.support.tiny_training import LOOP, Killed, tiny_network, tiny_recipe
+from tests.support.tiny_training import LOOP, Killed, sketches, tiny_network, tiny_recipe
 
 MODULES = {"none": None, "srm": "srm"}
 
@@ -41,6 +41,7 @@ def folder(tmp_path_factory):
     with (
         mock.patch.object(LOOP, "build_model", tiny_network),
         mock.patch.object(cross_validation, "train", train),
+        sketches(),
     ):
         with pytest.raises(Killed):
             cross_validate(recipe(), folder, MODULES, folds=2)

@@ -12,17 +12,29 @@ from PIL import Image
 from srm_keras.data import texture_shapes
 from srm_keras.support.files import read_json
 from srm_keras.training import read_metrics, state_keeper
-from srm_keras.training.stylization import reports, train_stylizer
+from srm_keras.training.stylization import reports
+from srm_keras.training.stylization import train_stylizer as train
 from srm_keras.training.stylization.inputs import load_stylization_inputs
 from srm_keras.training.stylization.objective import build_objective, build_stylizer
 from srm_keras.training.stylization.recipe import resolve
 from tests.support.tiny_stylization import EVAL_EVERY, STEPS, tiny_recipe
-from tests.support.tiny_training import Killed, assert_same_arrays, newest_state, weights
+from tests.support.tiny_training import (
+    Killed,
+    assert_same_arrays,
+    newest_state,
+    sketches,
+    weights,
+)
 
 METHODS = {
     "feed_forward": {"normalization": "batch", "recalibration": (None, "srm", None)},
     "adain": {"method": "adain"},
 }
+
+
+def train_stylizer(recipe, workdir):
+    with sketches():
+        return train(recipe, workdir)
 
 
 @pytest.fixture(scope="module", params=METHODS)
