@@ -156,6 +156,11 @@ class Start:
         if isinstance(weights, Blueprint):
             self._blueprint = weights
             return
+        if weights is not None and not isinstance(weights, str | os.PathLike):
+            raise ValueError(
+                "`weights` must be None, a path or one of list_weights(). "
+                f"Received: weights={weights!r}"
+            )
         if weights is None or _is_bare(weights):
             return
         module = recalibration["name"] if isinstance(recalibration, Mapping) else recalibration
@@ -183,7 +188,8 @@ class Start:
         same = source.output_shape[-1] == model.output_shape[-1]
         found = transfer_weights(source, model, same, "weights")
         told = f"`weights` {str(self._weights)!r}: {found.told(source, model)}"
-        (logging.warning if found.new or found.unused else logging.info)("%s", told)
+        unused = [name for name in found.unused if name != head_of(source)]
+        (logging.warning if found.new or unused else logging.info)("%s", told)
         return model
 
 

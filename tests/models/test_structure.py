@@ -342,6 +342,7 @@ WRONG = [
     (lambda: ResNet18(include_top=False, pooling="sum"), r"`pooling` must be one of.*'sum'"),
     (lambda: ResNet18(stride_in="5x5"), r"`stride_in` must be one of.*'5x5'"),
     (lambda: ResNet18(classes=True), r"`classes` must be a positive integer.*classes=True"),
+    (lambda: ResNet18(weights=3), r"`weights` must be None, a path or one of.*weights=3"),
     (lambda: ResNet18(weights="imagenet"), r"`weights` 'imagenet' of 'resnet18' cannot be had"),
     (lambda: ResNet18(input_shape=(16, 16, 3)), r"`input_shape` must.*at least 32.*\(16, 16, 3\)"),
     (lambda: ResNet18(input_shape=(64, 64)), r"`input_shape` must have three entries"),

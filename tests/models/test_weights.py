@@ -134,6 +134,25 @@ def test_a_module_with_a_factor_behind_it_is_refused_without_it():
     assert transfer_weights(source, network("se", seed=2), same_classes=True).new == MODULES
 
 
+def test_features_begin_with_the_weights_of_a_classifier(tmp_path, caplog):
+    """So do networks with modules in some blocks, and with another data format."""
+    source = network(seed=1)
+    source.save(tmp_path / "net.keras")
+    weights = {"weights": tmp_path / "net.keras", "input_shape": (16, 16, 3)}
+    features = CifarResNet(8, "bottleneck", include_top=False, pooling="avg", **weights)
+    pooled = keras.Model(source.input, source.get_layer("pool").output)
+    np.testing.assert_array_equal(features(IMAGES), pooled(IMAGES))
+    assert not caplog.records
+    modules = [None, "srm", ["se"]]
+    mixed = CifarResNet(8, "bottleneck", recalibration=modules, classes=5, **weights)
+    np.testing.assert_array_equal(mixed(IMAGES), source(IMAGES))
+    assert "new: conv3_1_recalibration, conv4_1_recalibration" in caplog.text
+    weights["input_shape"] = (3, 16, 16)
+    first = CifarResNet(8, "bottleneck", classes=5, data_format="channels_first", **weights)
+    for one, other in zip(first.weights, source.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_network_that_is_something_else_altogether_is_refused():
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="conv1_conv")(inputs))
