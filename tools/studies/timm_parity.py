@@ -61,6 +61,8 @@ def define(flags: FlagValues) -> None:
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     """Compare the networks that the flags name."""
     shared.check(flags, arguments, "out")
+    import keras
+
     from srm_keras.support.validation import one_of
 
     tags = _checkpoints()
@@ -71,7 +73,12 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     results = Results(Path(flags.out), "timm", "table of timm", head, place, _page, in_order=True)
     keys = [{"network": name, "checkpoints": " ".join(tags[name]) or NONE} for name in names]
     failed = 0
-    rows = results.completed(keys, lambda key: _measured(key["network"], flags.classes))
+
+    def measure(key: Row) -> Row:
+        keras.utils.clear_session()  # of the network before: the largest have 2 GB of weights
+        return _measured(key["network"], flags.classes)
+
+    rows = results.completed(keys, measure)
     for done, row in enumerate(rows, start=1):
         print(f"{done}/{len(names)} " + ", ".join(map(str, row.values())), flush=True)
         failed += row["here"] == "no"

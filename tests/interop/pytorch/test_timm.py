@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from srm_keras.interop import from_timm, from_torch_state_dict, list_timm, to_torch_state_dict
+from srm_keras.interop.hub import list_timm_weights
 from srm_keras.interop.pytorch import describe
 from srm_keras.models import ResNet
 from srm_keras.models.variants import variant
@@ -128,3 +129,10 @@ def test_logits_equal_those_of_timm(name):
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable == sum(parameter.numel() for parameter in network.parameters())
     assert_the_same_function(network, model)
+
+
+def test_tags_are_those_of_timm():
+    timm = pytest.importorskip("timm")
+    trained = timm.list_models(module="resnet", pretrained=True)
+    published = {f"timm/{name}" for name in trained if name.partition(".")[0] in list_timm()}
+    assert set(list_timm_weights()) == published
