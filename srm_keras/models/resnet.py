@@ -83,8 +83,7 @@ class Architecture:
     @property
     def depth(self) -> int | None:
         """18, 34, 50, 101 or 152, by the blocks; None for other numbers of them."""
-        sizes = (self.block, self.blocks)
-        return next((depth for depth, usual in DEPTHS.items() if usual == sizes), None)
+        return depth_of(self.block, self.blocks)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -105,6 +104,12 @@ class Architecture:
         data_format = standardize_data_format(data_format)
         options = (self.cardinality, self.base_width, self.downsampling)
         return Unit(self.block, stride_in or "3x3", self.shortcut, data_format, *options)
+
+
+def depth_of(block: str, blocks: Sequence[int]) -> int | None:
+    """The depth in ``DEPTHS`` of a network of these blocks; None where there is none."""
+    sizes = (block, tuple(blocks))
+    return next((depth for depth, usual in DEPTHS.items() if usual == sizes), None)
 
 
 def ResNet(

@@ -9,7 +9,7 @@ import numpy as np
 
 from srm_keras.interop.pytorch.names import AUTHORS_SRM
 from srm_keras.models.residual import EXPANSION
-from srm_keras.models.resnet import DEPTHS, STEMS, Architecture
+from srm_keras.models.resnet import STEMS, Architecture, depth_of
 from srm_keras.models.variants import one_or_list, se_spec
 
 _UNIT = re.compile(r"layer(\d+)\.(\d+)\.(.+)")
@@ -50,8 +50,7 @@ class TorchResNet:
     @property
     def depth(self) -> int | None:
         """18, 34, 50, 101 or 152; None for another number of blocks."""
-        sizes = (self.block, self.blocks)
-        return next((depth for depth, usual in DEPTHS.items() if usual == sizes), None)
+        return depth_of(self.block, self.blocks)
 
     def __str__(self) -> str:
         blocks = "-".join(map(str, self.blocks))
