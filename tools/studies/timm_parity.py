@@ -36,7 +36,7 @@ Every network of timm's `resnet.py`, its checkpoints (the tags of trained weight
 `from_timm` builds it here. Those that it builds had random weights and batch norm statistics in
 timm, {classes} classes: the parameters are the trainable ones of timm, which are as many here; the
 difference is that of the logits over the largest logit, two images of {side}×{side}; "back" says
-whether what `to_torch_state_dict` writes is every array to the bit. Bound: {bound:.0e}.
+whether timm's weights come back from the network here to the bit. Bound: {bound:.0e}.
 
 {counts}
 No trained weights were converted for these numbers.
