@@ -34,7 +34,7 @@ from srm_keras.support.validation import one_of
 from srm_keras.training import train, with_steps
 from tools.studies.results import Results, Row, fact_lines, values
 
-RECIPES = {"texture_shapes": texture_shapes, "fashion_mnist": fashion_mnist}
+DATA = {"texture_shapes": texture_shapes, "fashion_mnist": fashion_mnist}
 SPLITS = {"texture_shapes": ("test", "test_unseen_style"), "fashion_mnist": ("test",)}
 STARTS = ("published", "neutral")
 PLAIN = "none"
@@ -50,7 +50,7 @@ its 95 % interval (Student's t). Plain is the same network without modules."""
 
 def recipe_of(data: str, updates: int, module: str, start: str, seed: int) -> Any:
     """The recipe of one training: that of ``data``, as a ResNet-8, evaluated at its end alone."""
-    recipe = with_steps(RECIPES[data].get_config(), updates)
+    recipe = with_steps(DATA[data].get_config(), updates)
     recipe.model.options.depth = 8
     recipe.batch_size = 64
     recipe.learning_rate.schedule = "cosine"
@@ -95,7 +95,7 @@ def starts(
     Raises:
         ValueError: An unknown name, or other results in ``folder``; at once.
     """
-    one_of("data", data, list(RECIPES))
+    one_of("data", data, list(DATA))
     known = list_recalibrations()
     modules = [one_of("modules", name, known) for name in modules] or known
     packages = {"packages": versions(("keras", "tensorflow"))}
@@ -200,7 +200,7 @@ def define(flags: FlagValues) -> None:
     shared.seeds(flags)
     flags.set_default("seeds", ["0", "1", "2", "3", "4"])
     absl_flags.DEFINE_enum(
-        "data", "texture_shapes", list(RECIPES), "What is trained on.", flag_values=flags
+        "data", "texture_shapes", list(DATA), "What is trained on.", flag_values=flags
     )
     absl_flags.DEFINE_list("modules", [], "Names of modules; by default all.", flag_values=flags)
     absl_flags.DEFINE_list(
