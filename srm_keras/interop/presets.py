@@ -211,7 +211,7 @@ def _write(path: Path, parts: Mapping[str, bytes]) -> None:
         for name, content in parts.items():
             (path / name).write_bytes(content)
         return
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
 

@@ -53,6 +53,7 @@ def test_all_of_it_comes_back(name, preset, tmp_path):
     path = tmp_path / name
     if path.suffix == ".zip":
         saved = save_preset(saved.model, path, PREPROCESSING, CLASSES, CARD)
+        assert path.stat().st_size < sum(file.stat().st_size for file in folder.iterdir())
     loaded = load_preset(path if path.suffix == ".zip" else folder)
     same_outputs(saved.model, loaded.model)
     assert (loaded.preprocessing, loaded.classes) == (PREPROCESSING, CLASSES)
