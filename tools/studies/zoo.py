@@ -1,6 +1,6 @@
-"""Trains the small networks that come with the package, and writes docs/zoo.md.
+"""Trains the small networks that come with the package, and writes the page on them.
 
-    python -m tools.studies.zoo --workdir=runs/zoo
+    python -m tools.studies.zoo --workdir=runs/zoo --page=docs/zoo.md
     python -m tools.studies.zoo --workdir=runs/zoo --data=fashion_mnist --modules=none,srm
 
 A ResNet-8 with each module and without, trained by the recipes ``texture_shapes`` and
@@ -13,7 +13,7 @@ core each.
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,22 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 from ml_collections import ConfigDict
 
+from srm_keras.analysis import complexity
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 from srm_keras.interop import save_preset
+from srm_keras.interop.presets import read_card
+from srm_keras.interop.trained import ZOO
 from srm_keras.layers import list_recalibrations
 from srm_keras.recipes import fashion_mnist, texture_shapes
+from srm_keras.support.files import write_text
+from srm_keras.support.tables import markdown_table
 from srm_keras.support.validation import one_of
 from srm_keras.training import load_run, train, with_steps
 from srm_keras.training.evaluation import predict
 from srm_keras.training.inputs import load_inputs
+from tools.studies.results import versions_text
 
-ZOO = Path(__file__).parents[2] / "srm_keras" / "zoo"
 PLAIN = "none"
 NETWORK = "cifar_resnet8_basic"
 SIGNIFICANT_BITS = 11
@@ -83,9 +88,75 @@ def make_preset(data: str, module: str, workdir: Path, path: Path) -> dict[str, 
         "data": trained.recipe.data.to_dict(),
         "recipe": {k: v for k, v in trained.recipe.to_dict().items() if k != "data"},
         "metrics": metrics,
+        "multiply_adds": complexity(trained.model).total.operations,
     }
     save_preset(trained.model, path, trained.preprocessing, trained.classes, card)
     return metrics
+
+
+PAGE = """\
+# Trained networks in the package
+
+A ResNet-8 of basic blocks with each module and without, trained on the images that the package
+draws (`texture_shapes`, 32×32, ten shapes) and on Fashion-MNIST (28×28, grey, ten kinds of
+clothes). They are there to try predictions, exports and analyses with in seconds, without data,
+and too small and too few (one seed each) to say which module is the better one.
+
+```python
+import srm_keras
+
+model = srm_keras.models.build("srm_cifar_resnet8_basic", weights="texture_shapes")
+```
+
+```bash
+srm-keras models '*texture_shapes'
+srm-keras complexity --model=srm_cifar_resnet8_basic.texture_shapes
+```
+
+{tables}
+
+Accuracies are those of the files as they are here, whose weights have {bits} significant bits, on
+all images of the split. {size:.1f} MB together. Each file is a preset with its recipe, seed, data
+and versions in its card. Modules start neutral, as these recipes have it.
+
+Recipes: `--config=texture_shapes --config.recalibration=MODULE`, and `--config=fashion_mnist
+--steps=1500 --config.eval_every=500 --config.model.options.depth=8 --config.recalibration=MODULE`.
+Made by `python -m tools.studies.zoo --workdir=runs/zoo --page=docs/zoo.md`; {packages}.
+"""
+
+
+def page(folder: Path) -> str:
+    """Return the Markdown page of the presets in ``folder``."""
+    files = sorted(folder.glob("*.zip"))
+    cards = {path.stem: read_card(path) for path in files}
+    tables = []
+    for data in LICENSES:
+        chosen = {name: card for name, card in cards.items() if name.endswith(f".{data}")}
+        if chosen:
+            tables.append(f"## {data}\n\n{_table(chosen)}")
+    used = {versions_text(card["versions"]) for card in cards.values()}
+    return PAGE.format(
+        tables="\n\n".join(tables),
+        bits=SIGNIFICANT_BITS,
+        size=sum(path.stat().st_size for path in files) / 1e6,
+        packages="; ".join(sorted(used)),
+    )
+
+
+def _table(cards: Mapping[str, Mapping[str, Any]]) -> str:
+    splits = list(next(iter(cards.values()))["metrics"])
+    scored = [(split, score) for split in splits for score in ("accuracy", "top5_accuracy")]
+    heads = [f"{split}, {'top-1' if score == 'accuracy' else 'top-5'}" for split, score in scored]
+    rows = [
+        [
+            f"`{name}`",
+            f"{card['network']['trainable_parameters']:,}",
+            f"{card['multiply_adds']:,}",
+            *(f"{card['metrics'][split][score]:.4f}" for split, score in scored),
+        ]
+        for name, card in cards.items()
+    ]
+    return markdown_table(["weights", "parameters", "multiply-adds", *heads], rows)
 
 
 def define(flags: FlagValues) -> None:
@@ -96,6 +167,7 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_list(
         "modules", [], "Names of modules, or none; by default all.", flag_values=flags
     )
+    absl_flags.DEFINE_string("page", None, "File for the page on them.", flag_values=flags)
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
@@ -114,6 +186,8 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
         scores = make_preset(one, module, Path(flags.workdir, path.stem), path)
         told = ", ".join(f"{split} {score['accuracy']:.4f}" for split, score in scores.items())
         print(f"{path}: {told}, {path.stat().st_size // 1024} KiB", flush=True)
+    if flags.page is not None:
+        write_text(Path(flags.page), page(Path(flags.out)))
 
 
 if __name__ == "__main__":
