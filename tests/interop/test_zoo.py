@@ -2,6 +2,7 @@
 
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ def test_its_card_is_of_the_network_that_its_name_builds(name):
     )
     assert card["recipe"]["seed"] == 0
     assert all(set(scores) >= {"accuracy", "top5_accuracy"} for scores in card["metrics"].values())
+
+
+def test_the_page_says_what_the_cards_say():
+    assert Path("docs/zoo.md").read_text() == zoo.page(ZOO)
 
 
 def check_accuracy(name):
