@@ -174,7 +174,7 @@ def test_a_module_that_needs_a_static_size():
         ({"blocks": -1}, "`blocks` must be a positive integer"),
         ({"input_shape": (4, 9, 3)}, "sides of at least 5 pixels"),
         ({"input_shape": (None, None, 1)}, "must have 3 channels, RGB"),
-        ({"weights": "imagenet"}, "publishes no pretrained weights"),
+        ({"weights": "imagenet"}, "`weights` must be None or a .weights.h5 or .keras file"),
     ],
 )
 def test_bad_arguments(options, message):

@@ -220,7 +220,7 @@ def test_two_replicas_begin_from_the_same_weights(shapes, tmp_path):
 WRONG = [
     (
         {"init": "none"},
-        r"`init` 'none' of 'srm_cifar_resnet8_basic' cannot be had.*known of it: none",
+        r"`init` 'none' of 'srm_cifar_resnet8_basic' cannot be had.*known of it: .*texture_shapes",
     ),
     ({"init": "runs/none"}, r"`init` must be 'imagenet', .*Received: 'runs/none', .*not exist"),
     ({"init": "tests"}, r"`init` must .* or a .keras,.*: 'tests', a folder without best.keras"),
