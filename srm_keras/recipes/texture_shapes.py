@@ -9,8 +9,8 @@ halve every residual branch, which their 64,000 updates make up for and 1,200 do
     srm-keras train --config=texture_shapes \
         --config.recalibration=srm --workdir=runs/texture_shapes_srm
 
-A minute on 2 CPU cores. Seed 0, one run without a module: 0.851 on ``test`` and 0.855 on
-``test_unseen_style``.
+A minute on 2 CPU cores. Seed 0, one run each: with SRM 0.897 on ``test`` and 0.890 on
+``test_unseen_style``; without a module 0.851 and 0.855.
 """
 
 from ml_collections import ConfigDict
