@@ -137,6 +137,8 @@ def tflite_format(
     def write(written: Deployed, file: Path) -> None:
         partly = float_modules and _partly_integer(model, written, conversion)
         file.write_bytes(partly or conversion.convert(written))
+        if conversion.format == "int8":
+            _check_scales(read_graph(file))
         if preprocessing is not None or classes is not None:
             add_metadata(file, preprocessing, classes, source.model.name)
 
@@ -183,6 +185,35 @@ def _partly_integer(model: keras.Model, written: Deployed, conversion: Conversio
     parts = recalibration_parts(flatten(model), written.network)
     converter = PartlyInteger(written, parts, conversion.representative)
     return converter.file(set(parts.values()))
+
+
+def _check_scales(model: schema.ModelT) -> None:
+    """Raise ``ValueError`` where XNNPACK refuses a product, at which LiteRT ends the process.
+
+    That is one whose integers stand for 256 times what those of its output do: the output was zero
+    on all images from which its range was taken, such as that of hidden units which are all dead.
+    """
+    tensors = model.subgraphs[0].tensors
+    for operator in model.subgraphs[0].operators:
+        if operator_name(model, operator) not in _PRODUCTS:
+            continue
+        image, weights, output = (tensors[i] for i in (*operator.inputs[:2], operator.outputs[0]))
+        scales = [
+            t.quantization.scale if t.quantization else None for t in (image, weights, output)
+        ]
+        if any(scale is None or not len(scale) for scale in scales):
+            continue
+        of_image, of_weights, of_output = (np.max(scale) for scale in scales)
+        if of_image * of_weights >= _LARGEST_RATIO * of_output:
+            name = output.name.decode().split("/")[-1] if output.name else "?"
+            raise ValueError(
+                f"LiteRT cannot run it in integers: {name!r} is 0, or nearly, on all "
+                "representative images (dead units), which leaves it no range"
+            )
+
+
+_PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_LARGEST_RATIO = 256
 
 
 def _bound(format: str, tolerance: float | None, min_snr_db: float | None) -> Bound:

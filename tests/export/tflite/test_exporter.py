@@ -9,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_tflite
 from srm_keras.export.runners import TFLiteRunner
+from srm_keras.export.tflite import exporter
 from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.layers import recalibration
 from tests.support.specs import spec_id
@@ -325,14 +326,31 @@ def test_integer_inputs_saturate_and_do_not_wrap_around(converted):
         np.testing.assert_array_equal(runner(bright), runner(largest))
 
 
-def test_a_file_that_litert_does_not_run_is_not_written(tmp_path):
+def test_a_file_that_litert_does_not_run_is_not_written(tmp_path, monkeypatch):
     """The one hidden unit of an SE is all but dead: XNNPACK refuses a scale that small."""
+    nearly = r"model.tflite was not written: LiteRT cannot run it .* is 0, or nearly, on all"
     model = network("se")
     features = keras.Model(model.input, model.get_layer("bn").output).predict(SAMPLES, verbose=0)
     reduce = model.get_layer("recalibration").mlp.reduce
     kernel = np.asarray(reduce.kernel)
     largest = (features.mean(axis=(1, 2)) @ kernel).max()
     reduce.set_weights([kernel, np.array([1e-5 - largest])])
+    with pytest.raises(ExportError, match=nearly):
+        to_tflite(model, tmp_path / "model.tflite", SAMPLES, "int8", min_snr_db=0)
+    monkeypatch.setattr(exporter, "_check_scales", lambda model: None)
     with pytest.raises(ExportError, match=r"model.tflite was not written: it cannot be run \("):
         to_tflite(model, tmp_path / "model.tflite", SAMPLES, "int8", min_snr_db=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dead_units_are_refused_in_integers_where_litert_would_end_the_process(tmp_path):
+    image = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(2, 1, activation="relu", bias_initializer="ones", name="dead")(image)
+    x = keras.layers.Add()([image, keras.layers.Conv2D(4, 1, name="after")(x)])
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    kernel, bias = model.get_layer("dead").get_weights()
+    model.get_layer("dead").set_weights([kernel, 0 * bias - 1e3])
+    model.get_layer("after").bias.assign([1.0, -1.0, 2.0, 0.5])
+    with pytest.raises(ExportError, match=r"m.tflite was not written: .* is 0, or nearly, on all"):
+        to_tflite(model, tmp_path / "m.tflite", feature_map((16, 8, 8, 4), seed=1), "int8")
+    assert not list(tmp_path.iterdir())
