@@ -198,12 +198,11 @@ def _check_scales(model: schema.ModelT) -> None:
         if operator_name(model, operator) not in _PRODUCTS:
             continue
         image, weights, output = (tensors[i] for i in (*operator.inputs[:2], operator.outputs[0]))
-        scales = [
-            t.quantization.scale if t.quantization else None for t in (image, weights, output)
-        ]
-        if any(scale is None or not len(scale) for scale in scales):
+        kept = [tensor.quantization for tensor in (image, weights, output)]
+        scales = [one.scale for one in kept if one is not None and one.scale is not None]
+        if len(scales) < len(kept) or not all(map(len, scales)):
             continue
-        of_image, of_weights, of_output = (np.max(scale) for scale in scales)
+        of_image, of_weights, of_output = (float(np.max(scale)) for scale in scales)
         if of_image * of_weights >= _LARGEST_RATIO * of_output:
             name = output.name.decode().split("/")[-1] if output.name else "?"
             raise ValueError(
