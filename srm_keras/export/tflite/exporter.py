@@ -188,10 +188,10 @@ def _partly_integer(model: keras.Model, written: Deployed, conversion: Conversio
 
 
 def _check_scales(model: schema.ModelT) -> None:
-    """Raise ``ValueError`` where XNNPACK refuses a product, at which LiteRT ends the process.
+    """Raise ``ValueError`` where XNNPACK refuses a product; LiteRT may end the process there.
 
-    That is one whose integers stand for 256 times what those of its output do: the output was zero
-    on all images from which its range was taken, such as that of hidden units which are all dead.
+    That is one whose integers stand for 256 times what those of its output do: the output was zero,
+    or nearly, on all images from which its range was taken, as of hidden units that are all dead.
     """
     tensors = model.subgraphs[0].tensors
     for operator in model.subgraphs[0].operators:

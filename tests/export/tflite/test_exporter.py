@@ -1,3 +1,4 @@
+import contextlib
 import warnings
 
 import keras
@@ -10,6 +11,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.export import ExportError, to_tflite
 from srm_keras.export.runners import TFLiteRunner
 from srm_keras.export.tflite import exporter
+from srm_keras.export.tflite.conversion import Conversion
 from srm_keras.export.tflite.exporter import tflite_details
 from srm_keras.layers import recalibration
 from tests.support.specs import spec_id
@@ -343,14 +345,22 @@ def test_a_file_that_litert_does_not_run_is_not_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dead_units_are_refused_in_integers_where_litert_would_end_the_process(tmp_path):
+@pytest.mark.parametrize(("ratio", "runs"), [(250, True), (262, False), (1e6, False)])
+def test_scales_are_refused_from_where_xnnpack_refuses_them(ratio, runs, tmp_path):
+    """The range of hidden units is made so small that a product is ``ratio`` of its steps."""
+    samples, file = feature_map((16, 8, 8, 4), seed=1), tmp_path / "m.tflite"
     image = keras.Input((8, 8, 4))
-    x = keras.layers.Conv2D(2, 1, activation="relu", bias_initializer="ones", name="dead")(image)
-    x = keras.layers.Add()([image, keras.layers.Conv2D(4, 1, name="after")(x)])
+    x = keras.layers.Conv2D(1, 1, activation="relu", name="hidden")(image)
+    x = keras.layers.Add()([image, keras.layers.Conv2D(4, 1)(x)])
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
-    kernel, bias = model.get_layer("dead").get_weights()
-    model.get_layer("dead").set_weights([kernel, 0 * bias - 1e3])
-    model.get_layer("after").bias.assign([1.0, -1.0, 2.0, 0.5])
-    with pytest.raises(ExportError, match=r"m.tflite was not written: .* is 0, or nearly, on all"):
-        to_tflite(model, tmp_path / "m.tflite", feature_map((16, 8, 8, 4), seed=1), "int8")
-    assert not list(tmp_path.iterdir())
+    kernel, _ = model.get_layer("hidden").get_weights()
+    product = np.ptp(samples) / 255 * np.abs(kernel).max() / 127
+    largest = (samples @ kernel[0, 0]).max()
+    model.get_layer("hidden").set_weights([kernel, np.array([product * 255 / ratio - largest])])
+    file.write_bytes(Conversion("int8", representative=samples).convert(model))
+    for check in (
+        lambda: exporter._check_scales(exporter.read_graph(file)),
+        lambda: TFLiteRunner(file)(samples),
+    ):
+        with contextlib.nullcontext() if runs else pytest.raises((ValueError, RuntimeError)):
+            check()
