@@ -59,6 +59,17 @@ def test_every_training_is_the_recipe_with_the_start_that_its_row_says():
     assert neutral["model"]["options"]["depth"] == 8
 
 
+def test_what_a_neutral_start_would_not_change_is_trained_once():
+    places = list(study.keys([600], ["gct", "simam", "srm"], [0]))
+    assert [(place["module"], place["start"]) for place in places] == [
+        ("none", "published"),
+        ("gct", "published"),
+        ("simam", "published"),
+        ("srm", "published"),
+        ("srm", "neutral"),
+    ]
+
+
 def test_the_interval_is_students():
     # Student's own first example: extra hours of sleep with ten patients.
     sleep = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])

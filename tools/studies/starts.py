@@ -38,14 +38,17 @@ DATA = {"texture_shapes": texture_shapes, "fashion_mnist": fashion_mnist}
 SPLITS = {"texture_shapes": ("test", "test_unseen_style"), "fashion_mnist": ("test",)}
 STARTS = ("published", "neutral")
 PLAIN = "none"
+ONE_START = (PLAIN, "gct", "simam")
+"""What a neutral start would not change."""
 PLACE = ("updates", "module", "start", "seed")
 LEVEL = 0.95
 NOTE = """\
 Top-1 on `{split}` after so many updates, mean ± standard deviation over the seeds (their number in
 parentheses where one is missing). Published: as the paper of the module starts. Neutral: gates
-times {{"gain": 2}} (4 for CBAM) and, where the module has weights, the last layer at zero, so that
-every block begins as it is without the module. Difference: neutral minus published by seed, with
-its 95 % interval (Student's t). Plain is the same network without modules."""
+times 2 (4 for CBAM) and the last layer at zero, so that every block begins as it is without the
+module. SimAM has no weights that could start so, and GCT is published so: they have one start.
+Difference: neutral minus published by seed, with its 95 % interval (Student's t). Plain is the same
+network without modules."""
 
 
 def recipe_of(data: str, updates: int, module: str, start: str, seed: int) -> Any:
@@ -70,9 +73,9 @@ def spec_of(module: str, start: str) -> Any:
 
 
 def keys(updates: Sequence[int], modules: Sequence[str], seeds: Sequence[int]) -> Iterator[Row]:
-    """Yield the places of all rows; the network without modules has one start."""
+    """Yield the places of all rows."""
     for seed, step, module in itertools.product(seeds, updates, [PLAIN, *modules]):
-        for start in STARTS if module != PLAIN else STARTS[:1]:
+        for start in STARTS[:1] if module in ONE_START else STARTS:
             yield {"updates": step, "module": module, "start": start, "seed": seed}
 
 
@@ -135,7 +138,7 @@ def _table(rows: Sequence[Row], split: str, seeds: int) -> str:
     for module in values(sorted(rows, key=lambda row: row["module"] != PLAIN), "module"):
         published, improved = (_scores(rows, module, start, split) for start in STARTS)
         name = "plain" if module == PLAIN else module
-        gain = _difference(published, improved) if module != PLAIN else ""
+        gain = _difference(published, improved)
         lines.append([name, _mean(published, seeds), _mean(improved, seeds), gain])
     return markdown_table(["module", "published", "neutral", "difference"], lines)
 
@@ -182,11 +185,15 @@ def _draw(path: Path, data: str, rows: Sequence[Row]) -> None:
         handles = []
         for start, color, shift in zip(STARTS, PALETTE, (-0.12, 0.12), strict=False):
             points = [
-                (names.index(row["module"]) + (shift if row["module"] != PLAIN else 0), row[split])
+                (
+                    names.index(row["module"]) + (0 if row["module"] in ONE_START else shift),
+                    row[split],
+                )
                 for row in chosen
                 if row["start"] == start
             ]
-            handles += axes.plot(*zip(*points, strict=True), "o", color=color, alpha=0.7, ms=5)
+            places, scores = [place for place, _ in points], [score for _, score in points]
+            handles += axes.plot(places, scores, "o", color=color, alpha=0.7, ms=5)
         plain(axes, grid="y")
         axes.set_xticks(range(len(names)), ["plain", *names[1:]])
         axes.set_ylabel(f"top-1, {updates:,} updates")
