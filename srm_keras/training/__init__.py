@@ -4,16 +4,11 @@ from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.gates import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
-from srm_keras.training.optimizer import (
-    SGDWithL2,
-    StepDecay,
-    WarmUp,
-    cosine_decay,
-    paths_without_l2,
-)
+from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve, with_steps
 from srm_keras.training.reports import plot_run, plot_runs, read_metrics, save_run_as_preset
 from srm_keras.training.run_folder import Run, load_run
+from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 from srm_keras.training.state_keeper import Interrupted
 from srm_keras.training.train import train
 

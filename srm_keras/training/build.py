@@ -21,14 +21,9 @@ from srm_keras.support.validation import nearest
 from srm_keras.training.distribution import Learner
 from srm_keras.training.evaluation import TOP, top5_accuracy
 from srm_keras.training.fields import naming
-from srm_keras.training.optimizer import (
-    SGDWithL2,
-    StepDecay,
-    WarmUp,
-    cosine_decay,
-    paths_without_l2,
-)
+from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.parts import rate_factors
+from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from srm_keras.layers import GCT, SRM, SqueezeExcite
-from srm_keras.training.optimizer import SGDWithL2, StepDecay, paths_without_l2
+from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
+from srm_keras.training.schedules import StepDecay
 
 STEPS = 12
 SHAPE = (5, 3)

@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 from srm_keras.training import callbacks
 from srm_keras.training.callbacks import Progress, RunLog
-from srm_keras.training.optimizer import StepDecay
 from srm_keras.training.reports import read_metrics
+from srm_keras.training.schedules import StepDecay
 from srm_keras.training.session import new_networks_are_no_retracing
 
 LOGS = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from srm_keras.training.optimizer import StepDecay, WarmUp, cosine_decay
+from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
 
 def rates(schedule, steps):
