@@ -119,11 +119,12 @@ def config(flags: FlagValues) -> None:
         lower_bound=1,
         flag_values=flags,
     )
-    config_flags.DEFINE_config_file(
+    absl_flags.DEFINE_string(
         "config",
         None,
         "Recipe: its name or file, as NAME, NAME:smoke, FILE or FILE:smoke.",
         flag_values=flags,
+        allow_override=True,  # by the recipe itself, in `read_recipe`
     )
 
 
@@ -167,33 +168,37 @@ def _forget_options(config: ConfigDict, given: Mapping[str, Any]) -> None:
 
 def recipe_file(flags: FlagValues) -> str:
     """The file of the recipe that ``--config`` names."""
-    return config_flags.get_config_filename(flags["config"]).partition(":")[0]
+    return flags.config_file
 
 
-def with_recipe_file(arguments: Sequence[str]) -> list[str]:
-    """The command line with the file of the recipe in place of its name.
+def read_recipe(flags: FlagValues, arguments: Sequence[str]) -> list[str]:
+    """Put the recipe that ``--config`` names into ``flags``, and return the other arguments.
+
+    Each field that the command line sets becomes a flag, which takes its value when the arguments
+    returned are parsed. ``recipe_file`` then knows the file.
 
     Raises:
         ValueError: There is no such recipe, or its file gives none; the message says why.
+        AttributeError: The command line sets a field that the recipe does not have.
     """
-    replaced = list(arguments)
-    for place, argument in enumerate(arguments):
+    chosen, others = None, []
+    left = iter(arguments)
+    for argument in left:
         flag, equals, value = argument.partition("=")
-        if not flag.startswith("-") or flag.lstrip("-") != "config":
-            continue
-        if equals:
-            replaced[place] = f"{flag}={_checked_recipe(value)}"
-        elif place + 1 < len(arguments):
-            replaced[place + 1] = _checked_recipe(arguments[place + 1])
-    return replaced
-
-
-def _checked_recipe(value: str) -> str:
-    """``FILE`` or ``FILE:form`` of ``NAME``, ``NAME:form``, ``FILE`` or ``FILE:form``."""
-    name, colon, form = value.partition(":")
+        if flag not in ("-config", "--config"):
+            others.append(argument)
+        elif (given := value if equals else next(left, None)) is not None:
+            chosen = given
+        else:
+            others.append(argument)  # whose value is missing, as parsing will say
+    if chosen is None:
+        return others
+    name, colon, form = chosen.partition(":")
     file = _file_of(name)
-    _check_recipe(file, (form,) if colon else ())
-    return f"{file}{colon}{form}"
+    recipe = _recipe(file, (form,) if colon else ())
+    absl_flags.DEFINE_string("config_file", file, "The recipe's file.", flag_values=flags)
+    config_flags.DEFINE_config_dict("config", recipe, flag_values=flags, sys_argv=others)
+    return others
 
 
 def _file_of(name: str) -> str:
@@ -211,8 +216,8 @@ def _file_of(name: str) -> str:
     return name
 
 
-def _check_recipe(file: str, form: Sequence[str]) -> None:
-    """Raises ``ValueError`` unless ``get_config(*form)`` of the file gives a recipe."""
+def _recipe(file: str, form: Sequence[str]) -> ConfigDict:
+    """What ``get_config(*form)`` of the file gives; ``ValueError`` unless it is a recipe."""
     received = f"Received: --config={':'.join([file, *form])}"
     try:
         loader = importlib.machinery.SourceFileLoader("recipe", file)
@@ -233,6 +238,7 @@ def _check_recipe(file: str, form: Sequence[str]) -> None:
             "`--config` must be a file whose `get_config(form)` gives an ml_collections "
             f"ConfigDict, not {type(recipe).__name__}. {received}"
         )
+    return recipe
 
 
 def check(flags: FlagValues, arguments: Sequence[str], *required: str) -> None:

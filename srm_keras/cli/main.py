@@ -113,10 +113,10 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
         print(f"\n{shared.fields_help(fields)}" if fields else "")
         return 0
     try:
-        arguments = shared.with_recipe_file(arguments) if fields else list(arguments)
+        others = shared.read_recipe(flags, arguments) if fields else list(arguments)
         with _argv([program, *arguments]):
             renamed = getattr(command, "RENAMED", {})
-            return _run(command, flags, _parse(flags, sys.argv, fields, renamed))
+            return _run(command, flags, _parse(flags, [program, *others], fields, renamed))
     except AttributeError as error:
         cause = error.args[0]  # ml_collections wraps a KeyError with the name and the nearest one
         text = cause.args[0] if isinstance(cause, KeyError) else cause
@@ -208,7 +208,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def _argv(argv: list[str]) -> Iterator[None]:
-    """``sys.argv`` as of a process of its own: ml_collections finds fields of recipes there."""
+    """``sys.argv`` as of a process of its own, for `error.log`."""
     before, sys.argv = sys.argv, argv
     try:
         yield

@@ -70,8 +70,11 @@ def test_wrong_command_lines_end_in_one_line(arguments, message, tmp_path, monke
 
 
 def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
-    of_mine = tmp_path / "mine.py"
-    of_mine.write_text("from srm_keras.recipes.cifar10 import get_config\n")
+    of_mine, reads = tmp_path / "mine.py", tmp_path / "reads"
+    of_mine.write_text(
+        "from srm_keras.recipes.cifar10 import get_config\n"
+        f"with open({str(reads)!r}, 'a') as file:\n    file.write('read ')\n"
+    )
     for config, kept, steps in (
         ("cifar10", (), (640, 10, (320, 480))),
         (of_mine, (), (640, 10, (320, 480))),
@@ -84,6 +87,7 @@ def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
         recipe = trained.call_args.args[0]
         assert (recipe.steps, recipe.eval_every, recipe.learning_rate.milestones) == steps
         assert recipe.data.name == ("made_up" if "smoke" in str(config) else "cifar10")
+    assert reads.read_text() == "read read "  # once a command, as a program's file should be
 
 
 def test_another_network_does_not_get_the_options_of_the_recipes_own():
