@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs/demo
+LOWEST := .venv-lowest
+NEWEST := .venv-newest
+EXTRAS ?= dev,jax,onnx,serving
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup demo test test-slow lint format clean
+.PHONY: help setup demo test test-slow test-lowest test-newest lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +34,26 @@ test: $(STAMP) lint ## lint, then the default suite on TensorFlow and every othe
 test-slow: $(STAMP) ## the checks marked slow
 	$(BIN)/python -m pytest -n 2 -m slow
 
+test-lowest: $(LOWEST)/.installed ## the default suite on the lowest versions that pyproject.toml admits
+	$(LOWEST)/bin/python -m tests.run
+
+test-newest: $(NEWEST)/.installed ## the default suite on the newest versions and Keras' nightly build
+	$(NEWEST)/bin/python -m tests.run
+
+$(LOWEST)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --python $(LOWEST) --quiet --resolution lowest-direct --editable ".[$(EXTRAS)]"
+	@touch $@
+
+# The nightly build is no release of `keras`, whose files it replaces. It is installed anew after `make clean`.
+$(NEWEST)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	$(NEWEST)/bin/python -m pip uninstall --quiet --yes keras
+	$(NEWEST)/bin/python -m pip install --quiet --pre --no-deps keras-nightly
+	@touch $@
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +64,4 @@ format: $(STAMP) ## apply ruff's fixes
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and all runs
-	rm -rf $(VENV) runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(NEWEST) runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
