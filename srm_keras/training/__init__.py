@@ -8,16 +8,18 @@ from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve, with_steps
 from srm_keras.training.reports import plot_run, plot_runs, read_metrics, save_run_as_preset
 from srm_keras.training.run_folder import Run, load_run
-from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
+from srm_keras.training.schedules import OneCycle, StepDecay, WarmRestarts, WarmUp, cosine_decay
 from srm_keras.training.state_keeper import Interrupted
 from srm_keras.training.train import train
 
 __all__ = [
     "GateHistograms",
     "Interrupted",
+    "OneCycle",
     "Run",
     "SGDWithL2",
     "StepDecay",
+    "WarmRestarts",
     "WarmUp",
     "compare_runs",
     "cosine_decay",

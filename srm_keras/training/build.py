@@ -23,7 +23,6 @@ from srm_keras.training.evaluation import TOP, top5_accuracy
 from srm_keras.training.fields import naming
 from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
 from srm_keras.training.parts import rate_factors
-from srm_keras.training.schedules import StepDecay, WarmUp, cosine_decay
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:
@@ -140,20 +139,6 @@ def _check_no_module_in(name: str) -> None:
             "`neutral` must be False where the name of the network says its module; give the "
             f"network's name and `recalibration` apart. Received: neutral=True and name={name!r}"
         )
-
-
-def make_schedule(recipe: config_dict.ConfigDict) -> LearningRateSchedule:
-    """The learning rate of every update, from the recipe's ``learning_rate`` and ``steps``.
-
-    With ``learning_rate.reference_batch_size``, the rate grows linearly with ``batch_size`` (Goyal
-    et al. 2017, section 2.1).
-    """
-    rate = recipe.learning_rate
-    scale = recipe.batch_size / rate.reference_batch_size if rate.reference_batch_size else 1.0
-    schedule: LearningRateSchedule = StepDecay(rate.base * scale, rate.milestones, rate.factor)
-    if rate.schedule == "cosine":
-        schedule = cosine_decay(rate.base * scale, recipe.steps)
-    return WarmUp(schedule, rate.warmup_steps) if rate.warmup_steps else schedule
 
 
 def make_optimizer(

@@ -16,7 +16,6 @@ from srm_keras.training.fields import (
     Field,
     Recipe,
     are_factors,
-    are_milestones,
     are_names,
     are_some_names,
     assign,
@@ -29,8 +28,6 @@ from srm_keras.training.fields import (
     is_bool,
     is_mapping,
     is_name,
-    is_number,
-    is_positive,
     is_spec,
     leaves_of,
     one_of,
@@ -38,9 +35,9 @@ from srm_keras.training.fields import (
     plain,
 )
 from srm_keras.training.inputs import standardize_as_the_network_does
+from srm_keras.training.schedules import RATE_FIELDS, RATE_IN_UPDATES, rate_problems
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
-SCHEDULES = ("step", "cosine")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 RUN_FIELDS: dict[str, Field] = {
@@ -62,26 +59,13 @@ RUN_FIELDS: dict[str, Field] = {
         0, integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
     ),
     "keep_checkpoints": Field(2, integer(1), "a positive integer"),
-    "learning_rate.base": Field(0.1, is_positive, "a positive number"),
-    "learning_rate.reference_batch_size": Field(
-        0,
-        integer(0),
-        "the batch size that `learning_rate.base` is for, to scale it linearly, or 0",
-    ),
-    "learning_rate.schedule": Field("step", one_of(*SCHEDULES), f"one of {SCHEDULES}"),
-    "learning_rate.milestones": Field(
-        (), are_milestones, "a tuple of increasing positive integers (optimizer updates)"
-    ),
-    "learning_rate.factor": Field(
-        0.1, lambda value: is_number(value) and 0 < value <= 1, "a number in (0, 1]"
-    ),
-    "learning_rate.warmup_steps": Field(0, integer(0), "a non-negative integer"),
+    **RATE_FIELDS,
 }
 """What every kind of training takes."""
 
 IN_UPDATES = (
     *("steps", "eval_every", "checkpoint_every", "steps_per_execution"),
-    *("learning_rate.milestones", "learning_rate.warmup_steps"),
+    *RATE_IN_UPDATES,
 )
 """Those that count in optimizer updates."""
 
@@ -143,9 +127,10 @@ def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
 def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config_dict.ConfigDict:
     """Returns the recipe with ``steps`` updates, and with all that counts in updates moved along.
 
-    Milestones and warm-up keep their place on the way (milestones that fall together, or on the
-    end, count once or not at all). There are as many evaluations as before or, where that does not
-    divide ``steps``, the next smaller number that does.
+    Milestones, warm-up, the top of one cycle and the length of the first of several keep their
+    place on the way (milestones that fall together, or on the end, count once or not at all; there
+    are no more restarts than before). There are as many evaluations as before or, where that does
+    not divide ``steps``, the next smaller number that does.
 
     Args:
         recipe: A recipe of any kind of training.
@@ -173,10 +158,13 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
     units = steps // stride
     most = min(max(1, before["steps"] // before["eval_every"]), units)
     milestones = (at(step) for step in before["learning_rate.milestones"])
+    cycle = before["learning_rate.cycle_steps"]
     after = {
         "steps": steps,
         "eval_every": steps // max(n for n in range(1, most + 1) if units % n == 0),
         "checkpoint_every": at(before["checkpoint_every"], stride),
+        "learning_rate.cycle_steps": -(-cycle * steps // before["steps"]),  # rounded up
+        "learning_rate.rise_steps": min(steps - 1, at(before["learning_rate.rise_steps"])),
         "learning_rate.warmup_steps": min(steps, at(before["learning_rate.warmup_steps"])),
         "learning_rate.milestones": tuple(dict.fromkeys(m for m in milestones if m < steps)),
     }
@@ -192,7 +180,7 @@ def with_steps(recipe: Recipe, steps: int, keep: Collection[str] = ()) -> config
 
 def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
     """What is wrong with ``RUN_FIELDS`` that only make sense together, in words."""
-    steps, rate, stride = recipe.steps, recipe.learning_rate, recipe.steps_per_execution
+    steps, stride = recipe.steps, recipe.steps_per_execution
     problems = []
     if steps % recipe.eval_every:
         problems.append(
@@ -204,17 +192,7 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
                 f"`steps_per_execution` must divide {name}={recipe[name]}. "
                 f"Received: steps_per_execution={stride}"
             )
-    if rate.schedule == "step" and rate.milestones and rate.milestones[-1] >= steps:
-        problems.append(
-            f"`learning_rate.milestones` must be below steps={steps}. "
-            f"Received: learning_rate.milestones={rate.milestones}"
-        )
-    if rate.warmup_steps > steps:
-        problems.append(
-            f"`learning_rate.warmup_steps` must be at most steps={steps}. "
-            f"Received: learning_rate.warmup_steps={rate.warmup_steps}"
-        )
-    return problems
+    return problems + rate_problems(recipe)
 
 
 FOLDS_BY = ("label", "group")

@@ -21,7 +21,6 @@ from srm_keras.training.build import (
     compiled_twin,
     make_metrics,
     make_optimizer,
-    make_schedule,
 )
 from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
@@ -36,6 +35,7 @@ from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import write_report
+from srm_keras.training.schedules import make_schedule
 from srm_keras.training.session import (
     Session,
     at_work,

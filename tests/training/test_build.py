@@ -10,7 +10,6 @@ from srm_keras.training.build import (
     compiled_twin,
     make_metrics,
     make_optimizer,
-    make_schedule,
 )
 from tests.support.confident import CASES, assert_confident_mistakes_count
 
@@ -47,27 +46,6 @@ def recipe(**fields):
     made = default_recipe()
     made.update_from_flattened_dict(fields)
     return made
-
-
-def rates(*steps, **fields):
-    schedule = make_schedule(recipe(**fields))
-    return [float(schedule(step)) for step in steps]
-
-
-def test_the_rate_scales_with_the_batch_on_request():
-    fields = {"batch_size": 64, "learning_rate.base": 0.1}
-    assert rates(0, **fields) == pytest.approx([0.1])
-    fields["learning_rate.reference_batch_size"] = 256
-    assert rates(0, **fields) == pytest.approx([0.025])
-    assert rates(0, **fields, **{"learning_rate.schedule": "cosine"}) == pytest.approx([0.025])
-
-
-def test_the_papers_schedule():
-    fields = {"steps": 64_000, "learning_rate.base": 0.2}
-    fields["learning_rate.milestones"] = (32_000, 48_000)
-    steps = (0, 31_999, 32_000, 47_999, 48_000, 63_999)
-    expected = [0.2, 0.2, 0.02, 0.02, 0.002, 0.002]
-    assert rates(*steps, **fields) == pytest.approx(expected)
 
 
 def test_srm_takes_l2_on_request_alone(network):

@@ -67,6 +67,17 @@ WRONG = [
     ("eval_every", 300, "`eval_every` must divide steps=1000. Received: eval_every=300"),
     ("learning_rate.milestones", (500, 1000), "`learning_rate.milestones` must be below steps"),
     ("learning_rate.warmup_steps", 1001, "`learning_rate.warmup_steps` must be at most steps"),
+    (
+        "learning_rate",
+        {"schedule": "restarts"},
+        "`learning_rate.cycle_steps` must be positive and at most steps=1000 with schedule=",
+    ),
+    (
+        "learning_rate",
+        {"schedule": "one_cycle", "rise_steps": 1000},
+        "`learning_rate.rise_steps` must be below steps=1000. Received: learning_rate.rise_steps=",
+    ),
+    ("learning_rate.cycle_factor", 1.5, "`learning_rate.cycle_factor` must be a positive integer"),
     ("steps_per_execution", 3, "`steps_per_execution` must divide eval_every=100. Received: step"),
     # Fields of the training system.
     ("strategy", "mirorred", "`strategy` must be one of"),

@@ -173,6 +173,10 @@ def test_what_counts_in_updates_moves_along_but_for_what_is_kept():
     assert with_steps(recipe, 22).eval_every == 22  # 11 executions of 2: 1 or 11 evaluations
     assert with_steps(recipe, 4).learning_rate.milestones == (2, 3)
     assert with_steps(recipe, 2).learning_rate.milestones == (1,)
+    recipe.learning_rate.update(cycle_steps=401, rise_steps=1000)
+    for steps, lengths in ((120, (41, 100)), (2400, (802, 2000)), (2, (1, 1))):
+        rate = with_steps(recipe, steps).learning_rate  # three cycles, not a fourth of an update
+        assert (rate.cycle_steps, rate.rise_steps) == lengths
     kept = with_steps(recipe, 120, keep=["eval_every", "learning_rate.milestones"])
     assert (kept.eval_every, kept.learning_rate.milestones) == (200, (600, 900))
     assert recipe.steps == 1200  # a copy is moved

@@ -13,11 +13,11 @@ from PIL import Image
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.support.files import write_atomically, write_json
 from srm_keras.training import run_folder
-from srm_keras.training.build import make_schedule
 from srm_keras.training.callbacks import RunLog
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.fields import Recipe
+from srm_keras.training.schedules import make_schedule
 from srm_keras.training.session import (
     Session,
     at_work,
