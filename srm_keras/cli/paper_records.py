@@ -17,7 +17,11 @@ from srm_keras.analysis.paper_tables.stand_ins import setting_title
 from srm_keras.layers import spec_label
 from srm_keras.support.files import read_json
 from srm_keras.training import plot_runs, read_metrics, resolve, run_folder
+from srm_keras.training.recipe import FIELDS
 from srm_keras.training.run_folder import is_of_classifier, read_recipe
+
+BEFORE = {path: field.default for path, field in FIELDS.items() if field.default != {}}
+"""What a recipe means that was written before there was a field."""
 
 PAPER_RECIPES = ("imagenet", "cifar10", "cifar100", "stylized_imagenet", "office_home", "dtd")
 
@@ -106,7 +110,7 @@ def trained_run(folder: Path) -> TrainedRun:
         splits = result["last"]["splits"]
         return TrainedRun(
             recalibration=recipe.pop("recalibration"),
-            recipe={"model.neutral": False, **run_folder.flatten(recipe)},
+            recipe={**BEFORE, **run_folder.flatten(recipe)},
             classes=len(_read(folder / run_folder.CLASSES)),
             accuracies={split: score["accuracy"] for split, score in splits.items()},
             domains={split: _domains(score) for split, score in splits.items()},

@@ -15,7 +15,9 @@ from srm_keras.cli.paper_records import (
     run_folders,
 )
 from srm_keras.cli.paper_records import trained_run as read_run
+from srm_keras.recipes import cifar10
 from srm_keras.support.files import write_csv, write_json
+from srm_keras.training import resolve
 from tests.support.paper_runs import trained_run
 
 SPLITS = {
@@ -103,6 +105,14 @@ def test_a_run_is_read(folder):
     assert run.accuracies == {"held_out": 0.4, "test": 0.5}
     assert run.accuracy("held_out", "a") == 0.3
     assert run.top5 == {"test": 0.9}
+
+
+def test_a_recipe_of_before_there_was_a_field_is_the_papers_too(folder):
+    recipe = resolve(cifar10.get_config()).to_dict()
+    for group, name in (("learning_rate", "end_factor"), ("model", "neutral")):
+        del recipe[group][name]
+    write_json(folder / "one" / "recipe.json", recipe)
+    assert differences(read_run(folder / "one").recipe, paper_recipes()["cifar10"]) == {}
 
 
 def test_a_variant_of_a_module_is_read(tmp_path):
