@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -292,24 +293,43 @@ def save_run_as_preset(
     """
     run = run_folder.load_run(workdir, checkpoint)
     folder = Path(workdir)
-    recipe = run.recipe.to_dict()
+    result = folder / run_folder.RESULT
+    scored = read_json(result)[checkpoint] if result.is_file() else {}
     facts: dict[str, Any] = {
-        "name": run.model.name,
-        "data": recipe["data"],
-        "recipe": {name: value for name, value in recipe.items() if name != "data"},
+        **card_facts(run.model, run.recipe.to_dict(), scored.get("splits", {})),
         "checkpoint": checkpoint,
-        "multiply_adds": complexity(run.model).total.operations,
         "training_versions": run_folder.read_versions(folder),
     }
-    if (folder / run_folder.RESULT).is_file():
-        result = read_json(folder / run_folder.RESULT)[checkpoint]
-        facts["step"] = result["step"]
-        facts["metrics"] = {split: _numbers(values) for split, values in result["splits"].items()}
+    if scored:
+        facts["step"] = scored["step"]
     if (folder / run_folder.INITIAL).is_file():
         record = read_json(folder / run_folder.INITIAL)
         facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
     given = {**facts, **(card or {})}
     return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)
+
+
+def card_facts(
+    model: keras.Model, recipe: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the card of a trained classifier says of it, wherever its weights are from.
+
+    Args:
+        model: The network.
+        recipe: The resolved recipe that it was trained by.
+        splits: What it scores on each split, as ``Predictions.scores`` has it, of which the card
+            has the numbers and no tables; empty where nothing was measured.
+
+    Returns:
+        ``data``, ``recipe`` (all but the data), ``metrics`` and ``multiply_adds`` of one image.
+    """
+    metrics = {split: _numbers(values) for split, values in splits.items()}
+    return {
+        "data": recipe["data"],
+        "recipe": {name: value for name, value in recipe.items() if name != "data"},
+        **({"metrics": metrics} if metrics else {}),
+        "multiply_adds": complexity(model).total.operations,
+    }
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -58,6 +58,15 @@ def test_its_card_is_of_the_network_that_its_name_builds(name):
     assert all(set(scores) >= {"accuracy", "top5_accuracy"} for scores in card["metrics"].values())
 
 
+def test_a_new_run_of_the_study_would_write_the_same_card():
+    """But for what the preset adds of the file: shapes, parameters and versions."""
+    preset = load_preset(ZOO / "se_cifar_resnet8_basic.texture_shapes.zip")
+    card = {k: v for k, v in preset.card.items() if k not in ("network", "versions")}
+    recipe, classes = {**card["recipe"], "data": card["data"]}, {"disc": {"accuracy": 1.0}}
+    scores = {split: {**one, "classes": classes} for split, one in card["metrics"].items()}
+    assert zoo.card_of("texture_shapes", "se", preset.model, recipe, scores) == card
+
+
 def test_the_page_says_what_the_cards_say():
     assert Path("docs/zoo.md").read_text() == zoo.page(ZOO)
 

@@ -10,6 +10,7 @@ import pytest
 
 from srm_keras.data import Preprocessing
 from srm_keras.interop import load_preset, read_trained, save_preset, trained
+from srm_keras.interop.presets import read_card
 from srm_keras.layers import SRM, neutral
 from srm_keras.layers.registry import spec_of
 from srm_keras.models import build
@@ -189,6 +190,9 @@ def test_a_run_becomes_a_preset_with_its_card(shapes, tmp_path):
     assert (preset.card["recipe"]["recalibration"], preset.card["license"]) == ("srm", "mit")
     assert preset.card["metrics"]["test"]["accuracy"] == result["splits"]["test"]["accuracy"]
     assert preset.card["data"]["name"] == "texture_shapes"
+    of_package = read_card(trained.ZOO / "srm_cifar_resnet8_basic.texture_shapes.zip")
+    own = {"checkpoint", "training_versions", "step"}
+    assert preset.card.keys() - own == of_package.keys() - {"description"}
     assert preset.classes == tuple(read_json(shapes / "classes.json"))
     assert_same_arrays(by_layer(shapes / "last.keras"), by_layer(tmp_path / "preset"))
 

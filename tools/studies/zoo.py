@@ -23,7 +23,6 @@ from absl import flags as absl_flags
 from absl.flags import FlagValues
 from ml_collections import ConfigDict
 
-from srm_keras.analysis import complexity
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 from srm_keras.interop import save_preset
@@ -37,6 +36,7 @@ from srm_keras.support.validation import one_of
 from srm_keras.training import load_run, train, with_steps
 from srm_keras.training.evaluation import predict
 from srm_keras.training.inputs import load_inputs
+from srm_keras.training.reports import card_facts
 from tools.studies.results import versions_text
 
 PLAIN = "none"
@@ -77,21 +77,27 @@ def make_preset(data: str, module: str, workdir: Path, path: Path) -> dict[str, 
     trained.model.set_weights([rounded(weight) for weight in trained.model.get_weights()])
     stored = workdir / "rounded.keras"
     trained.model.save(stored)
-    metrics = {
-        split: {name: score for name, score in found.scores().items() if isinstance(score, float)}
-        for split, found in predict(stored, load_inputs(trained.recipe)).items()
-    }
-    card = {
+    predicted = predict(stored, load_inputs(trained.recipe))
+    scores = {split: found.scores() for split, found in predicted.items()}
+    card = card_of(data, module, trained.model, trained.recipe.to_dict(), scores)
+    save_preset(trained.model, path, trained.preprocessing, trained.classes, card)
+    return card["metrics"]
+
+
+def card_of(
+    data: str,
+    module: str,
+    model: keras.Model,
+    recipe: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The card of a network with this module: see ``card_facts`` for what it is made of."""
+    return {
         "name": name_of(data, module),
         "description": "A small network to try things with; its weights have 11 significant bits.",
         "license": LICENSES[data],
-        "data": trained.recipe.data.to_dict(),
-        "recipe": {k: v for k, v in trained.recipe.to_dict().items() if k != "data"},
-        "metrics": metrics,
-        "multiply_adds": complexity(trained.model).total.operations,
+        **card_facts(model, recipe, scores),
     }
-    save_preset(trained.model, path, trained.preprocessing, trained.classes, card)
-    return metrics
 
 
 PAGE = """\
