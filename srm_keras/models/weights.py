@@ -20,7 +20,7 @@ from srm_keras.layers.state import copy_state
 from srm_keras.models.flatten import flatten
 from srm_keras.models.head import head_of, load_weights, weighted_layers
 from srm_keras.models.residual import NestedSpec
-from srm_keras.models.surgery.insertion import SCALE_SUFFIX, is_scale
+from srm_keras.models.surgery.insertion import gains
 
 WEIGHTS_SUFFIX = ".weights.h5"
 
@@ -95,9 +95,17 @@ class Blueprint:
 
     @classmethod
     def of(cls, model: keras.Model) -> "Blueprint":
-        """What ``model`` decides, a network of this package or any other."""
+        """What ``model`` decides, a network of this package or any other.
+
+        Models inside of it are taken apart. A factor behind a module, which it started neutral by
+        before modules had a gain, is part of the gain.
+        """
+        model = flatten(model)
         specs = {layer.name: spec_of(layer) for layer in model.layers}
-        modules = {name: spec for name, spec in specs.items() if spec is not None}
+        found = gains(model)
+        modules = {
+            name: {**spec, "gain": found[name]} for name, spec in specs.items() if spec is not None
+        }
         return cls(modules, _stride_in(model))
 
     def specs(self, specs: Sequence[Sequence[Spec]]) -> list[list[Spec]]:
@@ -253,20 +261,19 @@ def transfer_weights(
     """
     source = flatten(source)
     theirs, ours = weighted_layers(source), weighted_layers(target)
-    heads = head_of(source), head_of(target)
+    heads, factors = (head_of(source), head_of(target)), (gains(source), gains(target))
     loaded, new, problems = [], [], []
     for name, layer in ours.items():
         other = theirs.get(name)
         if _may_be_new(layer, other) or (name == heads[1] and not (same_classes and other)):
             new.append(name)
-        elif difference := _difference(other, layer, field):
+        elif difference := _difference(other, layer, field, [g.get(name) for g in factors]):
             problems.append(f"{name} {difference}")
         else:
             loaded.append(name)
     for name, layer in theirs.items():
         if name not in ours and name != heads[0] and not isinstance(layer, Recalibration):
             problems.append(f"{name} is in `{field}` alone")
-    problems += [f"{name} is in `{field}` alone" for name in _scales(source, loaded, target)]
     if problems:
         raise ValueError(
             f"`{field}` must be of the network that is built, but for modules and classifier. "
@@ -283,15 +290,16 @@ def _may_be_new(layer: keras.layers.Layer, other: keras.layers.Layer | None) -> 
     return isinstance(layer, Recalibration) and type(other) is not type(layer)
 
 
-def _scales(source: keras.Model, loaded: list[str], target: keras.Model) -> list[str]:
-    """Factors behind the ``loaded`` modules of ``source`` that ``target`` has not."""
-    ours = {layer.name for layer in target.layers}
-    scales = [layer.name for layer in source.layers if is_scale(layer) and layer.name not in ours]
-    return [name for name in scales if name.removesuffix(SCALE_SUFFIX) in loaded]
+def _difference(
+    other: keras.layers.Layer | None,
+    layer: keras.layers.Layer,
+    field: str,
+    factors: Sequence[float | None],
+) -> str:
+    """What is different in the layer of the trained network; empty if they compute the same.
 
-
-def _difference(other: keras.layers.Layer | None, layer: keras.layers.Layer, field: str) -> str:
-    """What is different in the layer of the trained network; empty if they compute the same."""
+    ``factors`` are what the gates of both are multiplied by, where they are modules.
+    """
     if other is None:
         return f"is not in `{field}`"
     if type(other) is not type(layer):
@@ -299,16 +307,20 @@ def _difference(other: keras.layers.Layer | None, layer: keras.layers.Layer, fie
     shapes = [[tuple(w.shape) for w in each.weights] for each in (other, layer)]
     if shapes[0] != shapes[1]:
         return f"has the shapes {shapes[0]} in `{field}`, not {shapes[1]}"
-    there, here = _function(other), _function(layer)
+    there, here = map(_function, (other, layer), factors)
     for key in sorted(there.keys() | here.keys()):
         if there.get(key) != here.get(key):
             return f"has {key}={there.get(key)} in `{field}`, not {here.get(key)}"
     return ""
 
 
-def _function(layer: keras.layers.Layer) -> dict[str, str]:
-    """The configuration of a layer but for what only matters to training, and the data format."""
-    return {key: _text(value) for key, value in layer.get_config().items() if _matters(key)}
+def _function(layer: keras.layers.Layer, factor: float | None) -> dict[str, str]:
+    """The configuration of a layer but for what only matters to training, and the data format.
+
+    ``factor`` is the gain of a module.
+    """
+    config = layer.get_config() | ({} if factor is None else {"gain": factor})
+    return {key: _text(value) for key, value in config.items() if _matters(key)}
 
 
 def _matters(key: str) -> bool:

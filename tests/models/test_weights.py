@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from srm_keras.layers import neutral
-from srm_keras.models import CifarResNet
-from srm_keras.models.weights import transfer_weights
+from srm_keras.models import CifarResNet, insert_recalibration
+from srm_keras.models.weights import Blueprint, transfer_weights
+from tests.support.foreign_models import nested_model
 from tests.support.networks import with_factors
 from tests.support.weights import randomize
 
@@ -123,15 +124,31 @@ def test_how_a_module_started_does_not_matter_and_its_gain_does():
         transfer_weights(source, network("srm"), same_classes=True)
 
 
-def test_a_module_with_a_factor_behind_it_is_refused_without_it():
-    source = with_factors(network("srm"))
-    with pytest.raises(ValueError, match=r"another one: conv2_1_recalibration_scale is in `init`"):
-        transfer_weights(source, network("srm", seed=2), same_classes=True)
-    target = with_factors(network("srm", seed=2))
-    assert transfer_weights(source, target, same_classes=True).new == []
-    np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
+def test_a_factor_behind_a_module_is_part_of_its_gain():
+    """As networks with modules that started neutral had it before modules had a gain."""
+    source, gain = with_factors(network("srm")), {"name": "srm", "gain": 2}
+    for target in (network(gain, seed=2), with_factors(network("srm", seed=2))):
+        assert transfer_weights(source, target, same_classes=True).new == []
+        np.testing.assert_array_equal(source(IMAGES), target(IMAGES))
+    transfer_weights(target, source, same_classes=True)
+    for other in (network("srm"), with_factors(network("srm"), 4.0), with_factors(network(gain))):
+        with pytest.raises(ValueError, match=r"conv2_1_recalibration has gain=2.0 in `init`, not"):
+            transfer_weights(source, other, same_classes=True)
     # Of modules of another kind nothing is loaded, so that their factors do not matter.
     assert transfer_weights(source, network("se", seed=2), same_classes=True).new == MODULES
+
+
+def test_networks_from_before_modules_had_a_gain_are_what_new_ones_begin_with(tmp_path):
+    """A network and a model inside of another one, which decide what gain is built."""
+    source = with_factors(network("srm", seed=1))
+    source.save(tmp_path / "net.keras")
+    weights = {"weights": tmp_path / "net.keras", "input_shape": (16, 16, 3)}
+    model = CifarResNet(8, "bottleneck", recalibration="srm", classes=5, **weights)
+    assert {model.get_layer(name).gain for name in MODULES} == {2.0}
+    np.testing.assert_array_equal(model(IMAGES), source(IMAGES))
+    outer = with_factors(insert_recalibration(nested_model(), "se"))
+    (spec,) = Blueprint.of(outer).modules.values()
+    assert (spec["name"], spec["gain"]) == ("se", 2.0)
 
 
 def test_features_begin_with_the_weights_of_a_classifier(tmp_path, caplog):

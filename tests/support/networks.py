@@ -50,5 +50,13 @@ def with_factors(model, factor: float = 2.0):
         factors = keras.layers.Rescaling(factor, name=f"{module.name}_scale")
         return lambda x: factors(module(x))
 
-    modules = [layer for layer in model.layers if isinstance(layer, Recalibration)]
-    return rebuild(model, {id(module): change for module in modules})
+    return rebuild(model, {id(module): change for module in _modules(model)})
+
+
+def _modules(model):
+    """The modules of a model and of the models inside of it."""
+    for layer in model.layers:
+        if isinstance(layer, Recalibration):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from _modules(layer)

@@ -78,7 +78,22 @@ def is_module(layer: Any) -> bool:
 def is_scale(layer: Any) -> bool:
     """Whether this is a factor behind a module, which started neutral so before it had a gain."""
     ending = f"{SUFFIX}{SCALE_SUFFIX}"
-    return isinstance(layer, keras.layers.Rescaling) and layer.name.endswith(ending)
+    if not isinstance(layer, keras.layers.Rescaling) or not layer.name.endswith(ending):
+        return False
+    return isinstance(layer.scale, int | float) and layer.offset == 0
+
+
+def gains(model: keras.Model) -> dict[str, float]:
+    """What each module of a flat network multiplies its gates by: its gain, and a factor behind it.
+
+    By the module's name. Another layer that is called ``…_recalibration`` has the gain 1.
+    """
+    scales = {layer.name: layer.scale for layer in model.layers if is_scale(layer)}
+    return {
+        layer.name: getattr(layer, "gain", 1.0) * scales.get(f"{layer.name}{SCALE_SUFFIX}", 1.0)
+        for layer in model.layers
+        if is_module(layer)
+    }
 
 
 def insert_recalibration(
