@@ -81,6 +81,7 @@ def _gates(run, inputs, workdir: Path):
     """What the gates do on the evaluation images; gates/ has the files of ``srm-keras gates``."""
     from srm_keras.analysis.gates import report
     from srm_keras.export.report import Gates
+    from srm_keras.support.tables import number
     from srm_keras.training import run_folder
 
     folder = workdir / "gates"
@@ -95,7 +96,7 @@ def _gates(run, inputs, workdir: Path):
             block["block"],
             f"{block['channels']}",
             *(f"{block[name]:.3f}" for name in columns),
-            "–" if same["mean_squared"] is None else f"{same['mean_squared']:.3f}",
+            number(same["mean_squared"], ".3f"),
         )
         for block, same in rows
     ]

@@ -65,7 +65,7 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
 
 def _print(analyses) -> None:
     from srm_keras.analysis.gates.report import correlation_rows, statistics_rows
-    from srm_keras.support.tables import text_table
+    from srm_keras.support.tables import number, text_table
 
     names = ("mean", "spread_over_images", "spread_over_channels", "shut", "open")
     rows = [
@@ -81,7 +81,7 @@ def _print(analyses) -> None:
             str(row["constant_channels"]),
             f"{row['squared_sum']:,.1f}",
             f"{row['squared_sum_off_diagonal']:,.1f}",
-            "–" if row["mean_squared"] is None else f"{row['mean_squared']:.4f}",
+            number(row["mean_squared"]),
             f"{row['chance']:.4f}",
         )
         for row in correlation_rows(analyses)

@@ -1,7 +1,6 @@
 """What is written about every exported file, how long it takes, and a page of it all."""
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +14,8 @@ from srm_keras.export.bounds import Bound, Kind
 from srm_keras.export.parity import Parity
 from srm_keras.export.runners import Runner
 from srm_keras.support import html
-from srm_keras.support.files import write_text
-from srm_keras.support.tables import markdown_table
+from srm_keras.support.files import as_json, read_json, write_json, write_text
+from srm_keras.support.tables import markdown_table, number
 from srm_keras.support.timing import Spread, paired_times
 
 WARM_UP = 3
@@ -87,7 +86,7 @@ class ExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types; tuples are lists."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return as_json(dataclasses.asdict(self))
 
 
 def read_reports(folder: Path) -> list[dict[str, Any]]:
@@ -100,7 +99,7 @@ def read_reports(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        reports = json.loads(path.read_text(encoding="utf-8"))["exports"]
+        reports = read_json(path)["exports"]
         return [report for report in reports if (folder / report["file"]).exists()]
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(
@@ -116,7 +115,7 @@ def write_report(report: ExportReport, folder: Path) -> None:
     """
     reports = [old for old in read_reports(folder) if old["file"] != report.file]
     reports.append(report.to_dict())
-    write_text(folder / JSON, json.dumps({"exports": reports}, indent=2) + "\n")
+    write_json(folder / JSON, {"exports": reports})
     write_text(folder / MARKDOWN, to_markdown(reports))
 
 
@@ -162,9 +161,9 @@ def _row(report: dict[str, Any]) -> tuple[str, ...]:
         f"{report['parameters']:,}",
         str(operators or "–"),
         str(details.get("partitions", "–")),
-        f"{parity['max_error']:.1e}",
-        f"{parity['mean_error']:.1e}",
-        f"{parity['snr_db']:.1f} dB",
+        number(parity["max_error"], ".1e"),
+        number(parity["mean_error"], ".1e"),
+        _decibels(parity["snr_db"]),
         _decibels(parity.get("worst_db")),
         "–" if agreement is None else f"{100 * agreement:.1f} % of {parity['samples']:,}",
         _nearest(_used(report)),
@@ -204,7 +203,7 @@ def _sentence(report: dict[str, Any]) -> str:
 def _of_images(report: dict[str, Any]) -> str:
     """What errors are to pixels from 0 to 255, where the network's outputs are pictures."""
     parity = report["parity"]
-    if parity.get("kind") != Kind.PICTURES:
+    if parity.get("kind") != Kind.PICTURES or parity["rms_error"] is None:
         return ""
     peak_to_noise = 20 * math.log10(255 / max(parity["rms_error"], 255e-15))
     return f"largest error {parity['max_error'] / 255:.1e} of 255, PSNR {peak_to_noise:.1f} dB; "

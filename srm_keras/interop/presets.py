@@ -24,7 +24,13 @@ from srm_keras.models.keras_files.reading import (
     read_archive,
     too_large,
 )
-from srm_keras.support.files import LFS_POINTER, is_lfs_pointer, write_atomically
+from srm_keras.support.files import (
+    LFS_POINTER,
+    as_json,
+    is_lfs_pointer,
+    json_text,
+    write_atomically,
+)
 from srm_keras.version import __version__
 
 PREPROCESSING = "preprocessing.json"
@@ -98,12 +104,14 @@ def save_preset(
     _check_free(path, overwrite)
     _check_fit(model, preprocessing, classes)
     given = dict(card or {})
-    whole = {
-        "name": given.get("name", model.name),
-        **given,
-        "network": network_facts(model),
-        "versions": {"srm-keras": __version__, "keras": keras.version()},
-    }
+    whole = as_json(
+        {
+            "name": given.get("name", model.name),
+            **given,
+            "network": network_facts(model),
+            "versions": {"srm-keras": __version__, "keras": keras.version()},
+        }
+    )
     parts = {
         **parts_of(model),
         PREPROCESSING: _json(preprocessing.to_dict()),
@@ -113,8 +121,7 @@ def save_preset(
     }
     parts = with_manifest(parts)
     write_atomically(path, lambda temporary: _write(temporary, parts))
-    stored = json.loads(parts[CARD])
-    return Preset(model, preprocessing, tuple(classes), stored, sha256(parts[MANIFEST]))
+    return Preset(model, preprocessing, tuple(classes), whole, sha256(parts[MANIFEST]))
 
 
 def load_preset(source: str | os.PathLike) -> Preset:
@@ -202,7 +209,7 @@ def _are_names(classes: Any) -> bool:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+    return (json_text(value, indent=2) + "\n").encode()
 
 
 def _write(path: Path, parts: Mapping[str, bytes]) -> None:

@@ -5,6 +5,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -101,18 +102,30 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically; what JSON does not know becomes text."""
-    write_text(path, _dumped(value, indent=2) + "\n")
+    """Write ``value`` as ``json_text`` has it, indented, atomically."""
+    write_text(path, json_text(value, indent=2) + "\n")
 
 
 def as_json(value: Any) -> Any:
     """Return what ``read_json`` gives back of ``value``: lists for tuples, text for paths."""
-    return json.loads(_dumped(value))
+    return json.loads(json_text(value))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return ``value`` as JSON that every parser reads.
+
+    NumPy's numbers and arrays are Python's; NaN and infinities, which JSON has no numbers for, are
+    ``null``; anything else that JSON does not know is text.
+    """
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Return what a JSON file holds."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return what a JSON file holds.
+
+    NaN and infinities in files of others, and of earlier versions, are None.
+    """
+    return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=lambda name: None)
 
 
 def write_csv(
@@ -166,13 +179,17 @@ def size_in_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _dumped(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
-
-
 def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays as Python's; anything else that JSON does not know as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    """``value`` in what ``json_text`` makes of it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 _LFS = b"version https://git-lfs.github.com/spec/"

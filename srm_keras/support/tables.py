@@ -34,10 +34,15 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def with_std(
-    mean: float, std: float | None, mean_format: str = ".4f", std_format: str = ".4f"
+    mean: float | None, std: float | None, mean_format: str = ".4f", std_format: str = ".4f"
 ) -> str:
     """Return ``mean ± std``, or the mean alone where one run has no deviation (None)."""
-    return f"{mean:{mean_format}}" + ("" if std is None else f" ± {std:{std_format}}")
+    return number(mean, mean_format) + ("" if std is None else f" ± {std:{std_format}}")
+
+
+def number(value: float | None, form: str = ".4f") -> str:
+    """Return a number as text, or a dash where there is none (None)."""
+    return "–" if value is None else f"{value:{form}}"
 
 
 def resumed_rows(path: Path, key: str, head: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:

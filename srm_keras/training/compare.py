@@ -85,16 +85,15 @@ def comparison_text(table: Sequence[Row]) -> str:
 
 def _table(table: Sequence[Row], measured: Sequence[str], ends: str) -> str:
     rows = [
-        (row["recalibration"], f"{row['runs']}", *(_accuracy(row, name) for name in measured))
+        (
+            row["recalibration"],
+            f"{row['runs']}",
+            *(with_std(row.get(f"{name}_mean"), row.get(f"{name}_std")) for name in measured),
+        )
         for row in table
     ]
     splits = [name.removesuffix(ends) for name in measured]
     return text_table(("recalibration", "runs", *splits), rows)
-
-
-def _accuracy(row: Row, name: str) -> str:
-    mean = row.get(f"{name}_mean")
-    return "–" if mean is None else with_std(mean, row[f"{name}_std"])
 
 
 def _read_recipe(folder: Path) -> Row:

@@ -290,15 +290,12 @@ def _summary_tables(summary: Sequence[Row]) -> list[str]:
 
 
 def _summary_cells(row: Row, splits: Iterable[str], measure: str) -> list[str]:
-    accuracies = []
-    for name in (f"{split}{measure}" for split in splits):
-        mean = row.get(f"{name}_mean")
-        accuracies.append("–" if mean is None else with_std(mean, row[f"{name}_std"]))
+    names = [f"{split}{measure}" for split in splits]
     return [
         row["recalibration"],
         str(row["runs"]),
         f"{row['trainable_parameters']:,}",
-        *accuracies,
+        *(with_std(row.get(f"{name}_mean"), row.get(f"{name}_std")) for name in names),
     ]
 
 

@@ -25,6 +25,7 @@ from srm_keras.support.figures import (
     save_figure,
 )
 from srm_keras.support.files import read_csv, read_json, write_text
+from srm_keras.support.tables import number
 from srm_keras.training import run_folder
 from srm_keras.training.confusion import HARDEST, NO_ANSWER, NO_ANSWER_NAME, files_of, hardest
 from srm_keras.training.evaluation import Predictions, mean_over_domains
@@ -105,9 +106,9 @@ def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, st
 def _scores(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows: the accuracies and the loss of both weights on every split."""
     steps = {name: f"{result[name]['step']:,.0f}" for name in ("last", "best")}
-    numbers = ("accuracy", "top5_accuracy", "loss")
+    measured = ("accuracy", "top5_accuracy", "loss")
     rows = [
-        (split, name, steps[name], *(_number(score.get(number)) for number in numbers))
+        (split, name, steps[name], *(number(score.get(one)) for one in measured))
         for name in ("last", "best")
         for split, score in result[name]["splits"].items()
     ]
@@ -123,16 +124,12 @@ def _domains(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows = []
     for split, score in result["last"]["splits"].items():
         for domain, values in score.get("domains", {}).items():
-            numbers = (_number(values.get(name)) for name in names)
+            numbers = (number(values.get(name)) for name in names)
             rows.append((split, domain, f"{values['examples']:,}", *numbers))
         if "domains" in score:
-            means = (_number(mean_over_domains(score, name)) for name in names)
+            means = (number(mean_over_domains(score, name)) for name in names)
             rows.append((split, "mean over domains", "", *means))
     return rows
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def _classes(run: Path, split: str, predicted: Predictions, classes: Sequence[str]) -> str:

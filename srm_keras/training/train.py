@@ -13,7 +13,7 @@ from ml_collections import config_dict
 
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.adapted import architecture_digest
-from srm_keras.support.files import write_json
+from srm_keras.support.files import as_json, write_json
 from srm_keras.training import run_folder
 from srm_keras.training.build import (
     build_model,
@@ -189,12 +189,14 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     last[inputs.validation].save(folder / run_folder.PREDICTIONS)
     for split, predicted in last.items():
         _save_confusion(folder, split, predicted, _title(session.recipe))
-    result = {
-        "best": _scored(best_row, best),
-        "last": _scored(rows[-1], last),
-        "parameters": run_folder.parameter_counts(session.model),
-        "seconds": session.log.seconds,
-    }
+    result = as_json(
+        {
+            "best": _scored(best_row, best),
+            "last": _scored(rows[-1], last),
+            "parameters": run_folder.parameter_counts(session.model),
+            "seconds": session.log.seconds,
+        }
+    )
     draw_last_gates(folder, inputs)
     write_report(folder, result, last[inputs.validation], inputs.info.class_names)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done

@@ -1,13 +1,17 @@
 import csv
 import json
+import math
 import os
+import types
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from srm_keras.support import files
 from srm_keras.support.files import replace, size_in_bytes, temporary_sibling, write_text
+from tests.support.strict_json import strictly
 
 
 def folder_with(path, text):
@@ -64,6 +68,19 @@ def test_csv_and_json_round_trip(tmp_path):
             {"name": "b", "n": ""},
         ]
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == rows
+
+
+def test_json_has_no_number_for_what_is_not_finite(tmp_path):
+    half = np.array([1.5, np.nan], "float16")
+    value = {"loss": np.float32("nan"), "bounds": (-math.inf, math.inf, 0.5), "half": half}
+    value |= {"view": types.MappingProxyType({1: np.int64(3)}), "path": Path("a"), "true": True}
+    expected = {"loss": None, "bounds": [None, None, 0.5], "half": [1.5, None]}
+    expected |= {"view": {"1": 3}, "path": "a", "true": True}
+    files.write_json(tmp_path / "t.json", value)
+    assert strictly((tmp_path / "t.json").read_text()) == expected
+    assert files.read_json(tmp_path / "t.json") == files.as_json(value) == expected
+    (tmp_path / "t.json").write_text('{"loss": NaN, "bounds": [-Infinity, Infinity]}')
+    assert files.read_json(tmp_path / "t.json") == {"loss": None, "bounds": [None, None]}
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path):

@@ -2,6 +2,7 @@ import json
 import math
 import re
 import shutil
+from unittest import mock
 
 import keras
 import numpy as np
@@ -14,8 +15,11 @@ from srm_keras import data
 from srm_keras.data import texture_shapes
 from srm_keras.support.files import read_csv
 from srm_keras.training import callbacks, default_recipe, load_run, read_metrics, train
+from srm_keras.training.evaluation import predict
+from srm_keras.training.reports import save_run_as_preset
 from srm_keras.training.run_folder import FILES, FOLDERS
-from tests.support.tiny_training import train_tiny
+from tests.support.strict_json import strictly
+from tests.support.tiny_training import LOOP, train_tiny
 
 OPTIONS = {"size": 16, "train_examples": 48, "test_examples": 40}
 
@@ -175,14 +179,44 @@ def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
     ]
 
 
-def test_mixed_precision(tmp_path):
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """The folder of a short run in float16, and what it returned: a split has a loss of NaN."""
+
+    def with_nan(path, inputs):
+        found = predict(path, inputs)
+        found["test_unseen_style"].losses[3] = math.nan
+        return found
+
+    folder = tmp_path_factory.mktemp("mixed")
+    with mock.patch.object(LOOP, "predict", with_nan):
+        return folder, train_tiny(mixed_recipe().to_dict(), folder)
+
+
+def mixed_recipe():
     recipe = tiny_recipe(dtype_policy="mixed_float16", steps=2)
     recipe.learning_rate.milestones = ()
-    train_tiny(recipe.to_dict(), tmp_path / "run")
+    return recipe
+
+
+def test_mixed_precision(mixed):
+    folder, _ = mixed
     assert keras.config.dtype_policy().name == "float32"
-    model = load_run(tmp_path / "run").model
-    assert model.layers[1].compute_dtype == "float16"
-    assert math.isfinite(read_metrics(tmp_path / "run" / "metrics.csv")[0]["loss"])
+    assert load_run(folder).model.layers[1].compute_dtype == "float16"
+    assert math.isfinite(read_metrics(folder / "metrics.csv")[0]["loss"])
+
+
+def test_a_loss_that_is_no_number_is_null_and_a_dash(mixed, tmp_path):
+    """On the validation split training stops at it."""
+    folder, result = mixed
+    again = train(mixed_recipe(), folder)
+    assert again == result == strictly((folder / "result.json").read_text())
+    scores = result["last"]["splits"]["test_unseen_style"]
+    assert scores["loss"] is None
+    row = f"<td>{scores['top5_accuracy']:.4f}</td><td>–</td>"
+    assert row in (folder / "report.html").read_text()
+    card = save_run_as_preset(folder, tmp_path / "preset").card
+    assert card["metrics"]["test_unseen_style"].keys() == {"accuracy", "top5_accuracy"}
 
 
 WRONG = [
