@@ -15,7 +15,7 @@ from srm_keras.training.reports import module_label, plot_runs, read_metrics
 
 MAY_DIFFER = (
     *("seed", "recalibration", "model.neutral", "data.fold"),
-    *("init", "freeze", "learning_rate.multipliers"),
+    *("init", "freeze", "learning_rate.multipliers", "distillation"),
 )
 
 Row = dict[str, Any]
@@ -112,6 +112,10 @@ def _label(recipe: Row) -> str:
         parts.append(f"init={Path(recipe['init']).name}")
     if recipe.get("freeze"):
         parts.append(f"freeze={'+'.join(recipe['freeze'])}")
+    distillation = recipe.get("distillation", {})
+    if distillation.get("teacher"):
+        weight, temperature = (distillation[name] for name in ("weight", "temperature"))
+        parts.append(f"teacher={Path(distillation['teacher']).name} ({weight}, T={temperature})")
     multipliers = recipe.get("learning_rate", {}).get("multipliers") or {}
     parts += [f"{part}×{factor}" for part, factor in multipliers.items()]
     return ", ".join(parts)

@@ -102,7 +102,7 @@ class Beginning:
             found = Transfer(list(weighted_layers(model)), [], [])
             facts = {"sha256": file_facts(Path(self._init))["sha256"], **asdict(found)}
         else:
-            same = _same_classes(self._network, model, classes)
+            same = same_classes(self._network, classes)
             found = transfer_weights(self._network.model, model, same)
             facts = {"sha256": self._network.sha256, **asdict(found)}
             facts["blueprint"] = asdict(Blueprint.of(self._network.model))
@@ -130,14 +130,14 @@ def _read_record(folder: Path) -> Record:
         return read_json(path)
 
 
-def _same_classes(network: Trained, model: keras.Model, classes: tuple[str, ...]) -> bool:
-    """By their names; where those are not known, by their number."""
+def same_classes(network: Trained, classes: tuple[str, ...]) -> bool:
+    """Whether a network tells ``classes``: by their names or, where not known, their number."""
     if network.classes == imagenet.CLASS_NAMES:
         return classes in (imagenet.CLASS_NAMES, imagenet.WORDNET_IDS)
     if network.classes is not None:
         return network.classes == classes
     head = head_of(network.model)
-    return head is not None and network.model.output_shape[-1] == model.output_shape[-1]
+    return head is not None and network.model.output_shape[-1] == len(classes)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -244,6 +244,15 @@ FIELDS: dict[str, Field] = {
         optional(are_some_names),
         "None, or a tuple of parts of the network, such as ('conv1', 'conv2')",
     ),
+    "distillation.teacher": Field(
+        None,
+        optional(is_name),
+        "None, or a trained network: a preset, a run folder, a file, a name",
+    ),
+    "distillation.temperature": Field(4.0, is_positive, "a positive number"),
+    "distillation.weight": Field(
+        0.5, lambda value: is_number(value) and 0 < value <= 1, "a number in (0, 1]"
+    ),
     "optimizer.momentum": Field(0.9, in_unit_interval, "a number in [0, 1)"),
     "optimizer.nesterov": Field(False, is_bool, "True or False"),
     "optimizer.weight_decay": Field(1e-4, is_at_least_0, "a number >= 0"),

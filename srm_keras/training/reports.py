@@ -302,6 +302,8 @@ def save_run_as_preset(
     if (folder / run_folder.INITIAL).is_file():
         record = read_json(folder / run_folder.INITIAL)
         facts["initial_weights"] = {name: record[name] for name in ("init", "sha256")}
+    if (folder / run_folder.TEACHER).is_file():
+        facts["teacher"] = read_json(folder / run_folder.TEACHER)
     given = {**facts, **(card or {})}
     return save_preset(run.model, path, run.preprocessing, run.classes, given, overwrite)
 

@@ -38,6 +38,7 @@ PREDICTIONS = "predictions.csv"
 RESULT = "result.json"
 REPORT = "report.html"
 INITIAL = "initial_weights.json"
+TEACHER = "teacher.json"
 FILES = (
     *(RECIPE, VERSIONS, PREPROCESSING, CLASSES),
     *(METRICS, TIMING, CURVES, GATES, GATES_TABLE, GATES_OVER_TRAINING),
@@ -45,8 +46,8 @@ FILES = (
 )
 STYLE = "style.png"
 DATA = "data.csv.gz"
-FILES_OF_SOME = (INITIAL, STYLE, DATA)
-"""Of a run whose recipe has ``init``; of one in the style of one image; of one on image files."""
+FILES_OF_SOME = (INITIAL, TEACHER, STYLE, DATA)
+"""Of a run whose recipe has ``init``; with a teacher; in the style of one image; on image files."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"

@@ -25,6 +25,7 @@ from srm_keras.training.build import (
 from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.confusion import save_confusion
+from srm_keras.training.distillation import Teacher, read_teacher
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
 from srm_keras.training.fields import Recipe
@@ -79,13 +80,15 @@ def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -
         check(recipe)
         beginning = Beginning(recipe, folder, overwrite)
         _check_weights(recipe, beginning)
+        with distribution.scope():
+            teacher = read_teacher(recipe, check_inputs(recipe))
         make_deterministic(recipe)
         inputs = load_inputs(recipe)
-        session = _build(inputs, beginning, folder, overwrite, distribution)
+        session = _build(inputs, beginning, teacher, folder, overwrite, distribution)
         with contextlib.closing(session.checkpoints):
             resumed = begin(session, overwrite)
             if distribution.is_chief:
-                _describe(folder, inputs, beginning)
+                _describe(folder, inputs, beginning, teacher)
             validation = functools.partial(inputs.evaluation, inputs.validation)
             fit(session, resumed, inputs.train, validation, _writers(session, inputs))
         return _finish(session, inputs) if distribution.is_chief else {}
@@ -115,11 +118,18 @@ def _check_weights(recipe: config_dict.ConfigDict, beginning: Beginning) -> None
 
 
 def _build(
-    inputs: Inputs, beginning: Beginning, folder: Path, overwrite: bool, distribution: Distribution
+    inputs: Inputs,
+    beginning: Beginning,
+    teacher: Teacher | None,
+    folder: Path,
+    overwrite: bool,
+    distribution: Distribution,
 ) -> Session:
     """The network with its initial weights, and all that trains it; writes nothing."""
     recipe = inputs.recipe
     schedule = make_schedule(recipe)
+    if teacher is not None:
+        teacher.check_classes(inputs.info.class_names)
     with distribution.scope(), dtype_policy(recipe.dtype_policy):
         classes = inputs.info.num_classes
         model = build_model(recipe, inputs.image_shape, classes, beginning.blueprint)
@@ -128,12 +138,15 @@ def _build(
         optimizer = make_optimizer(recipe, model, schedule)
         metrics = make_metrics(inputs.one_hot, inputs.info.num_classes)
         learner = compiled_twin(model, recipe, optimizer, metrics)
+        learner.teacher = teacher
     state = TrainingState(learner, metrics, distribution)
     logged = folder if distribution.is_chief else None
     more = [f"val_{metric.name}" for metric in metrics[1:]]
-    initial = {} if beginning.record is None else {"initial weights": beginning.record}
-    digest = architecture_digest(recipe.model.name)
-    others = initial if digest is None else {**initial, "network": digest}
+    others = {
+        "initial weights": beginning.record,
+        "teacher's weights": None if teacher is None else teacher.sha256,
+        "network": architecture_digest(recipe.model.name),
+    }
     return Session(
         recipe=recipe,
         folder=folder,
@@ -144,7 +157,13 @@ def _build(
         log=RunLog(logged, recipe, schedule, _title(recipe), more=more),
         state=state,
         checkpoints=checkpoints_of(
-            recipe, folder, overwrite, state, distribution, inputs.splits, **others
+            recipe,
+            folder,
+            overwrite,
+            state,
+            distribution,
+            inputs.splits,
+            **{name: value for name, value in others.items() if value is not None},
         ),
     )
 
@@ -156,13 +175,15 @@ def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
         yield
 
 
-def _describe(folder: Path, inputs: Inputs, beginning: Beginning) -> None:
-    """Writes what inputs and outputs mean and, where it begins now, what the run began from."""
+def _describe(folder: Path, inputs: Inputs, beginning: Beginning, teacher: Teacher | None) -> None:
+    """Writes what inputs and outputs mean, and which other networks the run depends on."""
     write_json(folder / run_folder.PREPROCESSING, inputs.preprocessing.to_dict())
     write_json(folder / run_folder.CLASSES, list(inputs.info.class_names))
     if beginning.is_read:
         write_json(folder / run_folder.INITIAL, beginning.record)
         print(beginning.told(), file=sys.stderr)
+    if teacher is not None:
+        teacher.describe(folder)
 
 
 def _writers(session: Session, inputs: Inputs) -> list[keras.callbacks.Callback]:

@@ -14,10 +14,13 @@ network that is evaluated and saved is the one whose moving averages are the mea
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
+if TYPE_CHECKING:
+    from srm_keras.training.distillation import Teacher
 
 
 def local_values(variable: keras.Variable) -> list[np.ndarray]:
@@ -157,9 +160,28 @@ class Learner(keras.Model):
       gradients are summed and clipped here first, which costs a second all-reduce.
     - A last batch with fewer examples than replicas leaves some of them without any, which
       TensorFlow's convolutions do not always survive: such a replica sits the step out.
+    - With a ``teacher`` the loss of labels has the weight ``1 - teacher.weight`` in training, and
+      what the teacher's answers add comes to it. Evaluation knows of no teacher.
     - Evaluation is that of the network that is saved (``inference_state``), and on JAX it runs
       outside the data distribution, which cannot split a last batch that is not divisible.
     """
+
+    teacher: "Teacher | None" = None
+    """Whose answers are learned beside the labels; nothing of it is tracked as part of this."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
+        """The whole loss: ``keras.Model.compute_loss`` and all that comes to it in training.
+
+        Called with a part of a batch as well as with the whole one.
+        """
+        if self.teacher is None or not training:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        # A weight of the examples, since regularizers stay as they are.
+        of_labels = keras.ops.full(keras.ops.shape(y_pred)[:1], 1 - self.teacher.weight)
+        if sample_weight is not None:
+            of_labels = of_labels * sample_weight
+        of_labels = super().compute_loss(x, y, y_pred, of_labels, training)
+        return of_labels + self.teacher.loss(x, y_pred)
 
     def train_step(self, *args) -> Any:
         """One update; the arguments and the result are those of ``keras.Model.train_step``."""

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srm_keras.training.distribution import Learner, local_values
+from srm_keras.data import Preprocessing
+from srm_keras.models.weights import Trained
+from srm_keras.training.distillation import Teacher
+from srm_keras.training.distribution import Learner, local_values, set_synchronized
 
 
 def learned(cls, optimizer, strategy, images, steps=2):
@@ -79,3 +82,32 @@ def test_a_batch_smaller_than_the_replicas_is_evaluated(mirrored):
             model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
         scores.append(model.evaluate(data, verbose=0))
     np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+def distilled(strategy, clip_norm, images):
+    """The weights and the loss after a step with a teacher, whose batch norm is not neutral."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        networks = []
+        for _ in range(2):
+            inputs = keras.Input((4, 4, 1))
+            x = keras.layers.BatchNormalization(moving_mean_initializer="random_normal")(inputs)
+            networks.append((inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x))))
+        trained = Trained(keras.Model(*networks[0]), "a teacher", "0" * 64)
+        model = Learner(*networks[1])
+        model.teacher = Teacher(trained, Preprocessing(4, channels=1), 2.0, 0.6)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1, global_clipnorm=clip_norm), loss, jit_compile=False)
+        set_synchronized(model, strategy is not None)
+    data = tf.data.Dataset.from_tensors((images, np.arange(len(images)) % 3))
+    history = model.fit(data, shuffle=False, verbose=0).history
+    return np.concatenate([w.ravel() for w in model.get_weights()]), history["loss"][0]
+
+
+@pytest.mark.parametrize("clip_norm", [0.02, pytest.param(None, marks=pytest.mark.slow)])
+def test_distillation_on_two_replicas_is_that_on_one_device(clip_norm, mirrored, float64):
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 1))
+    one, loss = distilled(None, clip_norm, images)
+    two, loss_of_two = distilled(mirrored, clip_norm, images)
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-13)
+    assert loss_of_two == pytest.approx(loss, rel=1e-12)
