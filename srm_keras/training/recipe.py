@@ -28,6 +28,8 @@ from srm_keras.training.fields import (
     is_bool,
     is_mapping,
     is_name,
+    is_number,
+    is_positive,
     is_spec,
     leaves_of,
     one_of,
