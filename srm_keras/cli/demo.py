@@ -69,7 +69,7 @@ def _facts(recipe, result: Mapping[str, Any]) -> dict[str, Any]:
         "Recalibration": module_label(recipe.to_dict()),
         "Parameters": f"{result['parameters']['trainable']:,} trainable",
         "Data": f"{recipe.data.name}, split {recipe.data.train_split}",
-        "Training": f"{recipe.steps:,} steps of {recipe.batch_size} images, "
+        "Training": f"{result['last']['step']:,.0f} steps of {recipe.batch_size} images, "
         f"{result['seconds']:.0f} s; best weights after {result['best']['step']:,.0f}",
         "Optimizer": f"SGD, momentum {recipe.optimizer.momentum:g}, L2 "
         f"{recipe.optimizer.weight_decay:g}, learning rate {recipe.learning_rate.base:g}",

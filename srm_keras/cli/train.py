@@ -33,4 +33,6 @@ def main(flags: FlagValues, arguments: Sequence[str]) -> None:
     for name in ("best", "last") if result else ():
         scores = ", ".join(f"{k} {v['accuracy']:.4f}" for k, v in result[name]["splits"].items())
         print(f"{name} weights (step {result[name]['step']}): {scores}")
+    if result.get("stopped_early"):
+        print(f"Stopped early after step {result['stopped_early']['step']} of {chosen.steps}")
     print(f"Run folder: {flags.workdir}")

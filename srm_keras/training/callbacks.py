@@ -1,7 +1,6 @@
 """What is written while a network trains: tables, curves, events and weights."""
 
 import contextlib
-import math
 import shutil
 import sys
 import time
@@ -17,7 +16,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 from ml_collections import config_dict
 
 from srm_keras.support.figures import drawing
-from srm_keras.support.files import write_atomically, write_csv
+from srm_keras.support.files import write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.distribution.replicas import assign_local, local_values
 from srm_keras.training.optimizer import SGDWithL2
@@ -263,43 +262,6 @@ def _duration(seconds: float) -> str:
 def _digits(value) -> float:
     """The seven digits that a float32 holds."""
     return float(f"{float(value):.7g}")
-
-
-class SavedWeights(keras.callbacks.Callback):
-    """Saves ``last.keras`` at every epoch, and ``best.keras`` at the highest ``val_accuracy`` yet.
-
-    The files are written to a temporary name and renamed, so a kill leaves the earlier one.
-
-    Args:
-        model: The model to save; it may share its layers with the one that is trained.
-        folder: The run folder.
-        evaluated: A context in which the model has the weights that were evaluated.
-        log: The ``RunLog``, which comes before this in the list of callbacks; None: no best.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        folder: Path,
-        evaluated: Callable[[], AbstractContextManager],
-        log: RunLog | None = None,
-    ):
-        super().__init__()
-        self.saved_model = model
-        self.folder = folder
-        self.evaluated = evaluated
-        self.log = log
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the files."""
-        last, best = (self.folder / name for name in (run_folder.LAST, run_folder.BEST))
-        with self.evaluated():
-            write_atomically(last, self.saved_model.save)
-        if self.log is None:
-            return
-        *earlier, accuracy = (row["val_accuracy"] for row in self.log.rows)
-        if accuracy > max(earlier, default=-math.inf):
-            write_atomically(best, lambda temporary: shutil.copyfile(last, temporary))
 
 
 class EvaluatedWeights(keras.callbacks.Callback):

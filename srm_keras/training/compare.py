@@ -12,6 +12,7 @@ from srm_keras.support.tables import mean_and_std, text_table, with_std
 from srm_keras.training import run_folder
 from srm_keras.training.recipe import differing
 from srm_keras.training.reports import module_label, plot_runs, read_metrics
+from srm_keras.training.selection import Criterion
 
 MAY_DIFFER = (
     *("seed", "recalibration", "model.neutral", "data.fold"),
@@ -144,11 +145,12 @@ def _run_row(folder: Path, label: str) -> Row:
         raise ValueError(
             f"`workdirs` must be runs evaluated at least once. Received: {str(folder)!r}"
         )
-    best = max(rows, key=lambda row: row["val_accuracy"])
+    recipe = _read_recipe(folder)
+    best = Criterion.of(recipe).best(rows)
     row = {
         "run": str(folder),
         "recalibration": label,
-        "seed": _read_recipe(folder)["seed"],
+        "seed": recipe["seed"],
         "steps": int(rows[-1]["step"]),
     }
     for name in ("accuracy", "top5_accuracy"):

@@ -198,10 +198,15 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
 
 
 FOLDS_BY = ("label", "group")
+DIRECTIONS = ("auto", "highest", "lowest")
 PLACES = ("block_ends", "existing_se")
 
 FIELDS: dict[str, Field] = {
     **RUN_FIELDS,
+    "best.metric": Field("val_accuracy", is_name, "a column of metrics.csv, such as 'val_loss'"),
+    "best.direction": Field("auto", one_of(*DIRECTIONS), f"one of {DIRECTIONS}"),
+    "early_stopping.patience": Field(0, integer(0), "a number of evaluations, or 0: off"),
+    "early_stopping.min_delta": Field(0.0, is_at_least_0, "a number >= 0"),
     "label_smoothing": Field(0.0, in_unit_interval, "a number in [0, 1)"),
     "data.name": Field("texture_shapes", is_name, "the name of a data set"),
     "data.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.data.load`"),
@@ -276,6 +281,14 @@ FIELDS: dict[str, Field] = {
 }
 
 
+def is_highest_best(metric: str, direction: str) -> bool | None:
+    """Whether the highest value of a metric is the best, or the lowest; None: nobody said."""
+    if direction != "auto":
+        return direction == "highest"
+    known = {"accuracy": True, "loss": False}
+    return next((known[end] for end in known if metric.endswith(end)), None)
+
+
 def default_recipe() -> config_dict.ConfigDict:
     """Returns a recipe with every field at its default; recipe files start from it."""
     return defaults(FIELDS)
@@ -317,6 +330,11 @@ def _check_together(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             f"`data.fold` must be below data.folds={recipe.data.folds}. "
             f"Received: data.fold={recipe.data.fold}"
+        )
+    if is_highest_best(recipe.best.metric, recipe.best.direction) is None:
+        problems.append(
+            "`best.direction` must be 'highest' or 'lowest' for metrics whose names end neither in "
+            f"'accuracy' nor in 'loss'. Received: best.metric={recipe.best.metric!r}"
         )
     if recipe.freeze and recipe.init is None:
         problems.append(

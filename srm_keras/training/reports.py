@@ -97,10 +97,20 @@ def _facts(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, st
         "Recalibration": module_label(recipe),
         "Parameters": f"{result['parameters']['trainable']:,} trainable, "
         f"{result['parameters']['non_trainable']:,} not",
-        "Training": f"{recipe['steps']:,} steps of {recipe['batch_size']} images, "
+        "Training": f"{_steps(recipe, result)} of {recipe['batch_size']} images, "
         f"{result['seconds']:.0f} s",
         "Seed": str(recipe["seed"]),
     }
+
+
+def _steps(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """How many updates were done and, where the run stopped early, of how many."""
+    stopped = result.get("stopped_early")
+    return (
+        f"{stopped['step']:,} of {recipe['steps']:,} steps (stopped early),"
+        if stopped
+        else f"{recipe['steps']:,} steps"
+    )
 
 
 def _scores(result: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -278,7 +288,7 @@ def save_run_as_preset(
     Args:
         workdir: The run folder. Of an unfinished run there are no scores.
         path: Of the preset: a folder, or a ``.zip`` file.
-        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
+        checkpoint: ``"best"`` (of the evaluations, by ``best.metric``) or ``"last"``.
         card: What the card says besides, as for ``srm_keras.interop.save_preset``.
         overwrite: Whether a preset that is there is replaced.
 

@@ -272,7 +272,7 @@ def load_run(workdir: str | os.PathLike, checkpoint: str = "best") -> Run:
 
     Args:
         workdir: The run folder.
-        checkpoint: ``"best"`` (highest validation accuracy) or ``"last"``.
+        checkpoint: ``"best"`` (of the evaluations, by ``best.metric``) or ``"last"``.
 
     Raises:
         ValueError: If ``checkpoint`` is neither, or ``workdir`` is no run folder of a classifier,

@@ -21,6 +21,7 @@ from srm_keras.training.callbacks import EvaluatedWeights, Progress, RunLog
 from srm_keras.training.checkpoint import Checkpoint, CheckpointFolder, Identity, TrainingState
 from srm_keras.training.distribution import Distribution, resolve_strategy
 from srm_keras.training.inputs import Examples
+from srm_keras.training.selection import EarlyStopping
 from srm_keras.training.state_keeper import FiniteFirst, StateKeeper, StopRequest
 
 
@@ -174,6 +175,7 @@ def fit(
     train: Callable[[int, tuple[int, int]], Any],
     validation: Callable[[], Any],
     writers: Sequence[keras.callbacks.Callback],
+    early_stopping: EarlyStopping | None = None,
 ) -> None:
     """Trains from where ``begin`` found the run to the end.
 
@@ -183,17 +185,20 @@ def fit(
         train: Batches from a step on, this worker's part of them: ``train(start_step, (i, n))``.
         validation: Batches to evaluate on, once through and in order.
         writers: Callbacks that write files after every evaluation; the chief's.
+        early_stopping: What may end the run before its last update; on all workers.
     """
     steps = session.recipe.steps
     step = 0 if resumed is None else resumed.step
     session.log.begin(None if resumed is None else resumed.progress)
-    if step == steps and resumed is not None:
+    stopped = early_stopping is not None and early_stopping.is_due()
+    if resumed is not None and (step == steps or stopped):
         session.state.write(resumed.arrays)
         return
     distribution = session.distribution
     shard = (distribution.worker, distribution.workers)
     with StopRequest() as stop:
-        callbacks = _callbacks(session, stop, resumed, writers)
+        ending = [] if early_stopping is None else [early_stopping]
+        callbacks = _callbacks(session, stop, resumed, [*writers, *ending])
         for segment in _segments(step, steps, session.recipe.eval_every):
             distribution.fit(
                 session.learner,
@@ -205,6 +210,8 @@ def fit(
                 callbacks=callbacks,
                 verbose=(1 if sys.stdout.isatty() else 2) if distribution.is_chief else 0,
             )
+            if session.learner.stop_training:
+                return
 
 
 def _wait_for_all(distribution: Distribution) -> None:

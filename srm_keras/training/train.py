@@ -22,7 +22,7 @@ from srm_keras.training.build import (
     make_metrics,
     make_optimizer,
 )
-from srm_keras.training.callbacks import RunLog, SavedWeights, averaged_weights
+from srm_keras.training.callbacks import RunLog, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.confusion import save_confusion
 from srm_keras.training.distillation import Teacher, read_teacher
@@ -37,6 +37,7 @@ from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import write_report
 from srm_keras.training.schedules import make_schedule
+from srm_keras.training.selection import Criterion, EarlyStopping, SavedWeights
 from srm_keras.training.session import (
     Session,
     at_work,
@@ -90,7 +91,9 @@ def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -
             if distribution.is_chief:
                 _describe(folder, inputs, beginning, teacher)
             validation = functools.partial(inputs.evaluation, inputs.validation)
-            fit(session, resumed, inputs.train, validation, _writers(session, inputs))
+            writers = _writers(session, inputs)
+            early_stopping = EarlyStopping(recipe, session.log, distribution)
+            fit(session, resumed, inputs.train, validation, writers, early_stopping)
         return _finish(session, inputs) if distribution.is_chief else {}
 
 
@@ -142,6 +145,8 @@ def _build(
     state = TrainingState(learner, metrics, distribution)
     logged = folder if distribution.is_chief else None
     more = [f"val_{metric.name}" for metric in metrics[1:]]
+    log = RunLog(logged, recipe, schedule, _title(recipe), more=more)
+    Criterion.of(recipe).check(log.measured)
     others = {
         "initial weights": beginning.record,
         "teacher's weights": None if teacher is None else teacher.sha256,
@@ -154,7 +159,7 @@ def _build(
         model=model,
         learner=learner,
         evaluated=functools.partial(_evaluated, learner, optimizer),
-        log=RunLog(logged, recipe, schedule, _title(recipe), more=more),
+        log=log,
         state=state,
         checkpoints=checkpoints_of(
             recipe,
@@ -192,7 +197,8 @@ def _writers(session: Session, inputs: Inputs) -> list[keras.callbacks.Callback]
         return []
     model, folder, evaluated = session.model, session.folder, session.evaluated
     gates = gate_histograms_of(model, inputs, folder, evaluated)
-    return [SavedWeights(model, folder, evaluated, session.log), *gates]
+    criterion = Criterion.of(session.recipe)
+    return [SavedWeights(model, folder, evaluated, session.log, criterion), *gates]
 
 
 def _title(recipe: config_dict.ConfigDict) -> str:
@@ -204,7 +210,7 @@ def _title(recipe: config_dict.ConfigDict) -> str:
 def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     """Scores the best and the last weights on every split, and writes the final files."""
     folder, rows = session.folder, session.log.rows
-    best_row = max(rows, key=lambda row: row["val_accuracy"])
+    best_row = Criterion.of(session.recipe).best(rows)
     last = predict(folder / run_folder.LAST, inputs)
     best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, inputs)
     last[inputs.validation].save(folder / run_folder.PREDICTIONS)
@@ -218,6 +224,8 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
             "seconds": session.log.seconds,
         }
     )
+    if rows[-1]["step"] < session.recipe.steps:
+        result["stopped_early"] = {name: rows[-1][name] for name in ("epoch", "step")}
     draw_last_gates(folder, inputs)
     write_report(folder, result, last[inputs.validation], inputs.info.class_names)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done

@@ -1,7 +1,8 @@
 """A training in a process of its own that is killed, again and again, until it is done.
 
-`python -m tests.support.fault_injection WORKDIR STRATEGY POLICY STEPS [UPDATES DELAY]` trains the
-tiny network for STEPS; DELAY seconds after the process has done UPDATES of them, it kills itself
+`python -m tests.support.fault_injection WORKDIR STRATEGY POLICY STEPS PATIENCE [UPDATES DELAY]`
+trains the tiny network for STEPS or, with a PATIENCE, until so many evaluations after the first
+(none is better enough); DELAY seconds after the process has done UPDATES of them, it kills itself
 with SIGKILL, wherever it is then: in an update, an evaluation, or writing a checkpoint.
 """
 
@@ -22,15 +23,23 @@ from tests.support.tiny_training import tiny_recipe, train_tiny
 ROOT = Path(__file__).parents[2]
 
 
-def recipe(strategy, policy, steps):
-    return tiny_recipe(
-        steps=steps, eval_every=8, checkpoint_every=3, strategy=strategy, dtype_policy=policy
-    )
+def recipe(strategy, policy, steps, patience):
+    fields = {"steps": steps, "eval_every": 8, "checkpoint_every": 3}
+    fields |= {"early_stopping.patience": patience, "early_stopping.min_delta": 1}
+    return tiny_recipe(**fields, strategy=strategy, dtype_policy=policy)
 
 
-def start(workdir, steps, strategy="one_device", policy="float32", death=None, **environment):
+def start(
+    workdir,
+    steps,
+    strategy="one_device",
+    policy="float32",
+    patience=0,
+    death=None,
+    **environment,
+):
     """Starts the training in a process; `death` = (updates, seconds)."""
-    words = [workdir, strategy, policy, steps, *(death or ())]
+    words = [workdir, strategy, policy, steps, patience, *(death or ())]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.fault_injection", *map(str, words)],
         cwd=ROOT,
@@ -57,7 +66,7 @@ def run(*arguments, **options):
     return finish(start(*arguments, **options))
 
 
-def run_workers(workdir, steps, death=None):
+def run_workers(workdir, steps, death=None, **options):
     """Runs it in two workers; with `death` the second dies of it, and then the first is killed."""
     sockets = [socket.socket() for _ in range(2)]
     for each in sockets:
@@ -68,8 +77,8 @@ def run_workers(workdir, steps, death=None):
     workers = []
     for index, end in enumerate((None, death)):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        options = {"strategy": "multi_worker", "death": end, "TF_CONFIG": config}
-        workers.append(start(workdir, steps, **options))
+        given = {"strategy": "multi_worker", "death": end, "TF_CONFIG": config}
+        workers.append(start(workdir, steps, **options, **given))
     killed = finish(workers[1])
     if killed:
         workers[0].kill()
@@ -77,7 +86,7 @@ def run_workers(workdir, steps, death=None):
     return killed
 
 
-def main(workdir, strategy, policy, steps, updates=None, delay=None):
+def main(workdir, strategy, policy, steps, patience, updates=None, delay=None):
     if strategy == "mirrored":
         import tensorflow as tf
 
@@ -87,7 +96,7 @@ def main(workdir, strategy, policy, steps, updates=None, delay=None):
         tf.config.set_logical_device_configuration(cpu, devices)
     dying = die_after(int(updates), float(delay)) if updates else contextlib.nullcontext()
     with dying:
-        train_tiny(recipe(strategy, policy, int(steps)), workdir)
+        train_tiny(recipe(strategy, policy, int(steps), int(patience)), workdir)
 
 
 def die_after(updates, delay):

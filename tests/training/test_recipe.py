@@ -86,6 +86,10 @@ WRONG = [
     ("keep_checkpoints", 0, "`keep_checkpoints` must be a positive integer"),
     ("optimizer.ema_decay", 1.0, "`optimizer.ema_decay` must be a number in [0, 1)"),
     ("optimizer.clip_norm", -1, "`optimizer.clip_norm` must be a number >= 0"),
+    ("best.metric", "val_f1", "`best.direction` must be 'highest' or 'lowest' for metrics whose"),
+    ("best.direction", "up", "`best.direction` must be one of ('auto', 'highest', 'lowest')"),
+    ("early_stopping.patience", -1, "`early_stopping.patience` must be a number of evaluations"),
+    ("early_stopping.min_delta", -0.1, "`early_stopping.min_delta` must be a number >= 0"),
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
     # Fields of fine-tuning.

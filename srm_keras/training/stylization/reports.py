@@ -15,7 +15,7 @@ from srm_keras.support import html
 from srm_keras.support.figures import drawing
 from srm_keras.support.files import read_json, write_atomically, write_text
 from srm_keras.training import run_folder
-from srm_keras.training.callbacks import SavedWeights
+from srm_keras.training.selection import SavedWeights
 
 _TILE = 96  # least side of an image on a strip, in pixels
 

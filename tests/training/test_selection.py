@@ -1,0 +1,142 @@
+"""The best evaluation by a metric of choice, and runs that stop early."""
+
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+
+from srm_keras.support.files import read_json
+from srm_keras.training import compare_runs, state_keeper
+from srm_keras.training.reports import read_metrics
+from srm_keras.training.selection import Criterion, EarlyStopping
+from tests.support import fault_injection
+from tests.support.tiny_training import (
+    LOOP,
+    Killed,
+    assert_same_run,
+    tiny_recipe,
+    train_tiny,
+)
+
+
+def rows_of(values, metric="val_loss"):
+    return [{metric: float(value)} for value in values]
+
+
+def ends_after(values, patience, min_delta, highest):
+    """How many evaluations Keras' own callback lets a run have."""
+    mode = "max" if highest else "min"
+    stopper = keras.callbacks.EarlyStopping("val_loss", min_delta, patience, mode=mode)
+    stopper.set_model(mock.Mock(stop_training=False))
+    stopper.on_train_begin()
+    for epoch, value in enumerate(values):
+        stopper.on_epoch_end(epoch, {"val_loss": value})
+        if stopper.model.stop_training:
+            return epoch + 1
+    return None
+
+
+@pytest.mark.parametrize("highest", [True, False])
+@pytest.mark.parametrize("min_delta", [0.0, 0.3])
+def test_runs_stop_where_keras_stops_them(highest, min_delta):
+    rng = np.random.default_rng(0)
+    criterion = Criterion("val_loss", highest)
+    for patience in (1, 2, 5):
+        for _ in range(20):
+            values = rng.integers(0, 5, 12) + rng.choice([0, 0.25], 12)
+            waited = [
+                criterion.waited(rows_of(values[:n]), min_delta) for n in range(1, len(values) + 1)
+            ]
+            due = [n for n, count in enumerate(waited, start=1) if count >= patience]
+            assert next(iter(due), None) == ends_after(values, patience, min_delta, highest)
+
+
+def test_the_best_is_the_first_of_equals_in_the_direction_that_is_known_or_given():
+    rows = rows_of([2, 1, 3, 1, 3])
+    directions = {("val_loss", "auto"): 1, ("val_loss", "highest"): 2}
+    for (metric, direction), place in directions.items():
+        criterion = Criterion.of({"best": {"metric": metric, "direction": direction}})
+        assert criterion.best(rows) is rows[place]
+    assert Criterion.of({}) == Criterion("val_accuracy", highest=True)  # of earlier versions
+    assert Criterion.of({"best": {"metric": "val_top5_accuracy"}}).highest
+
+
+@pytest.mark.parametrize(("chief", "stops"), [(True, True), (False, False)])
+def test_the_chief_decides(chief, stops):
+    recipe = tiny_recipe(**{"early_stopping.patience": 1, "best.metric": "val_loss"})
+    distribution = mock.Mock(is_chief=chief, any_worker=bool)
+    stopping = EarlyStopping(recipe, mock.Mock(rows=rows_of([1])), distribution)
+    assert not stopping.is_due()
+    stopping.log.rows = [{"val_loss": 1.0, "step": 2}, {"val_loss": 1.0, "step": 4}]
+    assert stopping.is_due() == stops
+    stopping.distribution = mock.Mock(is_chief=chief, any_worker=lambda flag: True)
+    stopping.set_model(mock.Mock(stop_training=False))
+    stopping.on_epoch_end(1)
+    assert stopping.model.stop_training  # with the others
+
+
+FIELDS = {"steps": 12, "eval_every": 2, "checkpoint_every": 1, "best.metric": "val_loss"}
+FIELDS |= {"early_stopping.patience": 1, "early_stopping.min_delta": 9}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole")
+    train_tiny(tiny_recipe(**FIELDS), workdir)
+    return workdir
+
+
+def test_a_run_that_stops_early_says_so_and_has_the_best_by_the_metric(whole, capsys, tmp_path):
+    rows, result = read_metrics(whole / "metrics.csv"), read_json(whole / "result.json")
+    assert [row["step"] for row in rows] == [2, 4]
+    assert result["stopped_early"] == {"epoch": 2, "step": 4}
+    losses = [row["val_loss"] for row in rows]
+    assert result["best"]["step"] == rows[int(np.argmin(losses))]["step"]
+    assert result["best"]["splits"]["test"]["loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert "4 of 12 steps (stopped early)" in (whole / "report.html").read_text()
+    before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
+    assert train_tiny(tiny_recipe(**FIELDS), whole) == result
+    assert before == {path: path.stat().st_mtime_ns for path in whole.iterdir()}
+    (row,) = compare_runs([whole], tmp_path)
+    assert row["best_accuracy_mean"] == rows[int(np.argmin(losses))]["val_accuracy"]
+
+
+def test_a_run_that_is_killed_stops_at_the_same_update(whole, tmp_path, monkeypatch):
+    """Within the last epoch, and when all is done but the result."""
+    recipe = tiny_recipe(**FIELDS)
+    train_tiny(recipe, tmp_path, die_after=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(LOOP, "_finish", mock.Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            train_tiny(recipe, tmp_path)
+    with monkeypatch.context() as patch:  # no update is done again
+        patch.setattr(state_keeper.StateKeeper, "on_epoch_begin", mock.Mock(side_effect=Killed))
+        train_tiny(recipe, tmp_path)
+    assert_same_run(whole, tmp_path)
+    assert read_json(whole / "result.json")["best"] == read_json(tmp_path / "result.json")["best"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("strategy", ["one_device", "mirrored", "multi_worker"])
+def test_runs_stop_early_on_every_strategy_killed_or_not(strategy, tmp_path):
+    def run(name, **options):
+        if strategy == "multi_worker":
+            return fault_injection.run_workers(tmp_path / name, 40, patience=2, **options)
+        return fault_injection.run(tmp_path / name, 40, patience=2, strategy=strategy, **options)
+
+    assert not run("whole")
+    assert run("killed", death=(21, 0.02))
+    assert not (tmp_path / "killed" / "result.json").exists()
+    assert not run("killed")
+    assert read_json(tmp_path / "whole" / "result.json")["stopped_early"]["step"] == 24
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_anything_is_written(tmp_path):
+    recipe = tiny_recipe(**{"best.metric": "val_top_5_accuracy"})
+    told = r"`best.metric` must be one of \('loss', .*did you mean 'val_top5_accuracy'"
+    with pytest.raises(ValueError, match=told):
+        train_tiny(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
