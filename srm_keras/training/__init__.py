@@ -4,7 +4,8 @@ from srm_keras.training.compare import compare_runs
 from srm_keras.training.cross_validation import cross_validate
 from srm_keras.training.gates import GateHistograms
 from srm_keras.training.inputs import training_examples, validation_examples
-from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
+from srm_keras.training.optimizer import LAMB, SGDWithL2, optimizer_class
+from srm_keras.training.parts import paths_without_decay, paths_without_l2
 from srm_keras.training.recipe import default_recipe, is_smoke, resolve, with_steps
 from srm_keras.training.reports import plot_run, plot_runs, read_metrics, save_run_as_preset
 from srm_keras.training.run_folder import Run, load_run
@@ -13,6 +14,7 @@ from srm_keras.training.state_keeper import Interrupted
 from srm_keras.training.train import train
 
 __all__ = [
+    "LAMB",
     "GateHistograms",
     "Interrupted",
     "OneCycle",
@@ -27,6 +29,8 @@ __all__ = [
     "default_recipe",
     "is_smoke",
     "load_run",
+    "optimizer_class",
+    "paths_without_decay",
     "paths_without_l2",
     "plot_run",
     "plot_runs",

@@ -18,11 +18,12 @@ from srm_keras.models.catalog import name_of, settings_of
 from srm_keras.models.head import logits
 from srm_keras.models.weights import Blueprint
 from srm_keras.support.validation import nearest
+from srm_keras.training.by_path import ByPath
 from srm_keras.training.distribution import Learner
 from srm_keras.training.evaluation import TOP, top5_accuracy
 from srm_keras.training.fields import naming
-from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
-from srm_keras.training.parts import rate_factors
+from srm_keras.training.optimizer import check_optimizer, optimizer_class
+from srm_keras.training.parts import paths_without_decay, rate_factors
 
 
 def check_model(recipe: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> None:
@@ -143,19 +144,31 @@ def _check_no_module_in(name: str) -> None:
 
 def make_optimizer(
     recipe: config_dict.ConfigDict, model: keras.Model, schedule: LearningRateSchedule
-) -> SGDWithL2:
-    """The recipe's optimizer for ``model``, not built yet."""
-    options = recipe.optimizer
-    return SGDWithL2(
-        schedule,
-        momentum=float(options.momentum),
-        nesterov=options.nesterov,
-        l2=options.weight_decay,
-        l2_exclude=() if options.decay_recalibration else paths_without_l2(model),
-        ema_decay=float(options.ema_decay),
-        rate_factors=rate_factors(model, recipe.learning_rate.multipliers or {}),
-        global_clipnorm=float(options.clip_norm) or None,
+) -> ByPath:
+    """The recipe's optimizer for ``model``, not built yet.
+
+    Raises:
+        ValueError: If its name, an option or a part of the network is refused.
+    """
+    check_optimizer(recipe)
+    fields, rate = recipe.optimizer, recipe.learning_rate
+    options = fields.to_dict()["options"]
+    if fields.name == "sgd":
+        options |= {"momentum": float(fields.momentum), "nesterov": fields.nesterov}
+    cls = optimizer_class(fields.name)
+    excluded = paths_without_decay(
+        model, fields.exclude_from_decay, modules=not fields.decay_recalibration
     )
+    decay: dict[str, Any] = {cls.DECAY: float(fields.weight_decay), cls.EXCLUDE: excluded}
+    with naming("optimizer.options"):
+        return cls(
+            schedule,
+            **decay,
+            **options,
+            ema_decay=float(fields.ema_decay),
+            rate_factors=rate_factors(model, rate.multipliers or {}, rate.layer_decay),
+            global_clipnorm=float(fields.clip_norm) or None,
+        )
 
 
 def make_metrics(one_hot: bool, classes: int) -> list[keras.metrics.Metric]:
@@ -173,7 +186,7 @@ def make_metrics(one_hot: bool, classes: int) -> list[keras.metrics.Metric]:
 def compiled_twin(
     model: keras.Model,
     recipe: config_dict.ConfigDict,
-    optimizer: SGDWithL2,
+    optimizer: ByPath,
     metrics: Sequence[keras.metrics.Metric],
 ) -> Learner:
     """A compiled model of the logits that shares every layer with ``model``, its optimizer built.

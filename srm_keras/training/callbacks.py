@@ -18,8 +18,8 @@ from ml_collections import config_dict
 from srm_keras.support.figures import drawing
 from srm_keras.support.files import write_csv
 from srm_keras.training import run_folder
+from srm_keras.training.by_path import ByPath
 from srm_keras.training.distribution.replicas import assign_local, local_values
-from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.reports import plot_run
 
 
@@ -289,7 +289,7 @@ class EvaluatedWeights(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def averaged_weights(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
+def averaged_weights(learner: keras.Model, optimizer: ByPath) -> Iterator[None]:
     """A context in which ``learner`` has the averages that ``optimizer`` keeps, if it keeps any.
 
     Afterwards the weights are to the bit what they were. Moving statistics of batch norm are

@@ -37,6 +37,7 @@ from srm_keras.training.fields import (
     plain,
 )
 from srm_keras.training.inputs import standardize_as_the_network_does
+from srm_keras.training.optimizer import OPTIMIZER_FIELDS, optimizer_problems
 from srm_keras.training.schedules import RATE_FIELDS, RATE_IN_UPDATES, rate_problems
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -123,6 +124,8 @@ def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
     A recipe of before a field was there means its default: such defaults change nothing.
     """
     value = recipe.get(name, FIELDS[name].default if name in FIELDS else None)
+    if isinstance(value, tuple):  # of a default; those of recipes went through JSON
+        return list(value)
     return None if value == {} else value
 
 
@@ -260,23 +263,17 @@ FIELDS: dict[str, Field] = {
     "distillation.weight": Field(
         0.5, lambda value: is_number(value) and 0 < value <= 1, "a number in (0, 1]"
     ),
-    "optimizer.momentum": Field(0.9, in_unit_interval, "a number in [0, 1)"),
-    "optimizer.nesterov": Field(False, is_bool, "True or False"),
-    "optimizer.weight_decay": Field(1e-4, is_at_least_0, "a number >= 0"),
-    "optimizer.decay_recalibration": Field(
-        False, is_bool, "True or False (L2 on the CFC and the batch norm of SRM too)"
-    ),
-    "optimizer.clip_norm": Field(
-        0.0, is_at_least_0, "a number >= 0 (the gradient's global norm; 0: no clipping)"
-    ),
-    "optimizer.ema_decay": Field(
-        0.0, in_unit_interval, "a number in [0, 1) (0: no average of the weights)"
-    ),
+    **OPTIMIZER_FIELDS,
     "learning_rate.multipliers": Field(
         None,
         optional(are_factors),
         "None, or a mapping from parts of the network to positive numbers, such as "
         "{'backbone': 0.1}",
+    ),
+    "learning_rate.layer_decay": Field(
+        1.0,
+        lambda value: is_number(value) and 0 < value <= 1,
+        "a number in (0, 1] (the rate of a block as a multiple of the next one's)",
     ),
 }
 
@@ -323,7 +320,7 @@ def resolve(recipe: Recipe) -> config_dict.ConfigDict:
 
 def _check_together(recipe: config_dict.ConfigDict) -> None:
     """Checks the fields that only make sense together with others."""
-    problems = run_problems(recipe)
+    problems = [*run_problems(recipe), *optimizer_problems(recipe)]
     if not recipe.data.eval_splits and not recipe.data.folds:
         problems.append("`data.eval_splits` must name a split. Received: data.eval_splits=()")
     if recipe.data.folds and recipe.data.fold >= recipe.data.folds:

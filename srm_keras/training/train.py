@@ -18,10 +18,12 @@ from srm_keras.training import run_folder
 from srm_keras.training.build import (
     build_model,
     check_model,
+    check_optimizer,
     compiled_twin,
     make_metrics,
     make_optimizer,
 )
+from srm_keras.training.by_path import ByPath
 from srm_keras.training.callbacks import RunLog, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.confusion import save_confusion
@@ -32,7 +34,6 @@ from srm_keras.training.fields import Recipe
 from srm_keras.training.fine_tuning import Beginning
 from srm_keras.training.gates import draw_last_gates, gate_histograms_of
 from srm_keras.training.inputs import Inputs, check_inputs, load_inputs
-from srm_keras.training.optimizer import SGDWithL2
 from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import write_report
@@ -104,6 +105,7 @@ def check(recipe: config_dict.ConfigDict) -> None:
         ValueError: If a name, an option or a module is wrong.
     """
     make_schedule(recipe)
+    check_optimizer(recipe)
     check_model(recipe, check_inputs(recipe).image_shape)
 
 
@@ -174,7 +176,7 @@ def _build(
 
 
 @contextlib.contextmanager
-def _evaluated(learner: keras.Model, optimizer: SGDWithL2) -> Iterator[None]:
+def _evaluated(learner: keras.Model, optimizer: ByPath) -> Iterator[None]:
     """A context in which the learner is the network that is evaluated and saved."""
     with averaged_weights(learner, optimizer), inference_state(learner):
         yield

@@ -63,6 +63,40 @@ def test_options_of_the_optimizer_arrive(network):
     assert make_optimizer(recipe(), network, 0.1).global_clipnorm is None
 
 
+def test_an_optimizer_by_name_gets_the_fields_and_its_own_options(network):
+    fields = {"optimizer.name": "adamw", "optimizer.options": {"beta_2": 0.95}}
+    fields |= {"optimizer.weight_decay": 0.05, "optimizer.exclude_from_decay": ("norms", "biases")}
+    fields |= {"learning_rate.layer_decay": 0.5, "learning_rate.multipliers": {"head": 4.0}}
+    optimizer = make_optimizer(recipe(**fields), network, 0.1)
+    assert isinstance(optimizer, keras.optimizers.AdamW)
+    assert (optimizer.beta_2, optimizer.decay) == (0.95, 0.05)
+    assert optimizer.rate_factors["logits/bias"] == 4.0
+    assert optimizer.rate_factors["conv4_1_1_conv/kernel"] == 0.5
+    kernels = {v.path for v in network.trainable_variables if v.name == "kernel"}
+    decaying = {v.path for v in network.trainable_variables} - set(optimizer.decay_exclude)
+    assert decaying == {path for path in kernels if "recalibration" not in path}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "adma"}, r"In `optimizer`: `name` must be 'sgd', .*did you mean 'adamw'"),
+        ({"name": "adamw", "options": {"beta1": 0.9}}, r"'adamw' has no option 'beta1'.*'beta_1'"),
+        (
+            {"name": "lion", "options": {"weight_decay": 0.1}},
+            r"must not hold 'weight_decay', which the recipe says in `optimizer.weight_decay`",
+        ),
+        ({"options": {"momentum": 0.9}}, r"must not hold 'momentum', .* in `optimizer.momentum`"),
+        ({"name": "lion", "options": {"beta_1": 2.0}}, r"In `optimizer.options`: .*beta_1=2.0"),
+    ],
+)
+def test_a_wrong_optimizer_is_one_line(fields, message, network):
+    made = recipe(**{f"optimizer.{name}": value for name, value in fields.items()})
+    with pytest.raises(ValueError, match=message) as error:
+        make_optimizer(made, network, 0.1)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_the_smoothed_cross_entropy(network, smoothing):
     made = recipe(label_smoothing=smoothing)

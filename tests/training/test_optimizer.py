@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from srm_keras.layers import GCT, SRM, SqueezeExcite
-from srm_keras.training.optimizer import SGDWithL2, paths_without_l2
+from srm_keras.training.optimizer import OF_NAMES, SGDWithL2, optimizer_class
+from srm_keras.training.parts import paths_without_decay, paths_without_l2
 from srm_keras.training.schedules import StepDecay
 
 STEPS = 12
@@ -164,6 +165,25 @@ def test_cfc_and_srm_batch_norm_and_beta_of_gct_take_no_l2():
         np.testing.assert_allclose(variable.numpy(), kept * before[variable.path], rtol=1e-6)
 
 
+def test_norms_and_biases_are_named_on_request():
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(6, 3, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = SRM(name="gate")(SqueezeExcite(name="se")(x))
+    model = keras.Model(inputs, keras.layers.LayerNormalization(name="last")(x))
+    norms = {f"{name}/{part}" for name in ("norm", "last", "gate/bn") for part in ("gamma", "beta")}
+    biases = {v.path for v in model.trainable_variables if v.path.endswith("/bias")}
+    assert {"conv/bias"} < biases
+    assert set(paths_without_decay(model, ("norms",), modules=False)) == norms
+    assert set(paths_without_decay(model, ("biases",), modules=False)) == biases
+    both = paths_without_decay(model, ("norms", "biases"))
+    assert set(both) == norms | biases | {"gate/cfc/kernel"}
+    assert both == [v.path for v in model.trainable_variables if v.path in both]
+    assert paths_without_decay(model, modules=False) == []
+    model.get_layer("norm").trainable = False
+    assert "norm/gamma" not in paths_without_decay(model, ("norms",))
+
+
 @pytest.mark.parametrize(
     "paths",
     [{"l2_exclude": ["gate/cfc/kernel", "gate/bn/gama"]}, {"rate_factors": {"gate/bn/gama": 0.1}}],
@@ -210,6 +230,26 @@ def test_a_model_compiled_fitted_saved_and_loaded_keeps_its_exclusions(tmp_path)
     restored = keras.saving.load_model(tmp_path / "net.keras")
     assert restored.trainable_variables[0].path != model.trainable_variables[0].path
     assert restored.optimizer.l2_rates == sgd.l2_rates == (1e-4, 1e-4, 0.0, 0.0, 0.0)
+
+
+OF_KERAS = sorted(name for name, cls in OF_NAMES.items() if cls.__name__ == f"{name}ByPath")
+
+
+@pytest.mark.parametrize("name", OF_KERAS)
+def test_without_decay_and_rates_an_optimizer_of_keras_is_keras_own(name):
+    """To the bit, eagerly and step by step."""
+    weight, gradients = (array.astype("float32") for array in problem())
+    ours, theirs = ([keras.Variable(w, name="w") for w in (weight, weight[0])] for _ in range(2))
+    decays = ("weight_decay", "adam_weight_decay")[: 2 if name == "Muon" else 1]
+    of_keras = getattr(keras.optimizers, name)(0.01, **dict.fromkeys(decays, 0.0))
+    optimizer = optimizer_class(name)(0.01)
+    for gradient in gradients[:3]:
+        for one, variables in ((optimizer, ours), (of_keras, theirs)):
+            one.apply([gradient, gradient[0]], variables)
+    for one, other, before in zip(ours, theirs, (weight, weight[0]), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+        assert np.isfinite(one.numpy()).all()
+        assert (one.numpy() != before).any()
 
 
 @SETTINGS

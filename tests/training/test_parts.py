@@ -4,7 +4,7 @@ import pytest
 
 from srm_keras.models import CifarResNet
 from srm_keras.models.head import head_of
-from srm_keras.training.parts import freeze, parts_of, rate_factors
+from srm_keras.training.parts import depths_of, freeze, parts_of, rate_factors
 from tests.support.weights import randomize
 
 
@@ -103,3 +103,40 @@ def test_the_narrowest_part_decides_on_the_rate(network):
     assert rate_factors(network, {}) == {}
     with pytest.raises(ValueError, match=r"`learning_rate.multipliers` must name.*'logits'"):
         rate_factors(network, {"logits": 0.5})
+
+
+def test_each_block_learns_slower_than_the_next_one(network):
+    """As with timm: the head has the whole rate, the last block `layer_decay` of it, …."""
+    factors = rate_factors(network, {"recalibration": 3.0}, layer_decay=0.5)
+    assert "logits/kernel" not in factors
+    for depth, block in enumerate(("conv1", "conv2_1", "conv3_1", "conv4_1")):
+        of_block = {p: v for p, v in factors.items() if p.startswith(f"{block}_")}
+        assert of_block
+        for path, factor in of_block.items():
+            assert factor == 0.5 ** (4 - depth) * (3 if "recalibration" in path else 1)
+
+
+def test_blocks_are_found_in_the_names_of_others_and_else_by_stride():
+    names = [
+        *("Conv1", "bn_Conv1", "expanded_conv_project", "block_1_expand", "downsampling"),
+        *("block_1_project_BN", "block2a_se_reduce", "block2b_project_bn", "Conv_1"),
+    ]
+    expected = [0, 0, 1, 2, 2, 2, 3, 4, 5]
+    assert depths(names) == dict(zip([*names, "dense"], [*expected, 6], strict=True))
+    names = ["net_stage_0_block_0_norm", "net_stage_0_block_1_conv", "expanded_conv_4_expand"]
+    names += [
+        "expanded_conv_4_squeeze_excite_conv_1",
+        "conv_dw_7_bn",
+        "conv_pw_7",
+        "conv2_block11_2_conv",
+    ]
+    assert list(depths(names).values()) == [0, 1, 2, 2, 3, 3, 4, 5]
+    assert list(depths(["a", "b", "c", "d"], strides=(2, 1, 2, 1)).values()) == [0, 0, 1, 1, 2]
+
+
+def depths(names, strides=None):
+    x = image = keras.Input((32, 32, 1))
+    for name, step in zip(names, strides or [1] * len(names), strict=True):
+        x = keras.layers.Conv2D(1, 1, step, name=name)(x)
+    x = keras.layers.Dense(2, name="dense")(keras.layers.Flatten()(x))
+    return depths_of(keras.Model(image, x))

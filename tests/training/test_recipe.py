@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from ml_collections import config_dict
 
-from srm_keras.training.recipe import FIELDS, FREE, default_recipe, resolve, with_steps
+from srm_keras.support.files import as_json
+from srm_keras.training.recipe import (
+    FIELDS,
+    FREE,
+    default_recipe,
+    differing,
+    resolve,
+    with_steps,
+)
+from srm_keras.training.run_folder import flatten
 from srm_keras.training.stylization import recipe as stylization
 
 
@@ -56,6 +65,9 @@ WRONG = [
     ("data.options", 3, "`data.options` must be a mapping"),
     ("model.neutral", 1, "`model.neutral` must be True or False (modules with a gain, which begin"),
     ("optimizer.momentum", 1.0, "`optimizer.momentum` must be a number in [0, 1)"),
+    ("optimizer.name", "", "`optimizer.name` must be 'sgd', 'adamw', 'lamb', 'lion' or the name"),
+    ("optimizer.exclude_from_decay", ("gamma",), "must be a tuple of ('norms', 'biases')"),
+    ("learning_rate.layer_decay", 1.5, "`learning_rate.layer_decay` must be a number in (0, 1]"),
     ("optimizer.nesterov", 1, "`optimizer.nesterov` must be True or False"),
     ("optimizer.weight_decay", float("nan"), "`optimizer.weight_decay` must be a number >= 0"),
     ("learning_rate.base", 0, "`learning_rate.base` must be a positive number"),
@@ -90,6 +102,11 @@ WRONG = [
     ("best.direction", "up", "`best.direction` must be one of ('auto', 'highest', 'lowest')"),
     ("early_stopping.patience", -1, "`early_stopping.patience` must be a number of evaluations"),
     ("early_stopping.min_delta", -0.1, "`early_stopping.min_delta` must be a number >= 0"),
+    (
+        "optimizer",
+        {"name": "lion", "nesterov": True},
+        "must stay 0.9 and False for others than 'sgd'",
+    ),
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
     # Fields of fine-tuning.
@@ -161,6 +178,13 @@ def test_a_mapping_is_the_recipe_with_the_same_fields():
     assert with_steps({}, 10).to_dict()["steps"] == 10
     stylizer = stylization.resolve({"content": {"name": "texture_shapes"}})
     assert stylizer.content.name == "texture_shapes"
+
+
+def test_fields_that_an_earlier_version_had_not_are_no_difference():
+    now = flatten(as_json(default_recipe().to_dict()))
+    before = {name: now[name] for name in ("steps", "data.eval_splits") if name in now}
+    assert differing(before, now) == differing(now, before) == []
+    assert differing(before, {**now, "optimizer.name": "lamb"}) == ["optimizer.name"]
 
 
 def test_free_fields_are_fields():
