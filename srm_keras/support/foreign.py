@@ -12,14 +12,20 @@ from types import ModuleType
 from typing import Any
 
 
-def require(package: str) -> Any:
-    """Return the imported ``package``, or raise ``ImportError`` that says how to install it."""
+def require(package: str, extra: str | None = None) -> Any:
+    """Return the imported ``package``, or raise ``ImportError`` that says how to install it.
+
+    Args:
+        package: Its name.
+        extra: Of this package, which brings it; None: it is installed by its name.
+    """
     try:
         return importlib.import_module(package)
     except ImportError as error:
+        brings = package if extra is None else f"'srm-keras[{extra}]'"
         raise ImportError(
             f"The package {package!r} is needed and cannot be imported ({first_line(error)}). "
-            f"Install it with: pip install {package}"
+            f"Install it with: pip install {brings}"
         ) from error
 
 

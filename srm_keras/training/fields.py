@@ -64,6 +64,13 @@ def one_of(*names: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in names
 
 
+def some_of(*names: str) -> Callable[[Any], bool]:
+    """A check for a sequence of ``names``, none of them twice."""
+    return lambda value: (
+        are_names(value) and set(value) <= set(names) and len(set(value)) == len(value)
+    )
+
+
 def is_name(value: Any) -> bool:
     """A string that is not empty."""
     return isinstance(value, str) and bool(value)

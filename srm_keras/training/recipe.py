@@ -35,6 +35,7 @@ from srm_keras.training.fields import (
     one_of,
     optional,
     plain,
+    some_of,
 )
 from srm_keras.training.inputs import standardize_as_the_network_does
 from srm_keras.training.optimizer import OPTIMIZER_FIELDS, optimizer_problems
@@ -42,6 +43,7 @@ from srm_keras.training.schedules import RATE_FIELDS, RATE_IN_UPDATES, rate_prob
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+TRACKERS = ("mlflow", "wandb")
 
 RUN_FIELDS: dict[str, Field] = {
     "seed": Field(0, integer(0), "a non-negative integer"),
@@ -62,6 +64,11 @@ RUN_FIELDS: dict[str, Field] = {
         0, integer(0), "a number of optimizer updates, or 0 for: at evaluations only"
     ),
     "keep_checkpoints": Field(2, integer(1), "a positive integer"),
+    "trackers": Field(
+        (),
+        some_of(*TRACKERS),
+        f"a tuple of names in {TRACKERS} (metrics.csv and TensorBoard's events are always there)",
+    ),
     **RATE_FIELDS,
 }
 """What every kind of training takes."""
@@ -73,7 +80,7 @@ IN_UPDATES = (
 """Those that count in optimizer updates."""
 
 FREE = (
-    *("eval_batch_size", "checkpoint_every", "keep_checkpoints"),
+    *("eval_batch_size", "checkpoint_every", "keep_checkpoints", "trackers"),
     *("data.cache", "content.cache"),
 )
 """Fields of any kind of training that change how a run is done and not what comes out of it."""

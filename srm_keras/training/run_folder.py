@@ -39,6 +39,7 @@ RESULT = "result.json"
 REPORT = "report.html"
 INITIAL = "initial_weights.json"
 TEACHER = "teacher.json"
+TRACKERS = "trackers.json"
 FILES = (
     *(RECIPE, VERSIONS, PREPROCESSING, CLASSES),
     *(METRICS, TIMING, CURVES, GATES, GATES_TABLE, GATES_OVER_TRAINING),
@@ -46,8 +47,8 @@ FILES = (
 )
 STYLE = "style.png"
 DATA = "data.csv.gz"
-FILES_OF_SOME = (INITIAL, TEACHER, STYLE, DATA)
-"""Of a run whose recipe has ``init``; with a teacher; in the style of one image; on image files."""
+FILES_OF_SOME = (INITIAL, TEACHER, TRACKERS, STYLE, DATA)
+"""Of a run whose recipe has ``init``, a teacher, trackers, a style image; of one on image files."""
 
 CHECKPOINTS = "checkpoints"
 EVENTS = "events"

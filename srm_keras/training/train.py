@@ -48,6 +48,7 @@ from srm_keras.training.session import (
     fit,
     make_deterministic,
 )
+from srm_keras.training.trackers import Trackers, check_trackers
 
 
 def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -
 
     Raises:
         ValueError: Before any work, if the recipe or ``workdir`` is wrong.
+        ImportError: Before any work, if a package that the recipe needs is not installed.
         FloatingPointError: If the loss or a weight stops being finite; it says at which step.
         OSError: If the disk is full; the earlier checkpoints are intact.
         srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
@@ -87,15 +89,16 @@ def train(recipe: Recipe, workdir: str | os.PathLike, overwrite: bool = False) -
         make_deterministic(recipe)
         inputs = load_inputs(recipe)
         session = _build(inputs, beginning, teacher, folder, overwrite, distribution)
-        with contextlib.closing(session.checkpoints):
-            resumed = begin(session, overwrite)
-            if distribution.is_chief:
-                _describe(folder, inputs, beginning, teacher)
-            validation = functools.partial(inputs.evaluation, inputs.validation)
-            writers = _writers(session, inputs)
-            early_stopping = EarlyStopping(recipe, session.log, distribution)
-            fit(session, resumed, inputs.train, validation, writers, early_stopping)
-        return _finish(session, inputs) if distribution.is_chief else {}
+        with Trackers(session) as trackers:
+            with contextlib.closing(session.checkpoints):
+                resumed = begin(session, overwrite)
+                if distribution.is_chief:
+                    _describe(folder, inputs, beginning, teacher)
+                validation = functools.partial(inputs.evaluation, inputs.validation)
+                writers = [*_writers(session, inputs), trackers]
+                early_stopping = EarlyStopping(recipe, session.log, distribution)
+                fit(session, resumed, inputs.train, validation, writers, early_stopping)
+            return _finish(session, inputs) if distribution.is_chief else {}
 
 
 def check(recipe: config_dict.ConfigDict) -> None:
@@ -103,7 +106,9 @@ def check(recipe: config_dict.ConfigDict) -> None:
 
     Raises:
         ValueError: If a name, an option or a module is wrong.
+        ImportError: If a tracker is not installed.
     """
+    check_trackers(recipe.trackers)
     make_schedule(recipe)
     check_optimizer(recipe)
     check_model(recipe, check_inputs(recipe).image_shape)

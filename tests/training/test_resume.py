@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srm_keras.support.files import read_json
+from srm_keras.support.files import as_json, read_json
 from srm_keras.training import (
     Interrupted,
     callbacks,
@@ -57,12 +57,17 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
     assert_same_run(undisturbed, tmp_path)
 
 
-SAME_BITS = {"keep_checkpoints": 1, "checkpoint_every": 1, "data.cache": True}
+SAME_BITS = {
+    "keep_checkpoints": 1,
+    "checkpoint_every": 1,
+    "data.cache": True,
+    "trackers": ("wandb", "mlflow"),
+}
 
 
 @pytest.mark.parametrize("changes", [SAME_BITS, {"eval_batch_size": 7}], ids=str)
 def test_a_run_ends_the_same_where_fields_that_change_no_result_were_changed(
-    changes, undisturbed, tmp_path
+    changes, undisturbed, tmp_path, tracked
 ):
     """Of another `eval_batch_size` the means of losses are rounded otherwise."""
     train_tiny(tiny_recipe(), tmp_path, die_after=5)
@@ -75,7 +80,11 @@ def test_a_run_ends_the_same_where_fields_that_change_no_result_were_changed(
     one, other = (read_metrics(folder / "metrics.csv") for folder in (undisturbed, tmp_path))
     assert one == [pytest.approx(row, rel=1e-5) for row in other]
     saved = run_folder.flatten(read_json(tmp_path / "recipe.json"))
-    assert changes.items() <= saved.items()
+    assert as_json(changes).items() <= saved.items()
+    for name in changes.get("trackers", ()):  # all rows, also those of before there was a tracker
+        (record,) = tracked[name].values()
+        assert record.rows == other
+        assert (record.status, record.scores["last.step"]) == ("finished", STEPS)
 
 
 @pytest.mark.slow

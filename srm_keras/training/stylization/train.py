@@ -42,6 +42,7 @@ from srm_keras.training.stylization.objective import (
 )
 from srm_keras.training.stylization.recipe import resolve
 from srm_keras.training.stylization.reports import SampleStrips, title_of, write_stylization_report
+from srm_keras.training.trackers import Trackers, check_trackers
 
 
 def train_stylizer(
@@ -65,6 +66,7 @@ def train_stylizer(
 
     Raises:
         ValueError: Before any work, if the recipe or ``workdir`` is wrong.
+        ImportError: Before any work, if a package that the recipe needs is not installed.
         FloatingPointError: If the loss or a weight stops being finite; it says at which step.
         OSError: If the disk is full; the earlier checkpoints are intact.
         srm_keras.training.Interrupted: After SIGTERM or SIGINT, with the state saved.
@@ -81,12 +83,14 @@ def train_stylizer(
         make_deterministic(recipe)
         inputs = load_stylization_inputs(recipe)
         session = _build(inputs, folder, overwrite, distribution)
-        with contextlib.closing(session.checkpoints):
-            resumed = begin(session, overwrite)
-            if distribution.is_chief and inputs.style is not None:
-                write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
-            fit(session, resumed, inputs.train, inputs.validation, _writers(session, inputs))
-        return _finish(session) if distribution.is_chief else {}
+        with Trackers(session) as trackers:
+            with contextlib.closing(session.checkpoints):
+                resumed = begin(session, overwrite)
+                if distribution.is_chief and inputs.style is not None:
+                    write_atomically(folder / run_folder.STYLE, Image.fromarray(inputs.style).save)
+                writers = [*_writers(session, inputs), trackers]
+                fit(session, resumed, inputs.train, inputs.validation, writers)
+            return _finish(session) if distribution.is_chief else {}
 
 
 def check(recipe: config_dict.ConfigDict) -> None:
@@ -94,7 +98,9 @@ def check(recipe: config_dict.ConfigDict) -> None:
 
     Raises:
         ValueError: If a name, an option or a module is wrong.
+        ImportError: If a tracker is not installed.
     """
+    check_trackers(recipe.trackers)
     make_schedule(recipe)
     check_networks(recipe)
     check_stylization_inputs(recipe)
