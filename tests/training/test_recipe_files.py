@@ -16,6 +16,9 @@ OF_STYLIZERS = ("adain", "style_transfer")  # see tests/training/stylization
 RECIPES = [path for path in sorted(FOLDER.glob("[!_]*.py")) if path.stem not in OF_STYLIZERS]
 
 
+OF_FOLDERS = ("efficientnet", "textures")  # on images of whoever trains
+
+
 def get_config(path, form):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -29,6 +32,7 @@ def test_there_are_recipes():
         "cifar10",
         "cifar100",
         "dtd",
+        "efficientnet",
         "fashion_mnist",
         "imagenet",
         "office_home",
@@ -76,7 +80,7 @@ def test_the_data_of_the_full_form_exist_or_are_asked_for(path, tmp_path, monkey
     except ValueError as error:
         message = str(error)
         assert message.endswith("Give it by --config.data.options.data_dir=…")
-        assert path.stem == "textures" or "https://" in message or "apt-get install" in message
+        assert path.stem in OF_FOLDERS or "https://" in message or "apt-get install" in message
     else:
         assert inputs.info.split == recipe.data.train_split
 
@@ -107,7 +111,7 @@ def test_the_papers_numbers(name):
 
 
 def test_the_papers_recipes_start_as_the_paper_and_ours_neutral():
-    ours = {"fashion_mnist", "texture_shapes", "textures"}
+    ours = {"efficientnet", "fashion_mnist", "texture_shapes", "textures"}
     assert {path.stem for path in RECIPES if get_config(path, "").model.neutral} == ours
     for name in ("ablations", "stylized_imagenet"):
         assert get_config(FOLDER / f"{name}.py", "desk").model.neutral
