@@ -12,7 +12,6 @@ the others are painted, and the exit status is 1; so is one of more than four mi
 the --size that fits. docs/style_transfer.md says more, and how to paint the frames of a video.
 """
 
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -94,15 +93,11 @@ def _style(flags: FlagValues):
 def _settings(flags: FlagValues) -> dict[str, str | float | None]:
     """What decides how the results look."""
     from srm_keras.export.stylize.stylizer import network_file
+    from srm_keras.support.files import sha256_of
 
     return {
-        "model": _digest(network_file(flags.model)),
-        "style": _digest(Path(flags.style)) if flags.style else None,
+        "model": sha256_of(network_file(flags.model)),
+        "style": sha256_of(Path(flags.style)) if flags.style else None,
         "strength": flags.strength,
         "size": flags.size,
     }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

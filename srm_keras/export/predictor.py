@@ -187,10 +187,6 @@ def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
     return as_classes(list(names_in(text)), path)
 
 
-def _shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    return preprocessing.image_size, preprocessing.image_size, preprocessing.channels
-
-
 def _shape_of_input(runner: Runner, own: Preprocessing | None) -> tuple[int, ...] | None:
     """Shape of one image as far as the file tells it, unknown sides -1; or None.
 
@@ -198,7 +194,7 @@ def _shape_of_input(runner: Runner, own: Preprocessing | None) -> tuple[int, ...
     predict nonsense.
     """
     if own is not None:
-        return _shape(own)
+        return own.image_shape
     if isinstance(runner, TFLiteRunner):
         return tuple(int(side) for side in runner.input["shape_signature"][1:])
     return None
@@ -207,7 +203,7 @@ def _shape_of_input(runner: Runner, own: Preprocessing | None) -> tuple[int, ...
 def _check_shape(
     expected: tuple[int, ...] | None, preprocessing: Preprocessing, path: str | os.PathLike
 ) -> None:
-    shape = _shape(preprocessing)
+    shape = preprocessing.image_shape
     fits = expected is None or (
         len(expected) == len(shape)
         and all(one in (-1, other) for one, other in zip(expected, shape, strict=True))

@@ -1,6 +1,5 @@
 """Model cards: what is written about a converted file and about a preset."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 import keras
 
-from srm_keras.support.files import write_json, write_text
+from srm_keras.support.files import sha256_of, write_json, write_text
 from srm_keras.support.tables import markdown_table
 
 JSON_SUFFIX = ".card.json"
@@ -37,9 +36,7 @@ def network_facts(model: keras.Model) -> dict[str, Any]:
 
 def file_facts(path: Path) -> dict[str, Any]:
     """Name, size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": digest}
+    return {"file": path.name, "size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def preprocessing(

@@ -5,7 +5,6 @@
 """
 
 import dataclasses
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from srm_keras.models.applications import application_names, is_application
 from srm_keras.models.catalog import build, list_models, without_module
 from srm_keras.models.keras_files import read_keras_file
 from srm_keras.models.weights import WEIGHTS_SUFFIX, Trained, register_library
-from srm_keras.support.files import check_no_lfs_pointer, read_json
+from srm_keras.support.files import check_no_lfs_pointer, read_json, sha256_of
 from srm_keras.support.validation import class_names, nearest
 
 IMAGENET = "imagenet"
@@ -181,7 +180,7 @@ def _of_keras_file(name: str) -> Trained:
     if file.is_file():
         check_no_lfs_pointer("path", file)
     model = read_keras_file(file)
-    return Trained(model, name, _sha256(file), *companions_beside(file), _card_beside(file))
+    return Trained(model, name, sha256_of(file), *companions_beside(file), _card_beside(file))
 
 
 def _of_run(name: str) -> Trained:
@@ -203,7 +202,7 @@ def _of_state_dict(name: str) -> Trained:
             cards.preprocessing(IMAGENET_MEAN, IMAGENET_STD, model.input_shape[1:])
         )
         classes = classes or CLASS_NAMES
-    return Trained(model, name, _sha256(file), preprocessing, classes)
+    return Trained(model, name, sha256_of(file), preprocessing, classes)
 
 
 _READERS: dict[str | None, Callable[[str], Trained]] = {
@@ -212,11 +211,6 @@ _READERS: dict[str | None, Callable[[str], Trained]] = {
     "keras": _of_keras_file,
     "torch": _of_state_dict,
 }
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def companions_beside(file: Path) -> Companions:

@@ -153,7 +153,7 @@ def before_activation(model: keras.Model, activations):
 
 def _last_layer(model: keras.Model) -> layers.Layer:
     (output,) = model.outputs
-    last = next((layer for layer in model.layers if _output(layer) is output), None)
+    last = next((layer for layer in model.layers if output_of(layer) is output), None)
     if last is None or isinstance(last, keras.Model):
         raise ValueError(
             "`model` must end in a layer of its own, so that its logits can be told from "
@@ -162,7 +162,7 @@ def _last_layer(model: keras.Model) -> layers.Layer:
     return last
 
 
-def _output(layer: layers.Layer):
+def output_of(layer: layers.Layer):
     """What the only call of a layer returns; None where there is none, or more than one."""
     try:
         return layer.output

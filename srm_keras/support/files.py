@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import hashlib
 import io
 import json
 import math
@@ -171,6 +172,12 @@ def writable_file(name: str, path: str | os.PathLike) -> Path:
             f"`{name}` must lie in a folder that can be written. Received: {name}={str(path)!r}"
         )
     return file
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of what a file holds, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def size_in_bytes(path: Path) -> int:

@@ -9,7 +9,6 @@ import keras
 from ml_collections import config_dict
 
 from srm_keras.data.sources import imagenet
-from srm_keras.interop.cards import file_facts
 from srm_keras.interop.trained import read_trained
 from srm_keras.models.head import head_of, load_weights, weighted_layers
 from srm_keras.models.weights import (
@@ -19,7 +18,7 @@ from srm_keras.models.weights import (
     Transfer,
     transfer_weights,
 )
-from srm_keras.support.files import read_json
+from srm_keras.support.files import read_json, sha256_of
 from srm_keras.training import run_folder
 from srm_keras.training.build import network_name
 from srm_keras.training.fields import naming
@@ -100,7 +99,7 @@ class Beginning:
         if self._network is None:
             load_weights(model, self._init)
             found = Transfer(list(weighted_layers(model)), [], [])
-            facts = {"sha256": file_facts(Path(self._init))["sha256"], **asdict(found)}
+            facts = {"sha256": sha256_of(Path(self._init)), **asdict(found)}
         else:
             same = same_classes(self._network, classes)
             found = transfer_weights(self._network.model, model, same)

@@ -11,7 +11,7 @@ the largest output.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from absl.flags import FlagValues
 from srm_keras.cli import flags as shared
 from srm_keras.cli.main import run
 from srm_keras.layers import Recalibration
-from srm_keras.models.applications import application_names
+from srm_keras.models.applications import application, application_names
 from srm_keras.models.surgery.insertion import insert_recalibration
 from srm_keras.support.tables import markdown_table
 from srm_keras.support.validation import one_of
@@ -49,15 +49,14 @@ def define(flags: FlagValues) -> None:
     )
 
 
-def application(name: str) -> keras.Model:
+def random_network(name: str) -> keras.Model:
     """Build a network of ``keras.applications`` with ten logits for its smallest images.
 
     Weights are random, and so are the statistics and scales of its normalizations, of which the
     new ones (zeros, ones, ConvNeXt's 1e-6) would hide differences.
     """
     side = SIDES.get(name, SIDE)
-    builder: Callable[..., keras.Model] = getattr(keras.applications, name)
-    model = builder(
+    model = application(name)(
         weights=None, classes=CLASSES, input_shape=(side, side, 3), classifier_activation=None
     )
     random_statistics(model)
@@ -72,7 +71,7 @@ def insertion_row(name: str, spec: Any = "srm") -> dict[str, Any]:
         trainable ``parameters`` and ``parameters_after``, ``largest_logit``, ``difference`` (the
         largest, of any logit) and ``relative_difference`` to the largest logit.
     """
-    model = application(one_of("name", name, application_names()))
+    model = random_network(one_of("name", name, application_names()))
     result = insert_recalibration(model, spec, neutral=True)
     modules = [layer.name for layer in result.layers if isinstance(layer, Recalibration)]
     shape = (IMAGES, *model.input_shape[1:])

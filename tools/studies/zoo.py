@@ -29,6 +29,7 @@ from srm_keras.interop import save_preset
 from srm_keras.interop.presets import read_card
 from srm_keras.interop.trained import ZOO
 from srm_keras.layers import list_recalibrations
+from srm_keras.models import catalog
 from srm_keras.recipes import fashion_mnist, texture_shapes
 from srm_keras.support.files import write_text
 from srm_keras.support.tables import markdown_table
@@ -59,7 +60,7 @@ def recipe_of(data: str, module: str) -> ConfigDict:
 
 def name_of(data: str, module: str) -> str:
     """The name under which the package has the weights, ``srm_cifar_resnet8_basic.DATA``."""
-    network = NETWORK if module == PLAIN else f"{module}_{NETWORK}"
+    network = catalog.name_of(NETWORK, recalibration=None if module == PLAIN else module)
     return f"{network}.{data}"
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from srm_keras.models.flatten import flatten_named
-from srm_keras.models.head import before_activation
+from srm_keras.models.head import before_activation, output_of
 from srm_keras.models.surgery.functional import check_functional, copied, data_format_of
 from srm_keras.support.validation import nearest, one_of
 
@@ -50,7 +50,7 @@ def feature_map(model: keras.Model, layer: str | None = None):
     layers = {
         each.name: each for each in model.layers if not isinstance(each, keras.layers.InputLayer)
     }
-    maps = {name: _output(each) for name, each in layers.items() if _is_map(_output(each))}
+    maps = {name: output_of(each) for name, each in layers.items() if _is_map(output_of(each))}
     if layer is None:
         if not maps:
             raise ValueError(f"`model` must have a 4-D feature map. Received: {model.name!r}")
@@ -92,14 +92,6 @@ def check_images(model: keras.Model, images: np.ndarray) -> None:
             f"`images` must be at least one prepared image of {model.name!r}, which takes "
             f"{expected}. Received: shape {shape}"
         )
-
-
-def _output(layer: keras.layers.Layer):
-    """What the layer's first call returns; None for a layer that was not called symbolically."""
-    try:
-        return layer.output
-    except (AttributeError, ValueError):
-        return None
 
 
 def _is_map(output) -> bool:

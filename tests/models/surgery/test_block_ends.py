@@ -16,7 +16,7 @@ from tests.support.foreign_models import (
     pyramid_model,
     residual_model,
 )
-from tools.studies.insertion_table import application, application_names, insertion_row
+from tools.studies.insertion_table import application_names, insertion_row, random_network
 
 # By the names that Keras gives: a pattern of all layers with a module; or one of the additions, and
 # what takes the place of "_add" in their names, the first that makes the name of a layer.
@@ -108,7 +108,7 @@ def test_every_network_of_keras_applications(name, monkeypatch):
     ],
 )
 def test_squeeze_and_excitation_of_keras_applications(name, pattern, blocks):
-    model = application(name)
+    model = random_network(name)
     result = insert_recalibration(model, "srm", "existing_se")
     new = [layer.name for layer in result.layers if layer.name.endswith("_recalibration")]
     left = [layer.name for layer in result.layers if re.search(pattern, layer.name)]
