@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from srm_keras.data import folds, texture_shapes
 from srm_keras.data.examples import DatasetInfo, Examples
-from srm_keras.data.folds import k_folds
+from srm_keras.data.folds import hold_out, k_folds
 from srm_keras.data.registry import (
     SOURCES,
     check_source,
@@ -48,6 +48,7 @@ __all__ = [
     "check_source",
     "fashion_mnist",
     "folds",
+    "hold_out",
     "image_folder",
     "k_folds",
     "load",

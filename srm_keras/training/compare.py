@@ -10,6 +10,7 @@ from typing import Any
 from srm_keras.support.files import read_json, write_csv, write_json
 from srm_keras.support.tables import mean_and_std, text_table, with_std
 from srm_keras.training import run_folder
+from srm_keras.training.inputs import told_split
 from srm_keras.training.recipe import differing
 from srm_keras.training.reports import module_label, plot_runs, read_metrics
 from srm_keras.training.selection import Criterion
@@ -29,11 +30,12 @@ def compare_runs(workdirs: Sequence[str | os.PathLike], out: str | os.PathLike) 
 
     Writes ``compare.png`` (curves: the mean over seeds in bold, each run thin), ``runs.csv`` (a
     row a run), ``compare.csv`` (a row a recalibration: mean and sample standard deviation over
-    its runs), ``classes.csv`` (a row a class of the validation split: mean accuracy over the runs
-    of each recalibration) and ``compare.json`` (the tables). Unfinished runs count as far as they
-    went, and runs of earlier versions, which recorded less, for what they recorded. Runs
-    of one recalibration that were fine-tuned are a row of their own, named after their ``init`` and
-    what else differs from the beginning of the others: ``srm, init=shapes, freeze=conv1+conv2``.
+    its runs), ``classes.csv`` (a row a class of the first split that was not held out to choose the
+    best: mean accuracy over the runs of each recalibration) and ``compare.json`` (the tables).
+    Unfinished runs count as far as they went, and runs of earlier versions, which recorded less,
+    for what they recorded. Runs of one recalibration that were fine-tuned are a row of their own,
+    named after their ``init`` and what else differs from the beginning of the others:
+    ``srm, init=shapes, freeze=conv1+conv2``.
 
     Args:
         workdirs: Run folders.
@@ -184,7 +186,7 @@ def _group_row(label: str, runs: Sequence[Row]) -> Row:
 
 
 def _class_rows(groups: Mapping[str, Sequence[Path]]) -> list[Row]:
-    """A row a class of the first split: for each group the mean over its runs that have it."""
+    """A row a class, on one split: for each group the mean over its runs that have it."""
     rows: dict[str, Row] = {}
     for label, folders in groups.items():
         found: dict[str, list[float]] = {}
@@ -198,8 +200,8 @@ def _class_rows(groups: Mapping[str, Sequence[Path]]) -> list[Row]:
 
 
 def _classes(folder: Path) -> list[tuple[str, float | None]]:
-    """Accuracies by class on the first split; of finished runs that recorded them."""
+    """Accuracies by class on one split; of finished runs that recorded them."""
     result = folder / run_folder.RESULT
     splits = read_json(result)["last"]["splits"] if result.is_file() else {}
-    first: Row = next(iter(splits.values()), {})
-    return [(name, one["accuracy"]) for name, one in first.get("classes", {}).items()]
+    told: Row = splits[told_split(splits)] if splits else {}
+    return [(name, one["accuracy"]) for name, one in told.get("classes", {}).items()]

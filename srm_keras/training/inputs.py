@@ -1,7 +1,7 @@
 """The data of a run: what the recipe's ``data`` fields and batch sizes name."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,15 @@ Examples = data.Examples | Records
 HELD_OUT = "held_out"
 """The name under which the held-out fold is evaluated."""
 
+VALIDATION = "validation"
+"""The name under which the part of the training split is evaluated that chooses the best."""
+
+
+def told_split(evaluated: Iterable[str]) -> str:
+    """Of evaluated splits the first that was not held out to choose the best, if there is one."""
+    names = list(evaluated)
+    return next((name for name in names if name != VALIDATION), names[0])
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -102,6 +111,11 @@ class Inputs:
     def validation(self) -> str:
         """The split that is evaluated during training."""
         return next(iter(self.evals))
+
+    @property
+    def told(self) -> str:
+        """The split that is told of example by example."""
+        return told_split(self.evals)
 
     @property
     def splits(self) -> dict[str, Examples]:
@@ -207,10 +221,7 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
             or if the classes of the splits differ.
     """
     preprocessing, augmentation = _made_ready(recipe)
-    examples = _load(recipe, recipe.data.train_split)
-    evals = {}
-    if recipe.data.folds:
-        examples, evals[HELD_OUT] = _fold(recipe, examples)
+    examples, evals = _parts(recipe)
     for split in recipe.data.eval_splits:
         evals[split] = _load(recipe, split)
         _check_classes(examples.info, evals[split].info)
@@ -220,16 +231,15 @@ def load_inputs(recipe: config_dict.ConfigDict) -> Inputs:
 
 def validation_examples(recipe: config_dict.ConfigDict) -> tuple[str, Examples]:
     """Name and examples of the split that a resolved recipe is validated on."""
-    if recipe.data.folds:
-        return HELD_OUT, _fold(recipe, _load(recipe, recipe.data.train_split))[1]
+    if recipe.data.folds or recipe.data.get("validation_fraction"):
+        return next(iter(_parts(recipe)[1].items()))
     split = recipe.data.eval_splits[0]
     return split, _load(recipe, split)
 
 
 def training_examples(recipe: config_dict.ConfigDict) -> Examples:
     """The examples that a resolved recipe trains on: see ``load_inputs``."""
-    examples = _load(recipe, recipe.data.train_split)
-    return _fold(recipe, examples)[0] if recipe.data.folds else examples
+    return _parts(recipe)[0]
 
 
 @contextlib.contextmanager
@@ -268,13 +278,25 @@ def _load(recipe: config_dict.ConfigDict, split: str) -> Examples:
         return data.load_examples(recipe.data.name, split, **recipe.data.options)
 
 
-def _fold(recipe: config_dict.ConfigDict, examples: Examples) -> tuple[Examples, Examples]:
-    """What the recipe's fold trains on, and what it holds out."""
-    options = recipe.data
-    with naming("data.folds"):
-        folds = data.k_folds(examples, options.folds, options.fold_by, options.fold_seed)
-    train, held_out = folds[options.fold]
-    return examples.subset(train), examples.subset(held_out)
+def _parts(recipe: config_dict.ConfigDict) -> tuple[Examples, dict[str, Examples]]:
+    """What is trained on of the training split, and what is held out of it, by name.
+
+    With both, the validation examples are of those that the fold leaves for training.
+    """
+    options, examples = recipe.data, _load(recipe, recipe.data.train_split)
+    fraction = options.get("validation_fraction")  # not in recipes of before there was such a field
+    held_out: dict[str, Examples] = {}
+    if options.folds:
+        with naming("data.folds"):
+            folds = data.k_folds(examples, options.folds, options.fold_by, options.fold_seed)
+        train, fold = folds[options.fold]
+        held_out[HELD_OUT], examples = examples.subset(fold), examples.subset(train)
+    if fraction:
+        with naming("data.validation_fraction"):
+            train, part = data.hold_out(examples, fraction, options.fold_by, options.fold_seed)
+        held_out = {VALIDATION: examples.subset(part), **held_out}
+        examples = examples.subset(train)
+    return examples, held_out
 
 
 def _check_classes(train: data.DatasetInfo, evaluated: data.DatasetInfo) -> None:

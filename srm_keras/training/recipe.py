@@ -37,7 +37,7 @@ from srm_keras.training.fields import (
     plain,
     some_of,
 )
-from srm_keras.training.inputs import standardize_as_the_network_does
+from srm_keras.training.inputs import VALIDATION, standardize_as_the_network_does
 from srm_keras.training.optimizer import OPTIMIZER_FIELDS, optimizer_problems
 from srm_keras.training.schedules import RATE_FIELDS, RATE_IN_UPDATES, rate_problems
 
@@ -234,6 +234,9 @@ FIELDS: dict[str, Field] = {
     "data.fold": Field(0, integer(0), "the number of the held-out fold, from 0"),
     "data.fold_by": Field("label", one_of(*FOLDS_BY), f"one of {FOLDS_BY}"),
     "data.fold_seed": Field(0, integer(0), "a non-negative integer"),
+    "data.validation_fraction": Field(
+        0.0, in_unit_interval, "a number in [0, 1) (of the training split; 0: none of it)"
+    ),
     "data.cache": Field(False, is_bool, "True or False (decoded images are kept in memory)"),
     "model.name": Field(
         "cifar_resnet",
@@ -328,8 +331,14 @@ def resolve(recipe: Recipe) -> config_dict.ConfigDict:
 def _check_together(recipe: config_dict.ConfigDict) -> None:
     """Checks the fields that only make sense together with others."""
     problems = [*run_problems(recipe), *optimizer_problems(recipe)]
-    if not recipe.data.eval_splits and not recipe.data.folds:
+    holds_out = recipe.data.folds or recipe.data.validation_fraction
+    if not recipe.data.eval_splits and not holds_out:
         problems.append("`data.eval_splits` must name a split. Received: data.eval_splits=()")
+    if recipe.data.validation_fraction and VALIDATION in recipe.data.eval_splits:
+        problems.append(
+            f"`data.eval_splits` must not name {VALIDATION!r} with `data.validation_fraction`, "
+            f"which makes it. Received: data.eval_splits={recipe.data.eval_splits}"
+        )
     if recipe.data.folds and recipe.data.fold >= recipe.data.folds:
         problems.append(
             f"`data.fold` must be below data.folds={recipe.data.folds}. "

@@ -41,6 +41,7 @@ HARD = 10
 def write_report(
     folder: str | os.PathLike,
     result: Mapping[str, Any],
+    split: str,
     predicted: Predictions,
     classes: Sequence[str],
 ) -> None:
@@ -51,7 +52,8 @@ def write_report(
     Args:
         folder: The run folder.
         result: What ``result.json`` holds.
-        predicted: What the last weights say of the examples of the first evaluated split.
+        split: The split that is told of example by example.
+        predicted: What the last weights say of its examples.
         classes: The names of the classes.
     """
     run = Path(folder)
@@ -65,7 +67,6 @@ def write_report(
     pictures = [html.picture(path, path.stem) for path in gates if path.is_file()]
     if pictures:
         sections.append(html.section("Gates", "\n".join(pictures)))
-    split = next(iter(result["last"]["splits"]))
     examples = _examples(predicted, classes)
     sections += [
         html.section(f"Predictions of the last weights on {split!r}", examples),

@@ -220,7 +220,7 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     best_row = Criterion.of(session.recipe).best(rows)
     last = predict(folder / run_folder.LAST, inputs)
     best = last if best_row is rows[-1] else predict(folder / run_folder.BEST, inputs)
-    last[inputs.validation].save(folder / run_folder.PREDICTIONS)
+    last[inputs.told].save(folder / run_folder.PREDICTIONS)
     for split, predicted in last.items():
         _save_confusion(folder, split, predicted, _title(session.recipe))
     result = as_json(
@@ -234,7 +234,7 @@ def _finish(session: Session, inputs: Inputs) -> dict[str, Any]:
     if rows[-1]["step"] < session.recipe.steps:
         result["stopped_early"] = {name: rows[-1][name] for name in ("epoch", "step")}
     draw_last_gates(folder, inputs)
-    write_report(folder, result, last[inputs.validation], inputs.info.class_names)
+    write_report(folder, result, inputs.told, last[inputs.told], inputs.info.class_names)
     write_json(folder / run_folder.RESULT, result)  # the last: it says that all is done
     return result
 

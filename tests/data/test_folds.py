@@ -5,11 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srm_keras import data
-from srm_keras.data import DatasetInfo, Examples, k_folds
+from srm_keras.data import DatasetInfo, Examples, hold_out, k_folds
 
 
 def examples(labels, groups=None):
@@ -123,3 +123,65 @@ def test_a_part_that_would_be_empty_is_refused():
 def test_groups_are_needed_for_group_folds():
     with pytest.raises(ValueError, match="`by` must be 'label' for 'made_up', whose examples"):
         k_folds(data.load_examples("made_up", "train"), 3, by="group")
+
+
+def share(parts, count):
+    train, out = parts
+    check_partition([(train, out), (out, train)], count)
+    return len(out) / count
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=20, max_size=80),
+    st.sampled_from([0.1, 0.25, 0.15, 0.5, 0.85, 0.9]),
+    st.integers(0, 100),
+)
+@settings(max_examples=40)
+def test_a_fraction_is_held_out_of_every_class(labels, fraction, seed):
+    labels = np.concatenate([labels, np.zeros(20, "int64")])
+    parts = hold_out(examples(labels), fraction, seed=seed)
+    assert share(parts, len(labels)) == pytest.approx(fraction, abs=1 / len(labels))
+    for label in set(labels):
+        expected = fraction * (labels == label).sum()
+        assert abs((labels[parts[1]] == label).sum() - expected) < 1
+    np.testing.assert_array_equal(parts[1], hold_out(examples(labels), fraction, seed=seed)[1])
+
+
+@pytest.mark.parametrize(
+    ("fraction", "taken"), [(0.2, 1 / 5), (0.33, 1 / 3), (0.03, 1 / 33), (0.12, 2 / 17), (0.5, 0.5)]
+)
+def test_the_fraction_is_the_nearest_of_few_parts(fraction, taken):
+    count = 33 * 85
+    parts = hold_out(examples(np.zeros(count)), fraction)
+    assert share(parts, count) == pytest.approx(taken, abs=20 / count)
+
+
+def test_groups_stay_on_one_side_of_a_fraction():
+    groups = np.arange(200) // 4
+    known = examples(groups % 5, groups)
+    train, out = parts = hold_out(known, 0.2, by="group", seed=3)
+    assert share(parts, 200) == 0.2
+    assert not set(groups[train]) & set(groups[out])
+    np.testing.assert_array_equal(np.bincount(known.labels[out]), [8] * 5)
+    assert out.tolist() != hold_out(known, 0.2, by="group", seed=4)[1].tolist()
+
+
+def test_classes_that_are_on_one_side_alone_are_named(caplog):
+    hold_out(examples([0] * 20 + [1]), 0.1)
+    assert re.search("Classes without (training|held-out) examples: 1", caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"fraction": 0.0}, "`fraction` must be a number in (0, 1). Received: fraction=0.0"),
+        ({"fraction": 1.0}, "`fraction` must be a number in (0, 1). Received: fraction=1.0"),
+        ({"fraction": 0.01}, "`fraction` must hold out some and not all of 12 examples of the la"),
+        ({"fraction": 0.1, "by": "group"}, "`fraction` must hold out some and not all of 4 groups"),
+        ({"fraction": 0.5, "by": "domain"}, "`by` must be one of ['label', 'group']"),
+        ({"fraction": 0.5, "seed": -1}, "`seed` must be an integer in [0, 2**32)"),
+    ],
+)
+def test_bad_fractions(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        hold_out(examples(np.zeros(12), np.arange(12) % 4), **arguments)

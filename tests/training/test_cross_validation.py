@@ -50,6 +50,27 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
+def test_folds_are_scored_by_runs_that_stop_early_and_choose_within_the_fold(tmp_path):
+    changed = recipe()
+    changed.update(steps=6)
+    changed.early_stopping.update(patience=1, min_delta=9.0)
+    changed.data.update(fold_by="label", validation_fraction=0.25)
+    with mock.patch.object(LOOP, "build_model", tiny_network), sketches():
+        cross_validate(changed, tmp_path, {"none": None}, folds=2)
+    for number, run in enumerate(rows(tmp_path / "runs.csv")):
+        folder = tmp_path / "runs" / f"none_fold{number}_seed0"
+        result = read_json(folder / "result.json")
+        assert result["stopped_early"]["step"] == 4
+        splits = result["last"]["splits"]
+        assert list(splits) == ["validation", "held_out", "test"]
+        answers = rows(folder / "predictions.csv")
+        right = statistics.mean(row["label"] == row["predicted"] for row in answers)
+        assert float(run["held_out"]) == splits["held_out"]["accuracy"] == pytest.approx(right)
+        assert len(answers) == 20
+    assert rows(tmp_path / "summary.csv")[0]["examples"] == "40"
+
+
 def test_two_at_work_in_one_folder_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation, "train", mock.Mock(side_effect=AssertionError))
     (tmp_path / ".summary.17.csv").touch()

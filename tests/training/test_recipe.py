@@ -107,6 +107,12 @@ WRONG = [
         {"name": "lion", "nesterov": True},
         "must stay 0.9 and False for others than 'sgd'",
     ),
+    ("data.validation_fraction", 1.0, "`data.validation_fraction` must be a number in [0, 1)"),
+    (
+        "data",
+        {"validation_fraction": 0.1, "eval_splits": ("validation",)},
+        "`data.eval_splits` must not name 'validation' with `data.validation_fraction`, which",
+    ),
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
     # Fields of fine-tuning.

@@ -1,13 +1,22 @@
 """The best evaluation by a metric of choice, and runs that stop early."""
 
+import html
 from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 
-from srm_keras.support.files import read_json
-from srm_keras.training import compare_runs, state_keeper
+from srm_keras.data import load_examples
+from srm_keras.support.files import read_csv, read_json
+from srm_keras.training import (
+    compare_runs,
+    resolve,
+    state_keeper,
+    training_examples,
+    validation_examples,
+)
+from srm_keras.training.inputs import load_inputs
 from srm_keras.training.reports import read_metrics
 from srm_keras.training.selection import Criterion, EarlyStopping
 from tests.support import fault_injection
@@ -78,6 +87,7 @@ def test_the_chief_decides(chief, stops):
 
 FIELDS = {"steps": 12, "eval_every": 2, "checkpoint_every": 1, "best.metric": "val_loss"}
 FIELDS |= {"early_stopping.patience": 1, "early_stopping.min_delta": 9}
+FIELDS |= {"data.validation_fraction": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +103,37 @@ def test_a_run_that_stops_early_says_so_and_has_the_best_by_the_metric(whole, ca
     assert result["stopped_early"] == {"epoch": 2, "step": 4}
     losses = [row["val_loss"] for row in rows]
     assert result["best"]["step"] == rows[int(np.argmin(losses))]["step"]
-    assert result["best"]["splits"]["test"]["loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert result["best"]["splits"]["validation"]["loss"] == pytest.approx(min(losses), rel=1e-5)
     assert "4 of 12 steps (stopped early)" in (whole / "report.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
     assert train_tiny(tiny_recipe(**FIELDS), whole) == result
     assert before == {path: path.stat().st_mtime_ns for path in whole.iterdir()}
     (row,) = compare_runs([whole], tmp_path)
     assert row["best_accuracy_mean"] == rows[int(np.argmin(losses))]["val_accuracy"]
+
+
+def test_the_best_is_chosen_on_a_part_of_the_training_split(whole):
+    """And the test split is scored at the end alone, and told of."""
+    result = read_json(whole / "result.json")
+    labels = load_examples("texture_shapes", "test", size=16, test_examples=24).labels
+    for name in ("best", "last"):
+        assert list(result[name]["splits"]) == ["validation", "test"]
+    assert [int(row["label"]) for row in read_csv(whole / "predictions.csv")] == labels.tolist()
+    assert "Classes of 'test'" in html.unescape((whole / "report.html").read_text())
+    recipe = resolve(tiny_recipe(**FIELDS, **{"data.options.train_examples": 80}))
+    for folds, expected in ((0, (60, 20, None)), (4, (45, 15, 20))):
+        recipe.data.folds = folds
+        inputs = load_inputs(recipe)
+        held_out = inputs.evals.get("held_out")
+        found = len(inputs.examples), len(inputs.evals["validation"]), held_out and len(held_out)
+        assert found == expected
+        assert (inputs.validation, inputs.told) == ("validation", "held_out" if folds else "test")
+        images = [part.images for part in inputs.splits.values()]
+        assert len(np.unique(np.concatenate(images), axis=0)) == sum(map(len, images))
+        name, examples = validation_examples(recipe)
+        assert name == "validation"
+        np.testing.assert_array_equal(examples.images, inputs.evals["validation"].images)
+        np.testing.assert_array_equal(training_examples(recipe).images, inputs.examples.images)
 
 
 def test_a_run_that_is_killed_stops_at_the_same_update(whole, tmp_path, monkeypatch):

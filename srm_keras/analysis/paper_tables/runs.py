@@ -22,7 +22,7 @@ _TRAINING = (
     *("steps", "batch_size", "label_smoothing", "dtype_policy", "synchronized_batch_norm"),
     *("optimizer.", "learning_rate.", "data.preprocessing.", "data.augmentation"),
     *("data.train_split", "data.folds", "model.options.", "model.neutral"),
-    "early_stopping.patience",
+    *("data.validation_fraction", "early_stopping.patience"),
 )
 _NETWORK = ("model.options.depth", "model.options.block")
 
