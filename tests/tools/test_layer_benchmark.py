@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.layers import SRM, list_recalibrations
-from tools.studies.layer_benchmark import AUTODIFF_SRM, PASSES, AutodiffSRM, layer_steps, modules
+from tools.studies.layer_benchmark import PASSES, layer_steps
+from tools.studies.timed_steps import AUTODIFF_SRM, AutodiffSRM, modules
 
 SHAPE = (3, 5, 4, 8)
 

@@ -22,7 +22,7 @@ from tools.studies.exported_files import (
     random_images,
     write_files,
 )
-from tools.studies.results import Row, check_tensorflow, fact_lines, values
+from tools.studies.results import Row, check_backend, fact_lines, values
 
 TARGETS = {("ResNet-50", "srm"): 1.03, ("ResNet-50", "se"): 1.03}
 HEADER = (
@@ -147,7 +147,7 @@ def benchmark_exported(
         ValueError: The Keras backend is not TensorFlow, or ``rounds`` or ``out`` is not one of the
             above.
     """
-    check_tensorflow("benchmark")
+    check_backend("benchmark")
     positive_int("rounds", rounds)
     ends = (".json", ".md") if out else ()
     files = [writable_file("out", Path(out or "", name + end)) for end in ends]

@@ -7,51 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from srm_keras.layers import ChannelwiseDense, Recalibration, list_recalibrations, recalibration
-from srm_keras.layers.conventions import batch_norm, over_space, spatial_axes
 from srm_keras.support.files import writable_file, write_json, write_text
 from srm_keras.support.tables import markdown_table, text_table
 from srm_keras.support.timing import Spread, Step, paired_times, timing_environment
 from srm_keras.support.validation import one_of, positive_int
-from tools.studies.results import check_tensorflow, fact_lines, milliseconds
+from tools.studies.results import check_backend, fact_lines, milliseconds
+from tools.studies.timed_steps import MULTIPLY, Shape, built_module, modules
 
-MULTIPLY = "multiply"
-AUTODIFF_SRM = "srm (autodiff)"
 PASSES = ("forward", "forward+backward")
-
-
-class AutodiffSRM(Recalibration):
-    """SRM as one would write it down from the paper, its gradient left to the backend.
-
-    Weights, values and gradients are those of ``SRM()``, without its hand-written gradient. It is
-    here to be timed and compared, not to be used.
-    """
-
-    def build_gates(self, input_shape, channels: int) -> None:
-        """Build the CFC and the batch norm of ``SRM``."""
-        self.cfc = ChannelwiseDense(dtype=self.gate_dtype, name="cfc")
-        self.cfc.build((None, channels, 2))
-        self.bn = batch_norm("bn", dtype=self.gate_dtype)
-        self.bn.build((None, channels))
-
-    def gates(self, inputs, training: bool | None = None):
-        """Return (N, 1, 1, C) gates: Lee et al. 2019, eqs. 1-8."""
-        axes = spatial_axes(self.data_format)
-        mean = ops.mean(inputs, axis=axes)
-        deviation = inputs - over_space(mean, self.data_format)
-        std = ops.sqrt(ops.mean(ops.square(deviation), axis=axes) + 1e-5)
-        z = self.bn(self.cfc(ops.stack([mean, std], axis=-1)), training=training)
-        return over_space(ops.sigmoid(z), self.data_format)
-
-
-def modules() -> tuple[str, ...]:
-    """Names of what can be timed: the bare product, every module, SRM by autodiff."""
-    return (MULTIPLY, *list_recalibrations(), AUTODIFF_SRM)
 
 
 def layer_steps(
@@ -83,7 +50,7 @@ def layer_steps(
         if one_of("names", name, modules()) == MULTIPLY:
             inputs, call, weights = [x, gates], ops.multiply, []
         else:
-            layer = _built(name, shape, random)
+            layer = built_module(name, shape, random)
             weights = [weight.value for weight in layer.trainable_weights]
             inputs, call = [x], functools.partial(layer, training=True)
         step = _forward(call) if direction == "forward" else _forward_backward(call, weights)
@@ -93,18 +60,6 @@ def layer_steps(
 
 def _to_the_end(step: Callable[..., Any], inputs: list[Any], upstream: Any) -> Step:
     return lambda: step(inputs, upstream)[1].numpy()
-
-
-def _built(name: str, shape: Sequence[int], random: np.random.Generator) -> keras.layers.Layer:
-    """A module with random weights: at its initial zeros, some products would be trivial."""
-    options: dict[str, Any] = {"data_format": "channels_last", "dtype": "float32"}
-    layer: Any = (
-        AutodiffSRM(**options) if name == AUTODIFF_SRM else recalibration({"name": name, **options})
-    )
-    layer.build(tuple(shape))
-    for weight in layer.trainable_weights:
-        weight.assign(0.1 * random.standard_normal(weight.shape))
-    return layer
 
 
 def _forward(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,7 +86,6 @@ def _one_of_each(tensors):
     return tf.concat([tf.reshape(tensor, [-1])[:1] for tensor in tensors], axis=0)
 
 
-Shape = tuple[int, int, int, int]
 Row = dict[str, Any]
 
 SHAPES: tuple[Shape, ...] = ((16, 56, 56, 256), (32, 14, 14, 1024))
@@ -185,7 +139,7 @@ def benchmark_layers(
         ValueError: The Keras backend is not TensorFlow, or ``rounds``, ``warmup`` or ``out`` is
             not one of the above.
     """
-    check_tensorflow("layer benchmark")
+    check_backend("layer benchmark")
     positive_int("rounds", rounds)
     positive_int("warmup", warmup)
     files = _files(out) if out else None

@@ -29,7 +29,7 @@ from srm_keras.support.timing import (
     timing_environment,
 )
 from srm_keras.support.validation import positive_int
-from tools.studies.results import check_tensorflow, fact_lines, milliseconds
+from tools.studies.results import check_backend, fact_lines, milliseconds
 
 _OCTAVES = ((4, 60.0), (16, 30.0), (64, 15.0), (256, 10.0))
 """Cells along the longer side and amplitude of each layer of noise."""
@@ -314,7 +314,7 @@ def _row(name: str, times: Mapping[str, Times], images: int) -> dict[str, Any]:
 
 
 def _check(images: int, batch_size: int, rounds: int, warmup: int, workers: int) -> None:
-    check_tensorflow("pipeline benchmark")
+    check_backend("pipeline benchmark")
     values = {"batch_size": batch_size, "rounds": rounds, "warmup": warmup, "workers": workers}
     for name, value in values.items():
         positive_int(name, value)

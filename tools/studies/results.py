@@ -121,12 +121,12 @@ def _fact(value: Any) -> str:
     return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
-def check_tensorflow(what: str) -> None:
-    """Raise ``ValueError`` unless Keras computes with TensorFlow."""
-    if keras.config.backend() != "tensorflow":
+def check_backend(what: str, needed: str = "tensorflow") -> None:
+    """Raise ``ValueError`` unless Keras computes with the backend that is needed."""
+    backend = keras.config.backend()
+    if backend != needed:
         raise ValueError(
-            f"The {what} needs the TensorFlow backend of Keras. "
-            f"Received: {keras.config.backend()!r}"
+            f"The {what} needs KERAS_BACKEND={needed} in its environment. Received: {backend!r}"
         )
 
 
