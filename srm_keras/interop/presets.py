@@ -24,6 +24,7 @@ from srm_keras.models.keras_files.reading import (
     read_archive,
     too_large,
 )
+from srm_keras.models.surgery.functional import without_dropping
 from srm_keras.support.files import (
     LFS_POINTER,
     as_json,
@@ -81,7 +82,8 @@ def save_preset(
     model: it loads the folder as well), ``preprocessing.json``, ``classes.json``, ``card.json``,
     ``README.md`` (the same to read, with the front matter of the Hugging Face Hub) and
     ``manifest.json`` with the size and SHA-256 of every other file.
-    ``srm_keras.training.save_run_as_preset`` makes one of a run.
+    ``srm_keras.training.save_run_as_preset`` makes one of a run. ``StochasticDepth`` and
+    ``Dropout`` of this package, which do nothing at inference, are left out.
 
     Args:
         model: A functional or Sequential network of stock layers and those of this package.
@@ -103,6 +105,7 @@ def save_preset(
     path = Path(path)
     _check_free(path, overwrite)
     _check_fit(model, preprocessing, classes)
+    model = without_dropping(model)
     given = dict(card or {})
     whole = as_json(
         {

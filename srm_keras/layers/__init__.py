@@ -1,9 +1,10 @@
-"""Recalibration layers, and those of style transfer: ``keras.ops`` only, any data format."""
+"""Recalibration layers, those of style transfer, and what drops: ``keras.ops``, any data format."""
 
 from srm_keras.layers.base import Recalibration
 from srm_keras.layers.cbam import CBAM
 from srm_keras.layers.channel_mlp import ChannelMLP
 from srm_keras.layers.channelwise_dense import ChannelwiseDense
+from srm_keras.layers.dropping import Dropout, StochasticDepth
 from srm_keras.layers.eca import ECA
 from srm_keras.layers.fca import FCA
 from srm_keras.layers.gather_excite import GatherExcite
@@ -31,6 +32,7 @@ __all__ = [
     "AdaptiveInstanceNormalization",
     "ChannelMLP",
     "ChannelwiseDense",
+    "Dropout",
     "GatherExcite",
     "InstanceNormalization",
     "PadToMultiple",
@@ -40,6 +42,7 @@ __all__ = [
     "SimAM",
     "Spec",
     "SqueezeExcite",
+    "StochasticDepth",
     "StylePooling",
     "list_recalibrations",
     "neutral",

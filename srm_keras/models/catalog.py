@@ -100,7 +100,7 @@ def check_build(name: str, **kwargs: Any) -> None:
     bound = inspect.signature(builder).bind(**arguments)
     bound.apply_defaults()
     given = bound.arguments
-    check_head(given["include_top"], given["pooling"], given["classes"])
+    check_head(given["include_top"], given["pooling"], given["classes"], given["dropout"])
     plan, minimum = _PLANS[builder]
     unit, _ = plan(**{name: given[name] for name in inspect.signature(plan).parameters})
     if given["input_shape"] is not None:

@@ -30,6 +30,8 @@ def CifarResNet(
     shortcut: str = "projection",
     data_format: str | None = None,
     name: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """Build a three-stage ResNet for small images.
 
@@ -57,6 +59,8 @@ def CifarResNet(
             weights).
         data_format: ``"channels_last"``, ``"channels_first"`` or None for Keras' global setting.
         name: Of the model.
+        drop_path_rate: As for ``ResNet50``.
+        dropout: As for ``ResNet50``.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
@@ -67,16 +71,20 @@ def CifarResNet(
     Reference:
         He et al. 2016, section 4.2; Lee et al. 2019, section 4.1 and table 2.
     """
-    classes = check_head(include_top, pooling, classes)
+    classes = check_head(include_top, pooling, classes, dropout)
     network = f"cifar_resnet{depth}_{block}"
     start = Start(weights, network, recalibration)
     stride_in = start.stride_in(stride_in)
-    unit, specs = plan(depth, block, recalibration, stride_in, shortcut, data_format)
+    unit, specs = plan(
+        depth, block, recalibration, stride_in, shortcut, data_format, drop_path_rate
+    )
     inputs = image_input(input_tensor, input_shape, 32, unit.data_format, MINIMUM_SIDE)
 
     x = unit.conv_bn(inputs, PLANES[0], 3, 1, "conv1", relu=True)
     x = unit.stages(x, PLANES, start.specs(specs))
-    outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
+    outputs = head(
+        x, include_top, pooling, classes, classifier_activation, unit.data_format, dropout
+    )
     return start.load(keras.Model(inputs, outputs, name=name or network))
 
 
@@ -87,10 +95,12 @@ def plan(
     stride_in: str | None = None,
     shortcut: str = "projection",
     data_format: str | None = None,
+    drop_path_rate: float = 0.0,
 ) -> tuple[Unit, list[list[Spec]]]:
     """The units and the spec of each block of ``CifarResNet``; nothing is built."""
     blocks = (blocks_per_stage(depth),) * len(PLANES)
-    unit = Unit(block, stride_in or "3x3", shortcut, standardize_data_format(data_format))
+    data_format = standardize_data_format(data_format)
+    unit = Unit(block, stride_in or "3x3", shortcut, data_format, drop_path_rate=drop_path_rate)
     return unit, spec_of_each_block(recalibration, blocks)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from srm_keras.layers.dropping import Dropout
 from srm_keras.models.applications import (
     PREPROCESSINGS,
     application,
@@ -24,6 +25,7 @@ _ONLY_IN_TRAINING = (
     keras.layers.AlphaDropout,
     keras.layers.GaussianDropout,
     keras.layers.GaussianNoise,
+    Dropout,
 )
 _BGR_MEAN = (103.939, 116.779, 123.68)
 _RGB_MEAN = (0.485, 0.456, 0.406)

@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from srm_keras.layers.conventions import channel_axis, spatial_axes
+from srm_keras.layers.dropping import Dropout, drop_rate
 from srm_keras.support.validation import as_int, boolean, one_of, positive_int
 
 POOLINGS = (None, "avg", "max")
@@ -62,7 +63,7 @@ def check_image_shape(input_shape, data_format: str, minimum: int) -> tuple[int 
     return shape
 
 
-def check_head(include_top, pooling, classes) -> int:
+def check_head(include_top, pooling, classes, dropout: float = 0.0) -> int:
     """Return the number of classes; raise ``ValueError`` for a head that cannot be built."""
     boolean("include_top", include_top)
     one_of("pooling", pooling, POOLINGS)
@@ -71,13 +72,27 @@ def check_head(include_top, pooling, classes) -> int:
         raise ValueError(
             f"`pooling` must be None where include_top=True. Received: pooling={pooling!r}"
         )
+    if drop_rate("dropout", dropout) and not include_top:
+        raise ValueError(
+            f"`dropout` must be 0 where include_top=False. Received: dropout={dropout!r}"
+        )
     return classes
 
 
-def head(x, include_top: bool, pooling, classes: int, activation, data_format: str):
-    """Global average pool and dense classifier, or the bare (pooled) features."""
+def head(
+    x,
+    include_top: bool,
+    pooling,
+    classes: int,
+    activation,
+    data_format: str,
+    dropout: float = 0.0,
+):
+    """Global average pool, dropout and dense classifier, or the bare (pooled) features."""
     if include_top:
         x = layers.GlobalAveragePooling2D(data_format=data_format, name="pool")(x)
+        if dropout:
+            x = Dropout(dropout, name="dropout")(x)
         x = layers.Dense(classes, name="logits")(x)
         # The softmax of a mixed-precision network is computed in float32.
         return layers.Activation(activation, dtype="float32", name="predictions")(x)

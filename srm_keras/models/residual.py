@@ -5,7 +5,7 @@ recalibration layer of a unit is always ``conv2_6_recalibration``, its output ``
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from srm_keras.layers.conventions import (
     spatial_axes,
     standardize_data_format,
 )
+from srm_keras.layers.dropping import StochasticDepth, drop_rate
 from srm_keras.layers.registry import Spec, recalibration
 from srm_keras.support.validation import one_of, positive_int
 
@@ -91,6 +92,8 @@ class Unit:
         base_width: Width of each of its groups in a stage of 64 planes.
         downsampling: ``"stride"``, or ``"average"``: 2×2 average pooling behind the convolution
             that would stride (against aliasing: Zhang 2019).
+        drop_path_rate: Of the last unit's ``StochasticDepth``; unit l of L has (l - 1)/(L - 1)
+            times this, as in timm (Huang et al. 2016, section 3, have l/L).
 
     Raises:
         ValueError: An argument is not one of the above, or basic blocks with groups or widths.
@@ -103,9 +106,11 @@ class Unit:
     cardinality: int = 1
     base_width: int = 64
     downsampling: str = "stride"
+    drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("block", self.block, EXPANSION)
+        drop_rate("drop_path_rate", self.drop_path_rate)
         one_of("downsampling", self.downsampling, ("stride", "average"))
         one_of("stride_in", self.stride_in, ("3x3", "1x1"))
         one_of("shortcut", self.shortcut, SHORTCUTS)
@@ -119,24 +124,37 @@ class Unit:
 
     def stages(self, x, planes: Sequence[int], specs: Sequence[Sequence[Spec]]):
         """Apply a stage for each of ``planes``, named conv2, conv3, …; all but conv2 stride."""
+        last = max(1, sum(map(len, specs)) - 1)
+        rates = (self.drop_path_rate * unit / last for unit in range(last + 1))
         for index, (width, stage_specs) in enumerate(zip(planes, specs, strict=True)):
-            x = self.stage(x, width, 2 if index else 1, stage_specs, f"conv{index + 2}")
+            x = self.stage(x, width, 2 if index else 1, stage_specs, rates, f"conv{index + 2}")
         return x
 
-    def stage(self, x, planes: int, strides: int, specs: Sequence[Spec], name: str):
+    def stage(
+        self,
+        x,
+        planes: int,
+        strides: int,
+        specs: Sequence[Spec],
+        rates: Iterator[float],
+        name: str,
+    ):
         """Apply one unit for each of ``specs``; the first carries the stride."""
         for index, spec in enumerate(specs, start=1):
-            x = self.unit(x, planes, strides if index == 1 else 1, spec, f"{name}_{index}")
+            stride = strides if index == 1 else 1
+            x = self.unit(x, planes, stride, spec, next(rates), f"{name}_{index}")
         return x
 
-    def unit(self, x, planes: int, strides: int, spec: Spec, name: str):
-        """``ReLU(shortcut(x) + recalibrate(branch(x)))``."""
+    def unit(self, x, planes: int, strides: int, spec: Spec, rate: float, name: str):
+        """``ReLU(shortcut(x) + drop(recalibrate(branch(x))))``."""
         filters = planes * EXPANSION[self.block]
         branch = self.basic if self.block == "basic" else self.bottleneck
         residual = branch(x, planes, strides, name)
         module = recalibration(spec, name=f"{name}_recalibration", data_format=self.data_format)
         if module is not None:
             residual = module(residual)
+        if rate:
+            residual = StochasticDepth(rate, name=f"{name}_drop_path")(residual)
         x = layers.Add(name=f"{name}_add")([self.skip(x, filters, strides, name), residual])
         return layers.ReLU(name=f"{name}_out")(x)
 

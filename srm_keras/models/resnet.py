@@ -99,10 +99,15 @@ class Architecture:
         """The network that strides and has the same weights, names and shapes of them included."""
         return dataclasses.replace(self, downsampling="stride")
 
-    def units(self, stride_in: str | None = None, data_format: str | None = None) -> Unit:
+    def units(
+        self,
+        stride_in: str | None = None,
+        data_format: str | None = None,
+        drop_path_rate: float = 0.0,
+    ) -> Unit:
         """The residual units of such a network."""
         data_format = standardize_data_format(data_format)
-        options = (self.cardinality, self.base_width, self.downsampling)
+        options = (self.cardinality, self.base_width, self.downsampling, drop_path_rate)
         return Unit(self.block, stride_in or "3x3", self.shortcut, data_format, *options)
 
 
@@ -132,11 +137,14 @@ def ResNet(
     cardinality: int = 1,
     base_width: int = 64,
     downsampling: str = "stride",
+    drop_path_rate: float = 0.0,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """Build a ResNet with a recalibration module at the end of each residual branch.
 
-    The module comes after the branch's last batch norm and before the addition. The last six
-    arguments make what timm names by letters (``build("resnet50d")``), ResNeXts and wide ResNets.
+    The module comes after the branch's last batch norm and before the addition. From
+    ``stem`` to ``downsampling`` the arguments make what timm names by letters
+    (``build("resnet50d")``), ResNeXts and wide ResNets; those behind matter to training alone.
 
     Args:
         block: ``"bottleneck"`` or ``"basic"``.
@@ -163,6 +171,9 @@ def ResNet(
         cardinality: Groups of a bottleneck's 3×3 convolution: 32 in ResNeXt-50 (32×4d).
         base_width: Of each group in the first stage: 4 in ResNeXt-50, 128 in Wide ResNet-50-2.
         downsampling: ``"stride"``, or ``"average"`` of 2×2 behind what would stride, stem too.
+        drop_path_rate: Probability that training leaves out the last block's branch
+            (``StochasticDepth``, of each example by itself); it rises linearly from 0 at the first.
+        dropout: Of the pooled features, before the classifier, in training.
 
     Returns:
         A functional ``keras.Model``. Input: float images (N, H, W, C), standardized by the caller.
@@ -170,17 +181,19 @@ def ResNet(
     Raises:
         ValueError: An argument is not one of the above; see the message.
     """
-    classes = check_head(include_top, pooling, classes)
+    classes = check_head(include_top, pooling, classes, dropout)
     options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
     network = Architecture(block, blocks, *options)
     start = Start(weights, f"resnet{network.depth or ''}", recalibration)
-    unit = network.units(start.stride_in(stride_in), data_format)
+    unit = network.units(start.stride_in(stride_in), data_format, drop_path_rate)
     specs = start.specs(spec_of_each_block(recalibration, network.blocks))
     side = 224 if include_top else None
     inputs = image_input(input_tensor, input_shape, side, unit.data_format, MINIMUM_SIDE)
     x = pooled(unit, stem_convolutions(unit, inputs, stem), stem_pool)
     x = unit.stages(x, PLANES, specs)
-    outputs = head(x, include_top, pooling, classes, classifier_activation, unit.data_format)
+    outputs = head(
+        x, include_top, pooling, classes, classifier_activation, unit.data_format, dropout
+    )
     return start.load(keras.Model(inputs, outputs, name=name or f"resnet{network.depth or ''}"))
 
 
@@ -196,11 +209,13 @@ def plan(
     cardinality: int = 1,
     base_width: int = 64,
     downsampling: str = "stride",
+    drop_path_rate: float = 0.0,
 ) -> tuple[Unit, list[list[Spec]]]:
     """The units and the spec of each block of ``ResNet``; nothing is built."""
     options = (stem, stem_pool, shortcut, cardinality, base_width, downsampling)
     network = Architecture(block, blocks, *options)
-    return network.units(stride_in, data_format), spec_of_each_block(recalibration, network.blocks)
+    unit = network.units(stride_in, data_format, drop_path_rate)
+    return unit, spec_of_each_block(recalibration, network.blocks)
 
 
 def stem_convolutions(unit: Unit, x, stem: str):

@@ -174,8 +174,8 @@ def versions(seed: int) -> dict[str, Any]:
 def parameter_counts(model: keras.Model) -> dict[str, int]:
     """How many numbers are trained and how many are not, for ``result.json``."""
     groups = {
-        "trainable": model.trainable_variables,
-        "non_trainable": model.non_trainable_variables,
+        "trainable": model.trainable_weights,
+        "non_trainable": model.non_trainable_weights,  # without the states of random generators
     }
     return {
         name: sum(math.prod(variable.shape) for variable in variables)

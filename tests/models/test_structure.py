@@ -11,7 +11,9 @@ import pytest
 from keras import ops
 
 import srm_keras
-from srm_keras.layers import SRM, Recalibration, SqueezeExcite
+from srm_keras.data import Preprocessing
+from srm_keras.interop import load_preset, save_preset
+from srm_keras.layers import SRM, Recalibration, SqueezeExcite, StochasticDepth
 from srm_keras.models import (
     CifarResNet,
     ResNet,
@@ -26,9 +28,11 @@ from srm_keras.models import (
     list_models,
     pyramid_outputs,
 )
+from srm_keras.models.catalog import check_build
 from srm_keras.models.pyramid import as_backbone
 from srm_keras.models.residual import IdentityShortcut
 from srm_keras.training.parts import parts_of
+from srm_keras.training.run_folder import parameter_counts
 from tests.support.weights import feature_map, randomize
 
 SMALL = {"classes": 5, "input_shape": (32, 32, 3)}
@@ -377,3 +381,83 @@ WRONG = [
 def test_bad_arguments_get_a_message_that_names_them(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+DROPPING = {"drop_path_rate": 0.3, "dropout": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("builder", "settings", "blocks"),
+    [
+        (CifarResNet, {"depth": 14, "block": "basic"}, (2, 2, 2)),
+        (ResNet, {"blocks": (1, 2, 1, 2)}, (1, 2, 1, 2)),
+    ],
+)
+def test_stochastic_depth_rises_over_the_blocks(builder, settings, blocks):
+    """As `torch.linspace(0, rate, blocks)` in timm, and before the addition, behind the module."""
+    model = builder(**settings, recalibration="se", **SMALL, **DROPPING)
+    names = [f"conv{s}_{b + 1}" for s, count in enumerate(blocks, 2) for b in range(count)]
+    drops = [layer for layer in model.layers if isinstance(layer, StochasticDepth)]
+    assert [layer.name for layer in drops] == [f"{name}_drop_path" for name in names[1:]]
+    expected = np.linspace(0, DROPPING["drop_path_rate"], len(names))[1:]
+    np.testing.assert_allclose([layer.rate for layer in drops], expected)
+    for name, layer in zip(names[1:], drops, strict=True):
+        assert layer.input is model.get_layer(f"{name}_recalibration").output
+        assert model.get_layer(f"{name}_add").input[1] is layer.output
+    head = model.get_layer("dropout")
+    assert (head.rate, head.input) == (0.2, model.get_layer("pool").output)
+    assert model.get_layer("logits").input is head.output
+
+
+@pytest.mark.parametrize("module", [None, "srm"])
+def test_what_drops_is_there_in_training_alone(module, tmp_path):
+    """Not at inference, nor in counts of parameters and operations, folded networks and presets."""
+    settings = {"depth": 8, "block": "basic", "recalibration": module, **SMALL}
+    plain, model = CifarResNet(**settings), CifarResNet(**settings, **DROPPING)
+    randomize(plain)
+    for layer in plain.layers:
+        model.get_layer(layer.name).set_weights(layer.get_weights())
+    x = feature_map((2, 32, 32, 3))
+    np.testing.assert_array_equal(model(x), plain(x))
+    assert model.count_params() == plain.count_params()
+    assert parameter_counts(model) == parameter_counts(plain)
+    counted = [srm_keras.analysis.complexity(one) for one in (model, plain)]
+    assert counted[0].total == counted[1].total
+    assert parts_of(model).keys() == parts_of(plain).keys()
+    folded = srm_keras.export.fold(model)
+    names = [layer.name for layer in srm_keras.export.fold(plain).layers]
+    assert [layer.name for layer in folded.layers] == names
+    np.testing.assert_allclose(folded(x), plain(x), rtol=1e-4, atol=1e-6)
+    classes = [f"class {number}" for number in range(5)]
+    save_preset(model, tmp_path / "preset", Preprocessing(32), classes)
+    saved = load_preset(tmp_path / "preset").model
+    assert [layer.name for layer in saved.layers] == [layer.name for layer in plain.layers]
+    np.testing.assert_array_equal(saved(x), plain(x))
+    model.save(tmp_path / "model.keras")  # which a training goes on with
+    kept = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(kept.get_layer("conv4_1_drop_path"), StochasticDepth)
+    again = CifarResNet(**settings, weights=str(tmp_path / "model.keras"))
+    np.testing.assert_array_equal(again(x), plain(x))
+    state = model.get_layer("conv4_1_drop_path").seed_generator.state
+    before = np.array(state)
+    model(x, training=True)
+    assert not np.array_equal(state, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"drop_path_rate": 1.0},
+            r"`drop_path_rate` must be a number in \[0, 1\)\. Rec",
+        ),
+        ({"dropout": -0.1}, r"`dropout` must be a number in \[0, 1\)\. Received: dropout=-0.1"),
+        ({"dropout": 0.1, "include_top": False}, "`dropout` must be 0 where include_top=False"),
+    ],
+)
+def test_rates_that_are_none_are_refused_before_anything_is_built(options, message):
+    for name in ("cifar_resnet8_basic", "seresnext26d_32x4d"):
+        with pytest.raises(ValueError, match=message):
+            check_build(name, **options)
+        with pytest.raises(ValueError, match=message):
+            build(name, **options)

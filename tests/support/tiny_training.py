@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from srm_keras.layers import SRM
+from srm_keras.layers import SRM, StochasticDepth
 from srm_keras.training import default_recipe, state_keeper, train
 
 LOOP = importlib.import_module("srm_keras.training.train")
@@ -44,12 +44,12 @@ def tiny_recipe(**fields):
 
 
 def tiny_network(recipe, image_shape, classes, blueprint=None):
-    """One convolution, SRM, batch norm and dropout, in place of the recipe's network."""
+    """One convolution, batch norm, SRM, stochastic depth and dropout, for the recipe's network."""
     inputs = keras.Input(image_shape)
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="bn")(x)
     x = keras.layers.ReLU()(x)
-    x = SRM(name="recalibration")(x)
+    x = StochasticDepth(0.2, name="drop_path")(SRM(name="recalibration")(x))
     x = keras.layers.GlobalAveragePooling2D()(x)
     # With a seed: without one, Keras on torch draws from torch's own generator.
     x = keras.layers.Dropout(0.3, seed=1, name="dropout")(x)

@@ -100,7 +100,7 @@ class LayerCost:
 LEVELS = ("layer", "block", "stage")
 
 _IN_STAGE = re.compile(r"(conv\d+)(_\d+)?_")
-_HEAD = ("pool", "logits", "predictions")
+_HEAD = ("pool", "dropout", "logits", "predictions")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ from keras import layers
 from srm_keras.layers import ChannelMLP, ChannelwiseDense, Recalibration, StylePooling
 from srm_keras.layers.channel_mlp import FloatDense
 from srm_keras.layers.conventions import channel_axis
+from srm_keras.layers.dropping import Dropout, StochasticDepth
 from srm_keras.layers.gather_excite import DepthwiseConv2D
 from srm_keras.layers.instance_norm import AdaptiveInstanceNormalization, InstanceNormalization
 from srm_keras.layers.reflection import PadToMultiple, ReflectionConv2D, ReflectionPadding2D
@@ -98,7 +99,7 @@ _VANISHING = frozenset(
         *(layers.Softmax, layers.Identity, layers.Flatten, layers.Reshape, layers.Masking),
         *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D),
         *(layers.SpatialDropout3D, layers.AlphaDropout, layers.GaussianDropout),
-        *(layers.GaussianNoise, layers.ActivityRegularization),
+        *(layers.GaussianNoise, layers.ActivityRegularization, Dropout, StochasticDepth),
         *(layers.RandomBrightness, layers.RandomContrast, layers.RandomFlip),
         *(layers.RandomRotation, layers.RandomTranslation, layers.RandomZoom),
     }

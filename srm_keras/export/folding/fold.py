@@ -8,6 +8,7 @@ from keras import layers
 from srm_keras.export.folding.kernels import KERNELS, own_weights, set_merged_weights
 from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import channel_axis
+from srm_keras.layers.dropping import Dropout, StochasticDepth
 from srm_keras.layers.state import copy_state
 from srm_keras.models.flatten import flatten
 from srm_keras.models.surgery.functional import copied, first_input, remade
@@ -24,6 +25,8 @@ _IDENTITIES = (
     layers.SpatialDropout1D,
     layers.SpatialDropout2D,
     layers.SpatialDropout3D,
+    Dropout,
+    StochasticDepth,
 )
 
 
@@ -215,9 +218,10 @@ def fold(model: keras.Model) -> keras.Model:
     channel, ``b′ = β + (b − m)·γ/√(v+ε)``, computed in float64. Where the layer before it cannot,
     the layer behind a batch norm takes it in if it is dense or a convolution that adds no border:
     ``w′ = w·γ/√(v+ε)`` for each input channel, ``b′ = b + Σ w·(β − m·γ/√(v+ε))``. Dropout between
-    the two does not matter. Recalibration layers are replaced by ``Recalibration.folded()``. A
-    batch norm that nothing can take in stays, and ``folding_plan`` says why; networks of this
-    package have none (but see there for ``channels_first``).
+    the two does not matter; that of this package, and ``StochasticDepth``, are left out.
+    Recalibration layers are replaced by ``Recalibration.folded()``. A batch norm that nothing can
+    take in stays, and ``folding_plan`` says why; networks of this package have none (but see there
+    for ``channels_first``).
 
     Args:
         model: A functional or a built Sequential model, which may contain such models: their
@@ -260,7 +264,10 @@ def _folded(model: keras.Model, plan: FoldingPlan) -> keras.Model:
         return remade(layer, layer.name, **changes)
 
     def call(layer, *args, **kwargs):
-        return first_input(layer, args, kwargs) if layer.name in gone else layer(*args, **kwargs)
+        drops_nothing = isinstance(layer, Dropout) and not kwargs.get("training")
+        if layer.name in gone or drops_nothing:
+            return first_input(layer, args, kwargs)
+        return layer(*args, **kwargs)
 
     behind = {layer: bn for bn, layer in plan.merged.items()}
     ahead = {layer: bn for bn, layer in plan.merged_ahead.items()}

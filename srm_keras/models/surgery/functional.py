@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from srm_keras.layers.dropping import Dropout
 from srm_keras.layers.state import copy_state, copy_vocabulary
 
 
@@ -193,6 +194,20 @@ def rebuild(
         ValueError: A layer cannot be made anew from its configuration.
     """
     return _Copier(changes).copy(model, name)
+
+
+def without_dropping(model: keras.Model) -> keras.Model:
+    """``model`` without ``Dropout`` and ``StochasticDepth`` of this package: for inference alone.
+
+    A copy with the same weights, or ``model`` itself where it has neither.
+    """
+    dropping = [id(layer) for layer in all_layers(model) if isinstance(layer, Dropout)]
+    return rebuild(model, dict.fromkeys(dropping, lambda _: _passed)) if dropping else model
+
+
+def _passed(x: Any, **kwargs: Any) -> Any:
+    del kwargs
+    return x
 
 
 class _Copier:

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from srm_keras.export import fold, folding_plan
+from srm_keras.layers import StochasticDepth
 from tests.support.weights import feature_map, randomize
 
 BEFORE = {
@@ -87,11 +88,14 @@ def test_one_layer_takes_in_one_on_either_side():
 
 def test_dropout_between_does_not_matter():
     parts = [layers.Dense(6, name="one"), layers.Dropout(0.3), bn("a"), layers.ReLU()]
-    parts += [bn("b"), layers.GaussianNoise(1.0), layers.Dropout(0.3), layers.Dense(2, name="two")]
+    parts += [bn("b"), layers.GaussianNoise(1.0), layers.Dropout(0.3), StochasticDepth(0.3)]
+    parts += [layers.Dense(2, name="two")]
     model = model_of((5,), *parts)
     plan = folding_plan(model)
     assert (plan.merged, plan.merged_ahead) == ({"a": "one"}, {"b": "two"})
     assert_folds(model)
+    kept = [layer.name for layer in fold(model).layers if "drop" in layer.name]
+    assert kept == [parts[1].name, parts[6].name]  # ours is gone
 
 
 KEPT = {

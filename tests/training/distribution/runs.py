@@ -110,7 +110,7 @@ def make_optimizer(name: str) -> keras.optimizers.Optimizer:
 
 
 def make_network(name: str) -> keras.Model:
-    """`resnet` has eight layers; `small` one convolution, quick to trace."""
+    """`resnet` has eight layers; `small` one convolution, quick to trace, and what drops."""
     if name == "resnet":
         return models.build(
             "cifar_resnet", depth=8, block="basic", recalibration="srm", input_shape=(16, 16, 3)
@@ -119,7 +119,8 @@ def make_network(name: str) -> keras.Model:
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn", epsilon=1e-5, momentum=0.9)(x)
     x = layers.SRM(name="srm")(keras.layers.ReLU()(x))
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = layers.StochasticDepth(0.3, name="drop_path")(x)
+    x = layers.Dropout(0.3, name="dropout")(keras.layers.GlobalAveragePooling2D()(x))
     x = keras.layers.Dense(10, activation="softmax", name="classes")(x)
     return keras.Model(inputs, x, name="small")
 
