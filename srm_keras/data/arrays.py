@@ -10,12 +10,18 @@ from keras import ops
 
 from srm_keras.data import augmentation as mixing
 from srm_keras.data.augmentation import Augmentation
-from srm_keras.data.checks import check_augmentation, check_enough, check_part, seed_in_range
+from srm_keras.data.checks import (
+    check_augmentation,
+    check_enough,
+    check_part,
+    check_repeats,
+    seed_in_range,
+)
 from srm_keras.data.examples import Examples
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.support.validation import boolean, positive_int
 
-_ORDER, _CROP, _MIX = range(3)
+_ORDER, _CROP, _MIX, _ERASE = range(4)
 """Numbers that make independent random streams out of the seed."""
 
 
@@ -39,8 +45,9 @@ class ArrayBatches(keras.utils.PyDataset):
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
         start_step: Training only: the batch to begin with.
-        augmentation: Training only: MixUp and CutMix; without RandAugment.
+        augmentation: Training only: random erasing, MixUp and CutMix; without RandAugment.
         num_classes: Length of the label vectors; needed with MixUp or CutMix.
+        repeats: Training only: how often each image stands in its batch, as for ``batches``.
 
     Each batch is (float32 images (B, image_size, image_size, channels), labels). Labels are int32
     (B,), or with MixUp or CutMix float32 (B, num_classes). Images are tensors of the backend.
@@ -65,6 +72,7 @@ class ArrayBatches(keras.utils.PyDataset):
         start_step: int = 0,
         augmentation: Augmentation | None = None,
         num_classes: int | None = None,
+        repeats: int = 1,
     ) -> None:
         super().__init__()
         batch_size = positive_int("batch_size", batch_size)
@@ -72,14 +80,16 @@ class ArrayBatches(keras.utils.PyDataset):
         seed = seed_in_range(seed)
         start_step, _ = check_part(batch_size, training, start_step, (0, 1))
         check_augmentation(augmentation, num_classes, training, batch_size, examples)
+        repeats = check_repeats(batch_size, training, repeats, augmentation)
         _check_supported(examples, preprocessing, augmentation)
         if training:
-            check_enough(len(examples), batch_size)
+            check_enough(len(examples), batch_size // repeats)
         self.examples = examples
         self.preprocessing = preprocessing
         self.batch_size = batch_size
         self.training = training
         self.seed = seed
+        self.repeats = repeats
         self.start_step = start_step
         self.augmentation = augmentation or Augmentation()
         self.num_classes = num_classes
@@ -109,15 +119,19 @@ class ArrayBatches(keras.utils.PyDataset):
         positions = self._positions(step)
         images = self._standardized(self._cropped(self._images(positions), step))
         labels = self.examples.labels[positions]
+        if self.augmentation.random_erasing:
+            images = self._erased(images, step)
         return self._mixed(images, labels, step) if self.augmentation.mixes else (images, labels)
 
     def _positions(self, step: int) -> np.ndarray:
         """Positions in the data set of the examples of batch ``step``."""
-        epoch, within = divmod(step, len(self.examples) // self.batch_size)
+        distinct = self.batch_size // self.repeats
+        epoch, within = divmod(step, len(self.examples) // distinct)
         if self._epoch_order[0] != epoch:
             order = _generator(self.seed, _ORDER, epoch).permutation(len(self.examples))
             self._epoch_order = (epoch, order)
-        return self._epoch_order[1][within * self.batch_size : (within + 1) * self.batch_size]
+        places = np.arange(within * self.batch_size, (within + 1) * self.batch_size)
+        return self._epoch_order[1][mixing.in_repeats(places, self.batch_size, self.repeats)]
 
     def _images(self, positions: Any) -> Any:
         """uint8 tensor (B, H, W, channels)."""
@@ -158,6 +172,16 @@ class ArrayBatches(keras.utils.PyDataset):
         return images * ops.convert_to_tensor(scale, "float32") + ops.convert_to_tensor(
             offset, "float32"
         )
+
+    def _erased(self, images: Any, step: int) -> Any:
+        """Random erasing of a batch, as ``mixing`` says."""
+        size, count = self.preprocessing.image_size, self.batch_size
+        generator = _generator(self.seed, _ERASE, step)
+        erased = generator.random(count) < self.augmentation.random_erasing
+        draws = generator.random((4, count, mixing.ERASING_TRIES))
+        mask = mixing.within(np, size, mixing.erased_box(np, size, draws, erased))
+        noise = generator.standard_normal(tuple(images.shape), "float32")
+        return ops.where(ops.convert_to_tensor(mask), ops.convert_to_tensor(noise), images)
 
     def _mixed(self, images: Any, labels: np.ndarray, step: int) -> tuple[Any, np.ndarray]:
         """MixUp and CutMix of a batch, as ``mixing`` says."""

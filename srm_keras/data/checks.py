@@ -145,6 +145,29 @@ def check_augmentation(
         )
 
 
+def check_repeats(
+    batch_size: int, training: bool, repeats: Any, augmentation: Augmentation | None
+) -> int:
+    """Returns ``repeats`` if so many copies of each image can stand in a batch.
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    repeats = positive_int("repeats", repeats)
+    if repeats > 1 and not training:
+        raise ValueError(f"`repeats` are for training. Received: training=False, repeats={repeats}")
+    if batch_size % repeats:
+        raise ValueError(
+            f"`repeats` must divide batch_size={batch_size}. Received: repeats={repeats}"
+        )
+    if repeats == batch_size > 1 and augmentation is not None and augmentation.mixes:
+        raise ValueError(
+            "`repeats` must be below the batch size with MixUp or CutMix, which would blend an "
+            f"image with itself. Received: repeats={repeats}"
+        )
+    return repeats
+
+
 def check_enough(examples: int, batch_size: int) -> None:
     """Raises ``ValueError`` unless the examples fill a batch."""
     if examples < batch_size:

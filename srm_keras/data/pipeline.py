@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import tensorflow as tf
 from absl import logging
 
-from srm_keras.data.augmentation import Augmentation
-from srm_keras.data.checks import check_augmentation, check_enough, check_part, seed_in_range
+from srm_keras.data.augmentation import Augmentation, in_repeats
+from srm_keras.data.checks import (
+    check_augmentation,
+    check_enough,
+    check_part,
+    check_repeats,
+    seed_in_range,
+)
 from srm_keras.data.examples import Examples
 from srm_keras.data.preprocessing import Preprocessing
 from srm_keras.data.sources.prepared import Records
@@ -22,7 +28,8 @@ class Order:
     """Which examples a training stream consists of, from which one on, and which part of it.
 
     The stream is example 0, 1, 2, … without end; batch k is the examples from ``k * batch_size``
-    on. An epoch is ``examples // batch_size`` batches of a new random permutation.
+    on. An epoch is ``examples // distinct`` batches of a new random permutation, ``distinct``
+    positions a batch, each of them ``repeats`` times: see ``in_repeats``.
 
     Attributes:
         examples: Number of examples in the data set.
@@ -30,6 +37,7 @@ class Order:
         seed: Integer in [0, 2**63).
         start_step: The batch to begin with.
         shard: (i, n): part i of the n equal parts of each batch.
+        repeats: How often each position stands in its batch.
     """
 
     examples: int
@@ -37,11 +45,17 @@ class Order:
     seed: int
     start_step: int = 0
     shard: tuple[int, int] = (0, 1)
+    repeats: int = 1
+
+    @property
+    def distinct(self) -> int:
+        """Number of positions in a batch."""
+        return self.batch_size // self.repeats
 
     @property
     def used(self) -> int:
-        """Number of examples in an epoch, a multiple of the batch size."""
-        return self.examples - self.examples % self.batch_size
+        """Number of examples in an epoch, a multiple of the batch size; those repeated count."""
+        return (self.examples - self.examples % self.distinct) * self.repeats
 
     @property
     def local_batch_size(self) -> int:
@@ -60,8 +74,10 @@ class Order:
                 tf.range(self.examples, dtype=tf.int64), (self.seed, -1 - epoch), alg="philox"
             )
             start = tf.where(epoch == first_epoch, tf.constant(first, tf.int64), 0)
-            places = epoch * self.used + tf.range(start, self.used, dtype=tf.int64)
-            pairs = (self._own(places), self._own(order[start : self.used]))
+            within = tf.range(start, self.used, dtype=tf.int64)
+            places = epoch * self.used + within
+            positions = tf.gather(order, in_repeats(within, self.batch_size, self.repeats))
+            pairs = (self._own(places), self._own(positions))
             return tf.data.Dataset.from_tensor_slices(pairs)
 
         return tf.data.Dataset.counter(first_epoch).flat_map(epoch_part)
@@ -100,6 +116,7 @@ def batches(
     num_classes: int | None = None,
     start_step: int = 0,
     shard: tuple[int, int] = (0, 1),
+    repeats: int = 1,
 ) -> tf.data.Dataset:
     """Preprocessed batches of a data set.
 
@@ -122,12 +139,15 @@ def batches(
             by position, as those of ``load``. A number: the size of the buffer to shuffle a data
             set in that can only be read from its beginning; the order then depends on TensorFlow's
             global seed too, and on how often the result was iterated over before.
-        augmentation: Training only: RandAugment, MixUp, CutMix.
+        augmentation: Training only: RandAugment, random erasing, MixUp, CutMix.
         num_classes: Length of the label vectors; needed with MixUp or CutMix.
         start_step: Training only: the batch to begin with. The ones before it are not decoded;
             with ``shuffle_buffer`` they are read, though not augmented.
         shard: Training only: (i, n) gives part i of n of each batch. The parts of a batch, one
             after the other, are the batch.
+        repeats: Training only: how often each image stands in its batch, every time augmented
+            anew (repeated augmentation: Hoffer et al. 2020), so that there are ``batch_size /
+            repeats`` images in it.
 
     Returns:
         (float32 images (B, image_size, image_size, channels), labels). Labels are int32 (B,), or
@@ -143,17 +163,23 @@ def batches(
     seed = seed_in_range(seed)
     start_step, shard = check_part(batch_size, training, start_step, shard)
     check_augmentation(augmentation, num_classes, training, batch_size // shard[1], dataset)
+    repeats = check_repeats(batch_size, training, repeats, augmentation)
     pairs = dataset.dataset() if isinstance(dataset, Examples | Records) else dataset
     by_position = dataset if isinstance(dataset, Examples | Records) else None
     _check_elements(pairs)
     if training:
-        _check_trainable(pairs, batch_size, shuffle_buffer)
+        _check_trainable(pairs, batch_size // repeats, shuffle_buffer)
+        if repeats > 1 and shuffle_buffer is not None:
+            raise ValueError(
+                "`repeats` must be 1 with a `shuffle_buffer`: such a data set is read once an "
+                f"epoch. Received: repeats={repeats}"
+            )
     if cache and _fits_in_memory(pairs):
         pairs, by_position = pairs.cache(), None
     if not training:
         stream = _in_parallel(pairs, lambda *pair: _evaluated(preprocessing, *pair))
         return stream.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    order = Order(int(pairs.cardinality()), batch_size, seed, start_step, shard)
+    order = Order(int(pairs.cardinality()), batch_size, seed, start_step, shard, repeats)
     augmenter = Augmenter(preprocessing, augmentation or Augmentation(), num_classes, seed)
     stream = _in_parallel(*_augmented(pairs, by_position, shuffle_buffer, order, augmenter))
     return _endless_batches(stream, order.local_batch_size, augmenter)

@@ -1,4 +1,4 @@
-"""Images in TensorFlow ops: the steps of ``Preprocessing``, RandAugment, MixUp and CutMix.
+"""Images in TensorFlow ops: the steps of ``Preprocessing``, and of ``Augmentation``.
 
 Values stay in [0, 255]; they are uint8 as long as nothing was resized.
 """
@@ -258,7 +258,7 @@ def _applied(layer: Any, image: tf.Tensor, seed: tf.Tensor) -> Any:
     return branch
 
 
-_RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX = 2, 3, 4, 5
+_RAND_AUGMENT, _MIX, _MIXUP, _CUTMIX, _ERASED, _NOISE = range(2, 8)
 """Numbers of independent random streams of an example's seed (``Preprocessing`` has 1)."""
 
 
@@ -311,8 +311,20 @@ class Augmenter:
     def _finished(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple:
         if self._rand_augment:
             image = self._rand_augment(image, _stream(seed, _RAND_AUGMENT))
-        example = (self.preprocessing.standardized(image), class_number(label))
+        image = self.preprocessing.standardized(image)
+        if self.augmentation.random_erasing:
+            image = self._erased(image, seed)
+        example = (image, class_number(label))
         return (*example, self._blend(seed)) if self.augmentation.mixes else example
+
+    def _erased(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        shape = (4, mixing.ERASING_TRIES + 1)
+        draws = tf.random.stateless_uniform(shape, _stream(seed, _ERASED), alg="philox")
+        erased = draws[0, -1] < self.augmentation.random_erasing
+        box = mixing.erased_box(tnp, self.preprocessing.image_size, draws[:, :-1], erased)
+        mask = mixing.within(tnp, self.preprocessing.image_size, box)
+        noise = tf.random.stateless_normal(image.shape, _stream(seed, _NOISE), alg="philox")
+        return tf.where(mask, noise, image)
 
     def _blend(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = tf.random.stateless_uniform((3,), _stream(seed, _MIX), alg="philox")

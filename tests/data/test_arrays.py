@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from srm_keras.data import ArrayBatches, Augmentation, DatasetInfo, Examples, Preprocessing
+from tests.support.batches import assert_erased, assert_repeats
 
 ROOT = Path(__file__).parents[2]
 COUNT = 50
@@ -73,7 +74,9 @@ def test_every_epoch_has_each_example_at_most_once_in_a_new_order():
     assert set(labels.ravel().tolist()) == set(range(COUNT))
 
 
-@pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
+@pytest.mark.parametrize(
+    "augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0, random_erasing=0.5)]
+)
 def test_a_batch_depends_on_the_seed_and_its_number_alone(augmentation):
     options = {"augmentation": augmentation, "num_classes": COUNT}
     whole = taken(ArrayBatches(EXAMPLES, AUGMENTED, 8, True, 5, **options), 20)
@@ -117,6 +120,29 @@ def test_mixed_batches_are_blends_of_neighbours():
             blended = weight * own[k] + (1 - weight) * own[k ^ 1]
             np.testing.assert_allclose(images[k], blended, atol=1e-5)
     assert mixed[1].dtype == np.float32
+
+
+def test_random_erasing_fills_a_box_with_noise():
+    plain = taken(ArrayBatches(EXAMPLES, AUGMENTED, 10, True, 5), 40)
+    augmentation = Augmentation(random_erasing=0.5)
+    erased = taken(ArrayBatches(EXAMPLES, AUGMENTED, 10, True, 5, augmentation=augmentation), 40)
+    np.testing.assert_array_equal(erased[1], plain[1])
+    assert_erased(erased[0].reshape(-1, 8, 8, 3), plain[0].reshape(-1, 8, 8, 3), 0.5)
+
+
+def test_each_image_stands_in_its_batch_as_often_as_was_asked():
+    """Augmented otherwise each time; an epoch has every image in one batch, times the repeats."""
+    options = {"augmentation": Augmentation(mixup=1.0), "num_classes": COUNT}
+    images, labels = taken(ArrayBatches(EXAMPLES, AUGMENTED, 12, True, 5, repeats=3), 24)
+    assert_repeats(labels, 12, 3, COUNT)
+    flat, names = images.reshape(24 * 12, -1), labels.ravel()
+    same = [len(np.unique(flat[names == name], axis=0)) for name in np.unique(names)]
+    assert sum(same) > 0.95 * names.size  # two can be alike by chance
+    later = ArrayBatches(EXAMPLES, AUGMENTED, 12, True, 5, repeats=3, start_step=17, **options)
+    whole = ArrayBatches(EXAMPLES, AUGMENTED, 12, True, 5, repeats=3, **options)
+    for one, other in zip(taken(later, 3), taken(whole, 20), strict=True):
+        np.testing.assert_array_equal(one, other[17:])
+    assert (np.count_nonzero(taken(whole, 24)[1], axis=-1) == 2).all()  # never with itself
 
 
 def test_fit_evaluates_and_goes_through_epochs():
@@ -217,6 +243,7 @@ def test_trains_in_an_environment_without_tensorflow(tmp_path):
             "`crop_scale` needs `srm_keras.data.batches`",
         ),
         ({"preprocessing": Preprocessing(8, 1)}, "`channels` must be that of the images, 3"),
+        ({"repeats": 3}, "`repeats` must divide batch_size=8. Received: repeats=3"),
         ({"augmentation": Augmentation(2)}, "`rand_augment` needs `srm_keras.data.batches`"),
         ({"augmentation": Augmentation(mixup=1)}, "`num_classes` must be a positive integer"),
         (

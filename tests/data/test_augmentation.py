@@ -7,10 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 
 from srm_keras.data import Augmentation, Preprocessing, batches
 from srm_keras.data import augmentation as mixing
 from srm_keras.data.tf_images import RandAugment
+from tests.support.batches import assert_erased
 
 COUNT = 24
 RNG = np.random.default_rng(0)
@@ -20,8 +22,9 @@ PLAIN = Preprocessing(16, flip=True, mean=0.0, std=1 / 255)
 
 
 def taken(augmentation: Augmentation | None, steps: int, **options) -> list[np.ndarray]:
+    given = {"preprocessing": PLAIN, "num_classes": COUNT, **options}
     stream = batches(
-        DATASET, PLAIN, 8, True, 5, augmentation=augmentation, num_classes=COUNT, **options
+        DATASET, batch_size=8, training=True, seed=5, augmentation=augmentation, **given
     )
     return [np.stack(part) for part in zip(*stream.take(steps).as_numpy_iterator(), strict=True)]
 
@@ -112,6 +115,35 @@ def test_the_box_of_cutmix_is_algorithm_a1_of_the_paper():
         assert of_label[k] == pytest.approx(1 - area / 32**2)
 
 
+def test_random_erasing_fills_a_box_with_noise():
+    options = {"preprocessing": Preprocessing(16, flip=True)}
+    plain, _ = taken(None, 60, **options)
+    erased, _ = taken(Augmentation(random_erasing=0.4), 60, **options)
+    assert_erased(erased.reshape(-1, 16, 16, 3), plain.reshape(-1, 16, 16, 3), 0.4)
+
+
+def test_the_box_of_random_erasing_is_algorithm_1_of_the_paper():
+    """As a loop, on the same draws; both namespaces."""
+    draws = RNG.random((4, 300, mixing.ERASING_TRIES)).astype("float32")
+    erased = RNG.random(300) < 0.8
+    size = 6  # so small that some find no place, and some take more than one try
+    expected, tries = np.zeros((4, 300)), set()
+    for k in np.flatnonzero(erased):
+        for number, (part, shape, top, left) in enumerate(draws[:, k].T.astype("float64")):
+            area = (0.02 + part * (1 / 3 - 0.02)) * size * size
+            ratio = np.exp(np.log(0.3) + shape * (np.log(1 / 0.3) - np.log(0.3)))
+            height, width = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
+            if 0 < height < size and 0 < width < size:
+                top, left = int(top * (size - height + 1)), int(left * (size - width + 1))
+                expected[:, k] = top, top + height, left, left + width
+                tries.add(number)
+                break
+    assert len(tries) > 1
+    for xp, given in ((np, draws), (tnp, tf.constant(draws))):
+        found = mixing.erased_box(xp, size, given, xp.asarray(erased))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_rand_augment_is_a_function_of_the_seed_and_the_step():
     augmentation = Augmentation(rand_augment=2, magnitude=0.5)
     whole = taken(augmentation, 6)
@@ -150,9 +182,9 @@ def test_each_operation_does_what_keras_does_with_its_numbers(index):
 
 
 def test_round_trip_and_defaults():
-    augmentation = Augmentation(2, 0.3, 0.2, 1.0)
+    augmentation = Augmentation(2, 0.3, 0.2, 1.0, 0.5)
     assert Augmentation.from_dict(augmentation.to_dict()) == augmentation
-    of_numpy = Augmentation(np.int64(2), np.float64(0.3), np.float64(0.2), np.int64(1))
+    of_numpy = Augmentation(np.int64(2), *map(np.float64, (0.3, 0.2)), np.int64(1), np.float64(0.5))
     assert json.dumps(of_numpy.to_dict()) == json.dumps(augmentation.to_dict())
     assert not Augmentation().mixes
     default = taken(Augmentation(), 2)
@@ -168,6 +200,7 @@ def test_round_trip_and_defaults():
         ({"magnitude": 1.5}, "`magnitude` must be a number in [0, 1]"),
         ({"mixup": -0.1}, "`mixup` must be a number of at least 0. Received: mixup=-0.1"),
         ({"cutmix": "1"}, "`cutmix` must be a number of at least 0"),
+        ({"random_erasing": 2}, "`random_erasing` must be a number in [0, 1]. Received: random"),
         ({"mix_up": 0.2}, "no attribute 'mix_up' (did you mean 'mixup'?)"),
     ],
 )

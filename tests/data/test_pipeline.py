@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from srm_keras.data import ArrayBatches, Augmentation, Preprocessing, batches, load_examples
+from tests.support.batches import assert_repeats
 
 COUNT = 50
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 10, 12, 3), dtype="uint8")
@@ -84,6 +85,17 @@ def test_order_is_that_of_stateless_shuffle():
         np.testing.assert_array_equal(labels[epoch], order[:48])
 
 
+@pytest.mark.parametrize("cache", [False, True])
+def test_each_image_stands_in_its_batch_as_often_as_was_asked(cache):
+    """Each time with the numbers of its own place in the stream."""
+    options = {"seed": 11, "repeats": 4, "cache": cache}
+    images, labels = taken(batches(DATASET, AUGMENTED, 8, True, **options), 2 * (COUNT // 2))
+    assert_repeats(labels, 8, 4, COUNT)
+    for k in (0, 9, 37, 8 * (COUNT // 2) + 3):
+        expected = AUGMENTED.training(IMAGES[labels.ravel()[k]], tf.constant([11, k], tf.int64))
+        np.testing.assert_array_equal(images.reshape(-1, 8, 8, 3)[k], expected)
+
+
 def test_a_step_depends_on_the_seed_and_its_number_alone():
     steps = taken(batches(DATASET, AUGMENTED, 8, training=True, seed=5), 15)
     keras.utils.set_random_seed(99)  # also TensorFlow's global seed
@@ -157,10 +169,11 @@ def test_a_data_set_without_random_access_takes_a_buffer():
 
 
 @pytest.mark.parametrize(
-    ("start", "augmentation"), [(1, None), (40, None), (6, Augmentation(mixup=0.3, cutmix=1.0))]
+    ("start", "augmentation", "repeats"),
+    [(1, None, 1), (40, None, 4), (6, Augmentation(0, 0.5, 0.3, 1.0, 0.5), 1)],
 )
-def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
-    arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT}
+def test_start_step_goes_on_where_iterating_would_be(start, augmentation, repeats):
+    arguments = {"seed": 5, "augmentation": augmentation, "num_classes": COUNT, "repeats": repeats}
     whole = taken(batches(DATASET, AUGMENTED, 8, training=True, **arguments), start + 9)
     later = {"training": True, "start_step": np.int64(start), **arguments}
     rest = taken(batches(DATASET, AUGMENTED, np.int64(8), **later), 9)
@@ -168,10 +181,12 @@ def test_start_step_goes_on_where_iterating_would_be(start, augmentation):
         np.testing.assert_array_equal(whole[part][start:], rest[part])
 
 
-@pytest.mark.parametrize("augmentation", [None, Augmentation(mixup=0.3, cutmix=1.0)])
-def test_the_shards_of_a_batch_make_it_up(augmentation):
+@pytest.mark.parametrize("repeats", [1, 3])
+@pytest.mark.parametrize("augmentation", [None, Augmentation(0, 0.5, 0.3, 1.0, 0.5)])
+def test_the_shards_of_a_batch_make_it_up(augmentation, repeats):
     arguments = {
         "seed": 5,
+        "repeats": repeats,
         "augmentation": augmentation,
         "num_classes": COUNT,
         "start_step": 3,
@@ -253,6 +268,14 @@ def test_fit_reads_across_epochs():
         (
             {"augmentation": MIXED, "num_classes": 2, "shard": (0, 8)},
             "`batch_size` must be even, in each shard",
+        ),
+        ({"repeats": 0}, "`repeats` must be a positive integer. Received: repeats=0"),
+        ({"repeats": 3}, "`repeats` must divide batch_size=8. Received: repeats=3"),
+        ({"training": False, "repeats": 2}, "`repeats` are for training"),
+        ({"repeats": 2, "shuffle_buffer": 9}, "`repeats` must be 1 with a `shuffle_buffer`"),
+        (
+            {"augmentation": MIXED, "num_classes": COUNT, "repeats": 8},
+            "`repeats` must be below the batch size with MixUp or CutMix",
         ),
         ({"shuffle_buffer": 0}, "`shuffle_buffer` must be a positive integer"),
         ({"dataset": generated()}, "`dataset` must have a known, finite number of examples"),
