@@ -61,6 +61,10 @@ def one_hot_stream(stream: "tf.data.Dataset", classes: int) -> "tf.data.Dataset"
 Examples = data.Examples | Records
 """What can be read by position, in memory, in files or in records."""
 
+CATEGORICAL_CROSSENTROPY, BINARY_CROSSENTROPY = "categorical_crossentropy", "binary_crossentropy"
+LOSSES = (CATEGORICAL_CROSSENTROPY, BINARY_CROSSENTROPY)
+"""What may be trained: that of the softmax, or one of a sigmoid for each class."""
+
 HELD_OUT = "held_out"
 """The name under which the held-out fold is evaluated."""
 
@@ -105,7 +109,8 @@ class Inputs:
     @property
     def one_hot(self) -> bool:
         """Whether labels are (B, classes) probabilities instead of (B,) class numbers."""
-        return self.augmentation.mixes or self.recipe.label_smoothing > 0
+        binary = self.recipe.loss == BINARY_CROSSENTROPY
+        return binary or self.augmentation.mixes or self.recipe.label_smoothing > 0
 
     @property
     def validation(self) -> str:
@@ -135,6 +140,7 @@ class Inputs:
             "augmentation": self.augmentation,
             "num_classes": self.info.num_classes,
             "start_step": start_step,
+            "repeats": self.recipe.data.repeats,
         }
         return self._batches(
             self.examples, self.recipe.batch_size, True, shard, self.augmentation.mixes, **options
@@ -308,9 +314,11 @@ def _check_classes(train: data.DatasetInfo, evaluated: data.DatasetInfo) -> None
 
 
 def _check_batch_size(recipe: config_dict.ConfigDict, examples: Examples) -> None:
-    if recipe.batch_size > len(examples):
+    repeats = recipe.data.repeats
+    if recipe.batch_size > len(examples) * repeats:
         raise ValueError(
-            f"`batch_size` must be at most the number of training examples, {len(examples)}. "
+            f"`batch_size` must be at most the number of training examples, {len(examples)}"
+            f"{f', times data.repeats={repeats}' if repeats > 1 else ''}. "
             f"Received: batch_size={recipe.batch_size}"
         )
 

@@ -37,7 +37,12 @@ from srm_keras.training.fields import (
     plain,
     some_of,
 )
-from srm_keras.training.inputs import VALIDATION, standardize_as_the_network_does
+from srm_keras.training.inputs import (
+    CATEGORICAL_CROSSENTROPY,
+    LOSSES,
+    VALIDATION,
+    standardize_as_the_network_does,
+)
 from srm_keras.training.optimizer import OPTIMIZER_FIELDS, optimizer_problems
 from srm_keras.training.schedules import RATE_FIELDS, RATE_IN_UPDATES, rate_problems
 
@@ -217,6 +222,7 @@ FIELDS: dict[str, Field] = {
     "best.direction": Field("auto", one_of(*DIRECTIONS), f"one of {DIRECTIONS}"),
     "early_stopping.patience": Field(0, integer(0), "a number of evaluations, or 0: off"),
     "early_stopping.min_delta": Field(0.0, is_at_least_0, "a number >= 0"),
+    "loss": Field(CATEGORICAL_CROSSENTROPY, one_of(*LOSSES), f"one of {LOSSES}"),
     "label_smoothing": Field(0.0, in_unit_interval, "a number in [0, 1)"),
     "data.name": Field("texture_shapes", is_name, "the name of a data set"),
     "data.options": Field({}, is_mapping, "a mapping of arguments for `srm_keras.data.load`"),
@@ -227,6 +233,9 @@ FIELDS: dict[str, Field] = {
     ),
     "data.augmentation": Field(
         {}, is_mapping, "a mapping of arguments for `srm_keras.data.Augmentation`"
+    ),
+    "data.repeats": Field(
+        1, integer(1), "a positive integer (differently augmented copies of an image in a batch)"
     ),
     "data.folds": Field(
         0, lambda value: integer(0)(value) and value != 1, "0 (no folds), or at least 2"
@@ -348,6 +357,11 @@ def _check_together(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             "`best.direction` must be 'highest' or 'lowest' for metrics whose names end neither in "
             f"'accuracy' nor in 'loss'. Received: best.metric={recipe.best.metric!r}"
+        )
+    if recipe.batch_size % recipe.data.repeats:
+        problems.append(
+            f"`data.repeats` must divide batch_size={recipe.batch_size}. "
+            f"Received: data.repeats={recipe.data.repeats}"
         )
     if recipe.freeze and recipe.init is None:
         problems.append(

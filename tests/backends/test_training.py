@@ -80,6 +80,6 @@ def test_images_for_the_gates_are_read_from_whatever_device(monkeypatch):
     np.testing.assert_array_equal(gate_images(inputs), plain)
 
 
-@pytest.mark.parametrize(("ending", "dtype", "smoothing"), CASES)
-def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing):
-    assert_confident_mistakes_count(ending, dtype, smoothing)
+@pytest.mark.parametrize(("ending", "dtype", "smoothing", "loss"), CASES)
+def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing, loss):
+    assert_confident_mistakes_count(ending, dtype, smoothing, loss)

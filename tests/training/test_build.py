@@ -11,6 +11,7 @@ from srm_keras.training.build import (
     make_metrics,
     make_optimizer,
 )
+from srm_keras.training.inputs import LOSSES
 from tests.support.confident import CASES, assert_confident_mistakes_count
 
 
@@ -97,24 +98,38 @@ def test_a_wrong_optimizer_is_one_line(fields, message, network):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_loss_is_the_smoothed_cross_entropy(network, smoothing):
-    made = recipe(label_smoothing=smoothing)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_loss_is_the_smoothed_cross_entropy(network, loss, smoothing, mixed):
+    """Of the softmax, or the mean of the sigmoids'; labels may be blends of two classes."""
+    one_hot = mixed or smoothing > 0 or loss == "binary_crossentropy"
+    made = recipe(label_smoothing=smoothing, loss=loss)
     optimizer = make_optimizer(made, network, 0.1)
-    learner = compiled_twin(network, made, optimizer, make_metrics(smoothing > 0, 10))
+    learner = compiled_twin(network, made, optimizer, make_metrics(one_hot, 10))
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
     labels = np.array([1, 0, 7, 3])
-    logs = np.log(keras.ops.convert_to_numpy(network(images)).astype("float64"))
-    targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
-    given = np.eye(10, dtype="float32")[labels] if smoothing else labels
+    vectors = np.eye(10)[labels]
+    if mixed:
+        vectors = 0.7 * vectors + 0.3 * vectors[::-1]
+    given = vectors.astype("float32") if one_hot else labels
+    targets = (1 - smoothing) * vectors + smoothing / 10
+    scores = keras.ops.convert_to_numpy(learner(images)).astype("float64")
+    if loss == "binary_crossentropy":
+        chances = 1 / (1 + np.exp(-scores))
+        logs = np.log(chances) * targets + np.log(1 - chances) * (1 - targets)
+        expected = -logs.mean()
+    else:
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        expected = -(targets * logs).sum(axis=1).mean()
     measured = learner.evaluate(images, given, verbose=0, return_dict=True)
-    assert measured["loss"] == pytest.approx(-(targets * logs).sum(axis=1).mean(), rel=1e-5)
-    assert measured["accuracy"] == np.mean(logs.argmax(axis=1) == labels)
+    assert measured["loss"] == pytest.approx(expected, rel=1e-5)
+    assert measured["accuracy"] == np.mean(scores.argmax(axis=1) == labels)
 
 
-@pytest.mark.parametrize(("ending", "dtype", "smoothing"), CASES)
-def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing):
-    assert_confident_mistakes_count(ending, dtype, smoothing)
+@pytest.mark.parametrize(("ending", "dtype", "smoothing", "loss"), CASES)
+def test_a_confident_mistake_has_its_whole_loss_and_gradient(ending, dtype, smoothing, loss):
+    assert_confident_mistakes_count(ending, dtype, smoothing, loss)
 
 
 def test_a_network_that_ends_in_neither_softmax_nor_logits_is_refused():
