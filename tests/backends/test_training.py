@@ -9,12 +9,19 @@ import pytest
 
 from srm_keras.support.files import read_json
 from srm_keras.training import load_run
+from srm_keras.training.build import build_model
 from srm_keras.training.evaluation import label_ranks, top5_accuracy
 from srm_keras.training.gates import gate_images
 from srm_keras.training.inputs import Inputs, load_inputs
 from srm_keras.training.reports import read_metrics
 from tests.support.confident import CASES, assert_confident_mistakes_count
-from tests.support.tiny_training import assert_same_run, tiny_recipe, train_tiny
+from tests.support.tiny_training import (
+    REGULARIZED,
+    assert_same_run,
+    tiny_network,
+    tiny_recipe,
+    train_tiny,
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +70,22 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(step, undisturbed, tmp_pat
     train_tiny(tiny_recipe(), tmp_path, die_after=step)
     train_tiny(tiny_recipe(), tmp_path)
     assert_same_run(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "network", [tiny_network, pytest.param(build_model, marks=pytest.mark.slow)]
+)
+def test_all_that_regularizes_trains_and_goes_on_bit_identical(network, tmp_path):
+    """Stochastic depth, dropout, erasing, mixed and smoothed labels, copies, sigmoids."""
+    recipe = tiny_recipe(**REGULARIZED, steps=2, eval_every=2, checkpoint_every=1)
+    train_tiny(recipe, tmp_path / "whole", network=network)
+    train_tiny(recipe, tmp_path / "dead", network=network, die_after=1)
+    train_tiny(recipe, tmp_path / "dead", network=network)
+    assert_same_run(tmp_path / "whole", tmp_path / "dead")
+    result = read_json(tmp_path / "whole" / "result.json")
+    trained = read_metrics(tmp_path / "whole" / "metrics.csv")[-1]["val_loss"]
+    assert 0.2 < trained < 1.0  # of a sigmoid, that guesses: log 2
+    assert 2.0 < result["last"]["splits"]["test"]["loss"] < 4.0  # of a softmax: log 10
 
 
 def test_images_for_the_gates_are_read_from_whatever_device(monkeypatch):

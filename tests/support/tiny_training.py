@@ -16,6 +16,15 @@ LOOP = importlib.import_module("srm_keras.training.train")
 
 STEPS, EVAL_EVERY = 8, 4
 
+REGULARIZED = {
+    "loss": "binary_crossentropy",
+    "label_smoothing": 0.1,
+    "data.augmentation": {"random_erasing": 0.5, "mixup": 0.2, "cutmix": 1.0},
+    "data.repeats": 2,
+    "model.options": {"depth": 8, "block": "basic", "drop_path_rate": 0.2, "dropout": 0.2},
+}
+"""Fields of all that regularizes; ``tiny_network`` drops whatever ``model.options`` say."""
+
 SAME = (
     *("metrics.csv", "curves.png", "predictions.csv"),
     *("gates.png", "gates_over_training.csv", "gates_over_training.png"),

@@ -25,6 +25,7 @@ from srm_keras.training.reports import read_metrics
 from tests.support import fault_injection
 from tests.support.tiny_training import (
     LOOP,
+    REGULARIZED,
     STEPS,
     Killed,
     assert_same_arrays,
@@ -134,6 +135,7 @@ MORE = {
         "optimizer.clip_norm": 1.0,
         "data.folds": 3,
     },
+    "all that regularizes": REGULARIZED,
     "two updates an execution": {"steps_per_execution": 2, "checkpoint_every": 2},
 }
 
