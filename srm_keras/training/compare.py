@@ -10,10 +10,10 @@ from typing import Any
 from srm_keras.support.files import read_json, write_csv, write_json
 from srm_keras.support.tables import mean_and_std, text_table, with_std
 from srm_keras.training import run_folder
+from srm_keras.training.criterion import Criterion
 from srm_keras.training.inputs import told_split
 from srm_keras.training.recipe import differing
 from srm_keras.training.reports import module_label, plot_runs, read_metrics
-from srm_keras.training.selection import Criterion
 
 MAY_DIFFER = (
     *("seed", "recalibration", "model.neutral", "data.fold"),

@@ -12,6 +12,7 @@ from ml_collections import config_dict
 
 from srm_keras.models.adapted import is_adaptable
 from srm_keras.support.validation import positive_int
+from srm_keras.training.criterion import SELECTION_FIELDS, selection_problems
 from srm_keras.training.fields import (
     Field,
     Recipe,
@@ -24,7 +25,6 @@ from srm_keras.training.fields import (
     defaults,
     in_unit_interval,
     integer,
-    is_at_least_0,
     is_bool,
     is_mapping,
     is_name,
@@ -213,15 +213,11 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
 
 
 FOLDS_BY = ("label", "group")
-DIRECTIONS = ("auto", "highest", "lowest")
 PLACES = ("block_ends", "existing_se")
 
 FIELDS: dict[str, Field] = {
     **RUN_FIELDS,
-    "best.metric": Field("val_accuracy", is_name, "a column of metrics.csv, such as 'val_loss'"),
-    "best.direction": Field("auto", one_of(*DIRECTIONS), f"one of {DIRECTIONS}"),
-    "early_stopping.patience": Field(0, integer(0), "a number of evaluations, or 0: off"),
-    "early_stopping.min_delta": Field(0.0, is_at_least_0, "a number >= 0"),
+    **SELECTION_FIELDS,
     "loss": Field(CATEGORICAL_CROSSENTROPY, one_of(*LOSSES), f"one of {LOSSES}"),
     "label_smoothing": Field(0.0, in_unit_interval, "a number in [0, 1)"),
     "data.name": Field("texture_shapes", is_name, "the name of a data set"),
@@ -297,14 +293,6 @@ FIELDS: dict[str, Field] = {
 }
 
 
-def is_highest_best(metric: str, direction: str) -> bool | None:
-    """Whether the highest value of a metric is the best, or the lowest; None: nobody said."""
-    if direction != "auto":
-        return direction == "highest"
-    known = {"accuracy": True, "loss": False}
-    return next((known[end] for end in known if metric.endswith(end)), None)
-
-
 def default_recipe() -> config_dict.ConfigDict:
     """Returns a recipe with every field at its default; recipe files start from it."""
     return defaults(FIELDS)
@@ -339,7 +327,7 @@ def resolve(recipe: Recipe) -> config_dict.ConfigDict:
 
 def _check_together(recipe: config_dict.ConfigDict) -> None:
     """Checks the fields that only make sense together with others."""
-    problems = [*run_problems(recipe), *optimizer_problems(recipe)]
+    problems = [*run_problems(recipe), *selection_problems(recipe), *optimizer_problems(recipe)]
     holds_out = recipe.data.folds or recipe.data.validation_fraction
     if not recipe.data.eval_splits and not holds_out:
         problems.append("`data.eval_splits` must name a split. Received: data.eval_splits=()")
@@ -352,11 +340,6 @@ def _check_together(recipe: config_dict.ConfigDict) -> None:
         problems.append(
             f"`data.fold` must be below data.folds={recipe.data.folds}. "
             f"Received: data.fold={recipe.data.fold}"
-        )
-    if is_highest_best(recipe.best.metric, recipe.best.direction) is None:
-        problems.append(
-            "`best.direction` must be 'highest' or 'lowest' for metrics whose names end neither in "
-            f"'accuracy' nor in 'loss'. Received: best.metric={recipe.best.metric!r}"
         )
     if recipe.batch_size % recipe.data.repeats:
         problems.append(

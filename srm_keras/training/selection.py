@@ -1,80 +1,19 @@
-"""Which evaluation of a run is the best one, what is kept of it, and when a run stops early.
-
-All of it follows from the rows of ``metrics.csv``, which are in every checkpoint: a run that was
-killed chooses and stops as one that was not.
-"""
+"""What is kept of the best evaluation of a run, and the end of a run that gets no better."""
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 from ml_collections import config_dict
 
 from srm_keras.support.files import write_atomically
-from srm_keras.support.validation import nearest
 from srm_keras.training import run_folder
 from srm_keras.training.callbacks import RunLog
+from srm_keras.training.criterion import Criterion
 from srm_keras.training.distribution import Distribution
-from srm_keras.training.recipe import FIELDS, is_highest_best
-
-Row = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """What makes an evaluation better than another one.
-
-    Attributes:
-        metric: A column of ``metrics.csv``.
-        highest: Whether the highest value is the best, or the lowest.
-    """
-
-    metric: str
-    highest: bool
-
-    @classmethod
-    def of(cls, recipe: Mapping[str, Any] | config_dict.ConfigDict) -> "Criterion":
-        """That of a recipe, of before there was a choice too.
-
-        Args:
-            recipe: A resolved one.
-        """
-        chosen = recipe.get("best") or {}
-        metric, direction = (
-            chosen.get(name, FIELDS[f"best.{name}"].default) for name in ("metric", "direction")
-        )
-        return cls(metric, bool(is_highest_best(metric, direction)))
-
-    def check(self, measured: Sequence[str]) -> None:
-        """Raises ``ValueError`` unless the metric is among what the run measures."""
-        if self.metric not in measured:
-            raise ValueError(
-                f"`best.metric` must be one of {tuple(measured)}. "
-                f"Received: best.metric={self.metric!r}{nearest(self.metric, measured)}"
-            )
-
-    def best(self, rows: Sequence[Row]) -> Row:
-        """The best of at least one row; of equal ones the first."""
-        return max(rows, key=self._merit)
-
-    def waited(self, rows: Sequence[Row], min_delta: float = 0.0) -> int:
-        """The number of rows since the last that was better than all before by over ``min_delta``.
-
-        0 where that is the newest row, or there is none.
-        """
-        best, since = -float("inf"), 0
-        for row in rows:
-            merit = self._merit(row)
-            best, since = (merit, 0) if merit - min_delta > best else (best, since + 1)
-        return since
-
-    def _merit(self, row: Row) -> float:
-        return row[self.metric] if self.highest else -row[self.metric]
 
 
 class SavedWeights(keras.callbacks.Callback):

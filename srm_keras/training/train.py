@@ -27,6 +27,7 @@ from srm_keras.training.by_path import ByPath
 from srm_keras.training.callbacks import RunLog, averaged_weights
 from srm_keras.training.checkpoint import TrainingState
 from srm_keras.training.confusion import save_confusion
+from srm_keras.training.criterion import Criterion
 from srm_keras.training.distillation import Teacher, read_teacher
 from srm_keras.training.distribution import Distribution, inference_state, set_synchronized
 from srm_keras.training.evaluation import Predictions, predict
@@ -38,7 +39,7 @@ from srm_keras.training.parts import rate_factors
 from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import write_report
 from srm_keras.training.schedules import make_schedule
-from srm_keras.training.selection import Criterion, EarlyStopping, SavedWeights
+from srm_keras.training.selection import EarlyStopping, SavedWeights
 from srm_keras.training.session import (
     Session,
     at_work,

@@ -16,9 +16,10 @@ from srm_keras.training import (
     training_examples,
     validation_examples,
 )
+from srm_keras.training.criterion import Criterion
 from srm_keras.training.inputs import load_inputs
 from srm_keras.training.reports import read_metrics
-from srm_keras.training.selection import Criterion, EarlyStopping
+from srm_keras.training.selection import EarlyStopping
 from tests.support import fault_injection
 from tests.support.tiny_training import (
     LOOP,
