@@ -95,7 +95,7 @@ def random_network(network: str, module: str, train: np.ndarray, seed: int) -> k
     """
     settings = NETWORKS[network]
     model = settings.build(
-        recalibration=None if module == "none" else module,
+        recalibration=module,
         input_shape=(settings.side, settings.side, 3),
         classes=CLASSES,
         classifier_activation=None,

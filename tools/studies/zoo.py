@@ -60,8 +60,7 @@ def recipe_of(data: str, module: str) -> ConfigDict:
 
 def name_of(data: str, module: str) -> str:
     """The name under which the package has the weights, ``srm_cifar_resnet8_basic.DATA``."""
-    network = catalog.name_of(NETWORK, recalibration=None if module == PLAIN else module)
-    return f"{network}.{data}"
+    return f"{catalog.name_of(NETWORK, recalibration=module)}.{data}"
 
 
 def rounded(weights: np.ndarray) -> np.ndarray:
