@@ -208,7 +208,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def _argv(argv: list[str]) -> Iterator[None]:
-    """``sys.argv`` as of a process of its own, for `error.log`."""
+    """``sys.argv`` as of a process of its own, for ``error.log``."""
     before, sys.argv = sys.argv, argv
     try:
         yield

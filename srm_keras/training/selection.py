@@ -89,9 +89,8 @@ class EarlyStopping(keras.callbacks.Callback):
             return
         self.model.stop_training = True
         if self.distribution.is_chief:
-            newest, best = self.log.rows[-1], self.criterion.best(self.log.rows)
             print(
-                f"Stopped early after step {newest['step']}: {self.criterion.metric} was best "
-                f"after step {best['step']}",
+                f"Stopped early after step {self.log.rows[-1]['step']}: {self.criterion.metric} got no "
+                f"better (early_stopping: patience={self.patience}, min_delta={self.min_delta:g})",
                 file=sys.stderr,
             )
