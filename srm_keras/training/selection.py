@@ -89,8 +89,9 @@ class EarlyStopping(keras.callbacks.Callback):
             return
         self.model.stop_training = True
         if self.distribution.is_chief:
+            step, metric = self.log.rows[-1]["step"], self.criterion.metric
             print(
-                f"Stopped early after step {self.log.rows[-1]['step']}: {self.criterion.metric} got no "
-                f"better (early_stopping: patience={self.patience}, min_delta={self.min_delta:g})",
+                f"Stopped early after step {step}: {metric} got no better "
+                f"(early_stopping: patience={self.patience}, min_delta={self.min_delta:g})",
                 file=sys.stderr,
             )

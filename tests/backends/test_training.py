@@ -65,6 +65,17 @@ def test_a_recipe_trains_from_arrays(undisturbed):
     assert load_run(undisturbed).recipe.recalibration == "srm"
 
 
+@pytest.mark.slow
+def test_a_run_stops_early_killed_or_not(tmp_path):
+    fields = {"eval_every": 2, "early_stopping.patience": 1, "early_stopping.min_delta": 9}
+    recipe = tiny_recipe(**fields, **{"data.validation_fraction": 0.25})
+    train_tiny(recipe, tmp_path / "whole")
+    train_tiny(recipe, tmp_path / "killed", die_after=3)
+    train_tiny(recipe, tmp_path / "killed")
+    assert read_json(tmp_path / "whole" / "result.json")["stopped_early"]["step"] == 4
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
 @pytest.mark.parametrize("step", [3, 5])
 def test_a_run_that_dies_and_goes_on_is_bit_identical(step, undisturbed, tmp_path):
     train_tiny(tiny_recipe(), tmp_path, die_after=step)
