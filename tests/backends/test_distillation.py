@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from srm_keras.data import Preprocessing
+from srm_keras.interop import save_preset
 from srm_keras.models.weights import Trained
+from srm_keras.training import resolve, training_examples
 from srm_keras.training.distillation import SoftTargets, Teacher
 from srm_keras.training.distribution import Learner
+from tests.support.tiny_training import assert_same_run, tiny_network, tiny_recipe, train_tiny
 
 SHAPE, CLASSES, BATCH = (4, 4, 3), 5, 6
 TEMPERATURE, WEIGHT = 3.0, 0.7
@@ -106,3 +109,22 @@ def test_a_teacher_gets_images_as_it_was_trained_on_them(mean):
     np.testing.assert_array_equal(
         *map(keras.ops.convert_to_numpy, (same.logits(x), model(x, training=False)))
     )
+
+
+@pytest.mark.slow
+def test_a_distilled_run_that_dies_goes_on_bit_identical(tmp_path):
+    """The teacher is standardized otherwise, and reads arrays where TensorFlow is not."""
+    inputs = {"image_size": 16, "mean": 0.4, "std": 0.3}
+    keras.utils.set_random_seed(5)
+    teacher = tiny_network(None, (16, 16, 3), 10)
+    save_preset(
+        teacher,
+        tmp_path / "teacher",
+        Preprocessing(**inputs),
+        training_examples(resolve(tiny_recipe())).info.class_names,
+    )
+    recipe = tiny_recipe(**{"distillation.teacher": str(tmp_path / "teacher")})
+    train_tiny(recipe, tmp_path / "whole")
+    train_tiny(recipe, tmp_path / "dead", die_after=5)
+    train_tiny(recipe, tmp_path / "dead")
+    assert_same_run(tmp_path / "whole", tmp_path / "dead")
