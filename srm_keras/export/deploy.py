@@ -18,7 +18,7 @@ from srm_keras.layers import Recalibration
 from srm_keras.layers.conventions import dtype_policy
 from srm_keras.models.flatten import flatten
 from srm_keras.models.surgery.functional import all_layers, copied, first_input, new_inputs, remade
-from srm_keras.models.surgery.graph import read_graph
+from srm_keras.models.surgery.graph import freeze, read_graph
 
 # In place of the floating dtypes in which networks compute.
 _FLOAT32 = dict.fromkeys(("float16", "bfloat16", "float64"), "float32")
@@ -119,7 +119,7 @@ def deployed(model: keras.Model) -> Deployed:
     whole, names = _expand(folded, formed, with_gates=True)
     output, *gates = whole.outputs
     network = keras.Model(whole.inputs[0], output, name=whole.name)
-    network.trainable = False
+    freeze(network)
     named = dict(zip(names, gates, strict=True))
     return Deployed(network, named, plan.kept, _without_form(folded, formed))
 
@@ -187,7 +187,7 @@ def _expand(
         if with_gates:
             clone = keras.Model(clone.input, [*clone.outputs, *gates.values()], name=model.name)
         flat = flatten(clone)
-    flat.trainable = False
+    freeze(flat)
     return flat, list(gates)
 
 

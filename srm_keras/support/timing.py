@@ -1,6 +1,7 @@
 """Fair timing of several things, what the machine and its software are, and word of long work."""
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -117,7 +118,10 @@ def _ratios(values: tuple[float, ...], references: tuple[float, ...]) -> tuple[f
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
-    """Return the version of each package, None of one that is not installed."""
+    """Return the version of each package, None of one that is not installed.
+
+    A package that came under another name (``keras`` as ``keras-nightly``) is found by its module.
+    """
     return {name: _version(name) for name in packages}
 
 
@@ -125,7 +129,13 @@ def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        others = _distributions().get(package)
+        return importlib.metadata.version(others[0]) if others else None
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def environment(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:

@@ -159,10 +159,14 @@ MODULES = [
 ]
 
 
+NOT_QUANTIZED = "does not have a `quantize` method|stay as they are|do not support quantization"
+"""What Keras says of layers, one by one up to 3.15, and modules of themselves."""
+
+
 @pytest.fixture(params=MODULES, ids=str)
 def quantized(request):
     model = network(module=request.param)
-    with pytest.warns(UserWarning, match="does not have a `quantize` method|stay as they are"):
+    with pytest.warns(UserWarning, match=NOT_QUANTIZED):
         model.quantize("int8")
     assert model.get_layer("logits").quantization_mode == "int8"
     return model
@@ -186,7 +190,7 @@ def test_networks_that_keras_quantized_are_saved_folded_and_exported(quantized, 
 @pytest.mark.parametrize("nested", [False, True])
 def test_tflite_refuses_what_keras_quantized_by_the_layers_name(nested, tmp_path):
     model = network()
-    with pytest.warns(UserWarning, match="does not have a `quantize` method"):
+    with pytest.warns(UserWarning, match=NOT_QUANTIZED):
         model.quantize("int8")
     if nested:
         image = keras.Input(IMAGES.shape[1:])

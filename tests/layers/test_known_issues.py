@@ -15,7 +15,6 @@ from tests.support.weights import (
     weights_by_path,
 )
 
-
 RELEASE = tuple(int(number) for number in keras.__version__.split(".")[:2])
 
 

@@ -127,6 +127,11 @@ def test_environment_is_json_and_names_the_machine():
     assert environment(("keras", "no such package"))["packages"]["no such package"] is None
 
 
+def test_a_package_under_another_name_is_found_by_its_module(monkeypatch):
+    monkeypatch.setattr(timing, "_distributions", lambda: {"keras_of_mine": ["pytest"]})
+    assert timing.versions(("keras_of_mine",)) == {"keras_of_mine": pytest.__version__}
+
+
 def test_items_pass_through_and_slow_ones_are_told(monkeypatch, capsys):
     clock = iter([0, 1, 6, 6, 7, 12, 12])
     monkeypatch.setattr(timing.time, "monotonic", lambda: next(clock))

@@ -220,7 +220,7 @@ def test_modules_of_subclassed_models_and_inside_of_layers_are_found():
 
 
 def test_a_model_compiled_fitted_saved_and_loaded_keeps_its_exclusions(tmp_path):
-    """Keras leaves the model's name out of the variables' paths of a Sequential that it loads."""
+    """Keras 3.15 leaves the model's name out of the paths of a Sequential's variables it loads."""
     model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Conv2D(2, 1), SRM(name="gate")])
     sgd = SGDWithL2(StepDecay(0.1), l2_exclude=paths_without_l2(model))
     model.compile(sgd, "mse")
@@ -228,7 +228,8 @@ def test_a_model_compiled_fitted_saved_and_loaded_keeps_its_exclusions(tmp_path)
     model.fit(images, images, verbose=0)
     model.save(tmp_path / "net.keras")
     restored = keras.saving.load_model(tmp_path / "net.keras")
-    assert restored.trainable_variables[0].path != model.trainable_variables[0].path
+    path, restored_path = (m.trainable_variables[0].path for m in (model, restored))
+    assert restored_path in (path, path.removeprefix(f"{model.name}/"))
     assert restored.optimizer.l2_rates == sgd.l2_rates == (1e-4, 1e-4, 0.0, 0.0, 0.0)
 
 

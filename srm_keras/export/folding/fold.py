@@ -12,7 +12,7 @@ from srm_keras.layers.dropping import Dropout, StochasticDepth
 from srm_keras.layers.state import copy_state
 from srm_keras.models.flatten import flatten
 from srm_keras.models.surgery.functional import copied, first_input, remade
-from srm_keras.models.surgery.graph import Graph, read_graph
+from srm_keras.models.surgery.graph import Graph, freeze, read_graph
 
 # At inference these return what they get.
 _IDENTITIES = (
@@ -230,8 +230,8 @@ def fold(model: keras.Model) -> keras.Model:
             before that of its layer where the latter is taken.
 
     Returns:
-        A functional, uncompiled model, ``trainable = False``, that computes what ``model`` computes
-        at inference.
+        A functional, uncompiled model that computes what ``model`` computes at inference, with
+        ``trainable = False``, but in layers that are called with ``training=True``.
 
     Raises:
         ValueError: The model is subclassed with a ``call`` of its own or a Sequential of unknown
@@ -249,7 +249,7 @@ def fold_with_plan(model: keras.Model) -> tuple[keras.Model, FoldingPlan]:
     flat = flatten(model)
     plan = plan_of_flat(flat)
     folded = _folded(flat, plan)
-    folded.trainable = False
+    freeze(folded)
     return folded, plan
 
 

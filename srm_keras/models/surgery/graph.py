@@ -23,11 +23,13 @@ class Call:
         sources: The calls of other layers whose outputs it takes; ``(name, 0)`` for inputs.
         shapes: Of these outputs, with None for unknown sides.
         plain: Whether it takes nothing else: no ``training=True``, no mask, no constant.
+        training: Whether it takes ``training=True``.
     """
 
     sources: tuple[Node, ...]
     shapes: tuple[tuple[int | None, ...], ...]
     plain: bool
+    training: bool
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -80,6 +82,20 @@ def read_graph(model: keras.Model) -> Graph:
     return Graph(calls, classes, outputs, uses, readers)
 
 
+def freeze(model: keras.Model) -> None:
+    """Leave nothing to train in a functional model but in layers called with ``training=True``.
+
+    Frozen, a batch norm would no longer normalize by the batch, as it is called to do.
+    """
+    calls = read_graph(model).calls
+    training = {name for name in calls if any(call.training for call in calls[name])}
+    if not training:
+        model.trainable = False
+        return
+    for layer in model.layers:
+        layer.trainable = layer.name in training
+
+
 def _call(node: Mapping[str, Any]) -> Call:
     leaves = list(_leaves([node["args"], node["kwargs"]]))
     tensors = [leaf["config"] for leaf in leaves if _is_tensor(leaf)]
@@ -88,6 +104,7 @@ def _call(node: Mapping[str, Any]) -> Call:
         sources=tuple(tuple(tensor["keras_history"][:2]) for tensor in tensors),
         shapes=tuple(tuple(tensor["shape"]) for tensor in tensors),
         plain=all(other is None or other is False for other in others),
+        training=node["kwargs"].get("training") is True,
     )
 
 
@@ -140,7 +157,7 @@ class Lineage:
         self.operations: dict[str, Any] = {layer.name: layer for layer in model.operations}
         self.calls: dict[Node, Call] = {}
         for name, calls in self.graph.calls.items():
-            for number, call in enumerate(calls or [Call((), (), True)]):
+            for number, call in enumerate(calls or [Call((), (), True, False)]):
                 self.calls[name, number] = call
         sources = {node: call.sources for node, call in self.calls.items()}
         self.order: list[Node] = list(graphlib.TopologicalSorter(sources).static_order())

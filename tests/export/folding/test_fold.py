@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from srm_keras.export import fold, folding_plan
+from srm_keras.export import deploy, fold, folding_plan
 from srm_keras.layers import SRM, list_recalibrations
 from srm_keras.models import CifarResNet, ResNet, ResNet18, ResNet50, pyramid_outputs
 from tests.support.networks import VARIANT
@@ -310,10 +310,14 @@ def test_a_recalibration_in_training_mode_stays():
     inputs = keras.Input((5, 5, 4))
     model = keras.Model(inputs, SRM(name="srm")(inputs, training=True))
     randomize(model)
-    folded = fold(model)
-    x = feature_map((3, 5, 5, 4))
-    np.testing.assert_allclose(outputs(folded, x), outputs(model, x), rtol=1e-6)
     assert folding_plan(model).recalibrations == ()
+    x = feature_map((3, 5, 5, 4))
+    copies = fold(model), deploy(model)
+    # As at inference first: in the other mode moving statistics move.
+    at_inference, in_its_mode = outputs(model, x), model(x)
+    for copy in copies:
+        np.testing.assert_allclose(outputs(copy, x), at_inference, rtol=1e-6)
+        np.testing.assert_allclose(copy(x), in_its_mode, rtol=1e-5, atol=1e-6)
 
 
 def test_the_plan_names_what_goes_where(small_model):
