@@ -1,7 +1,8 @@
 """Flags that mean the same in every command, recipes by name, and checks of a command line."""
 
+import functools
 import importlib.machinery
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from absl import flags as absl_flags
 from absl.flags import FlagValues
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_dict import placeholder
 
 KINDS = {
     "run": "a run folder of train",
@@ -158,12 +160,14 @@ def _forget_options(config: ConfigDict, given: Mapping[str, Any]) -> None:
 
     They are for the recipe's own network; those that ``given`` has too stay.
     """
-    if "model.name" not in given or any(path.startswith("model.options") for path in given):
+    if "model.name" not in given or "model.options" in given:
         return
     from srm_keras.models.adapted import is_adaptable
 
     if is_adaptable(config.model.name):
-        config.model.options = ConfigDict()
+        own = [path.removeprefix("model.options.") for path in given]
+        options = config.model.options.items()
+        config.model.options = ConfigDict({name: value for name, value in options if name in own})
 
 
 def recipe_file(flags: FlagValues) -> str:
@@ -171,11 +175,14 @@ def recipe_file(flags: FlagValues) -> str:
     return flags.config_file
 
 
-def read_recipe(flags: FlagValues, arguments: Sequence[str]) -> list[str]:
+def read_recipe(
+    flags: FlagValues, arguments: Sequence[str], fields: Mapping[str, Any]
+) -> list[str]:
     """Put the recipe that ``--config`` names into ``flags``, and return the other arguments.
 
     Each field that the command line sets becomes a flag, which takes its value when the arguments
-    returned are parsed. ``recipe_file`` then knows the file.
+    returned are parsed. ``recipe_file`` then knows the file. Fields that are mappings, such as
+    ``config.model.options``, take entries that the recipe does not have.
 
     Raises:
         ValueError: There is no such recipe, or its file gives none; the message says why.
@@ -196,9 +203,23 @@ def read_recipe(flags: FlagValues, arguments: Sequence[str]) -> list[str]:
     name, colon, form = chosen.partition(":")
     file = _file_of(name)
     recipe = _recipe(file, (form,) if colon else ())
+    _make_room(recipe, others, [name for name, field in fields.items() if field.default == {}])
     absl_flags.DEFINE_string("config_file", file, "The recipe's file.", flag_values=flags)
     config_flags.DEFINE_config_dict("config", recipe, flag_values=flags, sys_argv=others)
     return others
+
+
+def _make_room(recipe: ConfigDict, arguments: Sequence[str], mappings: Collection[str]) -> None:
+    """Give the recipe's mappings an entry for each one more that the arguments set."""
+    for argument in arguments:
+        group, _, entry = argument.lstrip("-").partition("=")[0].rpartition(".")
+        if group not in mappings:
+            continue
+        _, *path = group.split(".")
+        mapping = functools.reduce(lambda inner, name: (inner or {}).get(name), path, recipe)
+        if isinstance(mapping, ConfigDict) and entry not in mapping:
+            with mapping.unlocked():
+                mapping[entry] = placeholder(object)
 
 
 def _file_of(name: str) -> str:

@@ -113,7 +113,7 @@ def run(command: ModuleType, arguments: Sequence[str], program: str) -> int:
         print(f"\n{shared.fields_help(fields)}" if fields else "")
         return 0
     try:
-        others = shared.read_recipe(flags, arguments) if fields else list(arguments)
+        others = shared.read_recipe(flags, arguments, fields) if fields else list(arguments)
         with _argv([program, *arguments]):
             renamed = getattr(command, "RENAMED", {})
             return _run(command, flags, _parse(flags, [program, *others], fields, renamed))

@@ -90,13 +90,18 @@ def test_a_recipe_is_known_by_its_name_or_file_and_steps_move_it(tmp_path):
     assert reads.read_text() == "read read "  # once a command, as a program's file should be
 
 
-def test_another_network_does_not_get_the_options_of_the_recipes_own():
+def test_options_of_the_network_are_the_recipes_and_those_given_but_of_another_network():
     for given, options in (
         ([], {"depth": 8, "block": "basic"}),
         (["--config.model.name=cifar_resnet20_basic"], {"depth": 8, "block": "basic"}),
         (["--config.model.name=EfficientNetB0"], {}),
         (["--config.model.name=net.keras"], {}),
         (["--config.model.name=MobileNet", "--config.model.options={'alpha': .5}"], {"alpha": 0.5}),
+        (["--config.model.name=MobileNet", "--config.model.options.alpha=0.5"], {"alpha": 0.5}),
+        (
+            ["--config.model.options.dropout=0.1", "--config.model.options.shortcut=average"],
+            {"depth": 8, "block": "basic", "dropout": 0.1, "shortcut": "average"},
+        ),
     ):
         with mock.patch.object(training, "train", return_value={}) as trained:
             assert command_lines.command("train", RECIPE, "--workdir=x", *given).returncode == 0
