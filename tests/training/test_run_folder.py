@@ -185,7 +185,8 @@ def test_where_the_data_lie_is_left_to_the_checkpoint(tmp_path):
 
 
 MAY_CHANGE = {
-    *("eval_batch_size", "checkpoint_every", "keep_checkpoints", "data.cache", "content.cache"),
+    *("eval_batch_size", "checkpoint_every", "keep_checkpoints", "trackers"),
+    *("data.cache", "content.cache"),
     *(f"{g}.options.{o}" for g in ("data", "content", "style") for o in ("data_dir", "verify")),
     *("data.options.path", "data.options.imagenet_dir", "data.options.on_error", "style.image"),
 }
