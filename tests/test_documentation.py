@@ -27,6 +27,7 @@ NOT_RUN = {
     "README.md": 1,
     "CONTRIBUTING.md": 1,
     "docs/backbones.md": 1,
+    "docs/complexity.md": 1,
     "docs/data.md": 4,
     "docs/distribution.md": 2,
     "docs/export.md": 3,
@@ -35,6 +36,7 @@ NOT_RUN = {
     "docs/serving.md": 4,
     "docs/style_transfer.md": 1,
     "docs/stylized_data.md": 1,
+    "docs/training.md": 1,
     "docs/weights.md": 7,
     "docs/web_demo/README.md": 1,
 }

@@ -53,7 +53,8 @@ class ExportReport:
         parity: Differences of the outputs on the samples.
         bound: What the export was held to, as far as it applies to this kind of outputs.
         details: What else is known of this kind of file. TFLite: ``operators``, how many of each
-            kind, and ``partitions``, the number of pieces in which LiteRT executes them.
+            kind, ``partitions``, the number of pieces in which LiteRT executes them, and ``gpu``,
+            which of them its GPU delegate refuses and why.
         latency_ms: Time of one image, ``{"keras": …, "file": …}``, the two run in turn. TFLite and
             ONNX have one thread; Keras and SavedModel have TensorFlow's.
         environment: Versions and platform.
@@ -126,6 +127,7 @@ COLUMNS = (
     "parameters",
     "operators",
     "pieces",
+    "GPU",
     "max error",
     "mean error",
     "signal-to-noise",
@@ -141,7 +143,8 @@ NOTE = (
     "outputs about their mean; also of the worst sample. Of bound: how much is used of the limit "
     "that is nearest to be broken. Latency is the median of one image (quartiles in "
     "report.json), file and Keras model run in turn; TFLite and ONNX have one thread. Pieces: in "
-    "how many parts LiteRT executes the graph."
+    "how many parts LiteRT executes the graph. GPU: whether LiteRT's GPU delegate takes every "
+    "operator, by its rules; not run on one."
 )
 
 
@@ -161,6 +164,7 @@ def _row(report: dict[str, Any]) -> tuple[str, ...]:
         f"{report['parameters']:,}",
         str(operators or "–"),
         str(details.get("partitions", "–")),
+        _of_gpu(details),
         number(parity["max_error"], ".1e"),
         number(parity["mean_error"], ".1e"),
         _decibels(parity["snr_db"]),
@@ -194,7 +198,7 @@ def _sentence(report: dict[str, Any]) -> str:
     return (
         f"- `{report['file']}`: `{report['model']}`, {shapes}, {folding}{kept}; "
         f"{report['keras_parameters']:,} parameters before; {_limits(report)}; "
-        f"{_of_images(report)}{_of_precision(report)}"
+        f"{_of_images(report)}{_of_precision(report)}{_refused(report['details'])}"
         f"{packages}; {report['environment']['platform']}, "
         f"{report['environment']['processors']} processors."
     )
@@ -207,6 +211,21 @@ def _of_images(report: dict[str, Any]) -> str:
         return ""
     peak_to_noise = 20 * math.log10(255 / max(parity["rms_error"], 255e-15))
     return f"largest error {parity['max_error'] / 255:.1e} of 255, PSNR {peak_to_noise:.1f} dB; "
+
+
+def _of_gpu(details: dict[str, Any]) -> str:
+    """Whether the GPU delegate takes all operators; unknown of other files and older reports."""
+    if "gpu" not in details:
+        return "–"
+    count = sum(entry["count"] for entry in details["gpu"]["refused"])
+    return f"all but {count}" if count else "all"
+
+
+def _refused(details: dict[str, Any]) -> str:
+    """The operators that the GPU delegate refuses, with the reasons."""
+    entries = details.get("gpu", {}).get("refused", ())
+    texts = [f"{entry['count']} {entry['operator']} ({entry['reason']})" for entry in entries]
+    return f"a GPU delegate leaves to the CPU {', '.join(texts)}; " if texts else ""
 
 
 def _of_precision(report: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ from srm_keras.export.tflite.conversion import (
     check_float,
     recalibration_parts,
 )
+from srm_keras.export.tflite.gpu import gpu_compatibility
 from srm_keras.export.tflite.metadata import add_metadata
 from srm_keras.layers import Recalibration
 from srm_keras.models.flatten import flatten
@@ -240,7 +241,9 @@ def operator_name(model: schema.ModelT, operator: schema.OperatorT) -> str:
 
 
 def tflite_details(path: Path, image_shape: Sequence[int] = ()) -> dict[str, Any]:
-    """Return ``{"operators": {name: count}, "partitions": …}`` of a TFLite file.
+    """Return ``{"operators": {name: count}, "partitions": …, "gpu": …}`` of a TFLite file.
+
+    ``"gpu"`` is of ``gpu_compatibility``.
 
     Args:
         path: Of the file.
@@ -251,6 +254,7 @@ def tflite_details(path: Path, image_shape: Sequence[int] = ()) -> dict[str, Any
     return {
         "operators": dict(Counter(names).most_common()),
         "partitions": partitions(path, model, image_shape),
+        "gpu": gpu_compatibility(model, operator_name),
     }
 
 
