@@ -13,8 +13,10 @@ from ml_collections import config_dict
 from srm_keras.data import Preprocessing
 from srm_keras.interop.trained import read_trained
 from srm_keras.models.head import logits
+from srm_keras.models.surgery.functional import copied, is_functional
 from srm_keras.models.weights import Trained
 from srm_keras.support.files import write_json
+from srm_keras.support.foreign import first_line
 from srm_keras.training import run_folder
 from srm_keras.training.fields import naming
 from srm_keras.training.fine_tuning import same_classes
@@ -65,10 +67,10 @@ class Teacher:
     def __init__(
         self, trained: Trained, preprocessing: Preprocessing, temperature: float, weight: float
     ):
-        _check_images(trained, preprocessing)
+        network = _reading(trained, preprocessing.image_shape)
         with naming(FIELD):
-            outputs = logits(trained.model)
-        self._network = keras.Model(trained.model.inputs[0], outputs, name=trained.model.name)
+            outputs = logits(network)
+        self._network = keras.Model(network.inputs[0], outputs, name=network.name)
         self._network.trainable = False
         self._trained = trained
         self._scale, self._offset = _standardized_anew(preprocessing, trained.preprocessing)
@@ -141,16 +143,26 @@ def read_teacher(recipe: config_dict.ConfigDict, preprocessing: Preprocessing) -
     return Teacher(trained, preprocessing, float(options.temperature), float(options.weight))
 
 
-def _check_images(trained: Trained, preprocessing: Preprocessing) -> None:
-    taken, given = trained.model.input_shape[1:], preprocessing.image_shape
-    if len(taken) == 3 and all(
-        side in (None, size) for side, size in zip(taken, given, strict=True)
-    ):
-        return
+def _reading(trained: Trained, shape: tuple[int, int, int]) -> keras.Model:
+    """The network, or a copy of it that reads images of the student's size."""
+    model, taken = trained.model, trained.model.input_shape[1:]
+    if _fits(shape, taken):
+        return model
+    reason = ""
+    if is_functional(model) and _fits(shape[2:], taken[2:]):
+        try:
+            return copied(model, inputs=keras.Input(shape, dtype=model.inputs[0].dtype))
+        except ValueError as error:
+            reason = f" ({first_line(error)})"
     raise ValueError(
-        f"`{FIELD}` must take images of the shape {given}, which `data.preprocessing` makes. "
-        f"Received: {trained.name!r}, which takes {taken}"
+        f"`{FIELD}` must take images of the shape {shape}, which `data.preprocessing` makes. "
+        f"Received: {trained.name!r}, which takes {taken} alone{reason}"
     )
+
+
+def _fits(shape: Sequence[int], taken: Sequence[int | None]) -> bool:
+    same = len(taken) == len(shape)
+    return same and all(known in (None, size) for known, size in zip(taken, shape, strict=True))
 
 
 def _standardized_anew(student: Preprocessing, teacher: Preprocessing | None) -> tuple[Any, Any]:

@@ -94,6 +94,19 @@ def test_a_step_follows_labels_teacher_and_regularizer():
         np.testing.assert_array_equal(value, keras.ops.convert_to_numpy(variable))
 
 
+def test_a_teacher_of_other_images_reads_the_students_where_its_layers_can():
+    """To the bit as a network that is built for that size; a dense layer of the map cannot."""
+    networks = [tiny_network(None, (side, side, 3), CLASSES) for side in (12, 4)]
+    networks[1].set_weights(networks[0].get_weights())
+    x, given = images(), Preprocessing(4)
+    teachers = [Teacher(trained(model), given, TEMPERATURE, WEIGHT) for model in networks]
+    answers = [keras.ops.convert_to_numpy(teacher.logits(x)) for teacher in teachers]
+    np.testing.assert_array_equal(*answers)
+    other = network(1, shape=(12, 12, 3))
+    with pytest.raises(ValueError, match=r"shape \(4, 4, 3\), .*takes \(12, 12, 3\) alone \(.+\)$"):
+        Teacher(trained(other), given, TEMPERATURE, WEIGHT)
+
+
 @pytest.mark.parametrize("mean", [0.4, (0.485, 0.456, 0.406)])
 def test_a_teacher_gets_images_as_it_was_trained_on_them(mean):
     model = network(2, activation=None)

@@ -126,7 +126,9 @@ def test_a_teacher_that_does_not_suit_is_refused_before_anything_is_written(teac
     }
     options = {
         r"Received: '.*net.keras' with 7 without names": {"classes": 7},
-        r"of the shape \(16, 16, 3\), .*net.keras', which takes \(8, 8, 3\)": {"shape": (8, 8, 3)},
+        r"of the shape \(16, 16, 3\), .*net.keras', which takes \(16, 16, 1\) alone": {
+            "shape": (16, 16, 1)
+        },
         r"`distillation.teacher`: `model` must end in a softmax or": {"activation": "sigmoid"},
     }
     for number, (message, given) in enumerate(options.items()):
