@@ -114,7 +114,9 @@ def _result(card: Mapping[str, Any], split: str, scores: Mapping[str, float]) ->
     return {
         "task": {"type": "image-classification"},
         "dataset": {"name": data, "type": data, "split": split},
-        "metrics": [{"type": name, "value": value} for name, value in scores.items()],
+        "metrics": [
+            {"type": name, "value": value} for name, value in scores.items() if value is not None
+        ],
     }
 
 
@@ -130,8 +132,12 @@ def _metrics(metrics: Mapping[str, Mapping[str, float]]) -> str:
     if not metrics:
         return ""
     names = list(next(iter(metrics.values())))
-    rows = [[split, *(_shown(scores.get(n)) for n in names)] for split, scores in metrics.items()]
+    rows = [[split, *(_score(scores.get(n)) for n in names)] for split, scores in metrics.items()]
     return "## Metrics\n\n" + markdown_table(["split", *names], rows)
+
+
+def _score(value: Any) -> str:
+    return "–" if value is None else _shown(value)
 
 
 def _section(title: str, content: Any) -> str:

@@ -13,6 +13,7 @@ from srm_keras.data import Preprocessing
 from srm_keras.interop import load_preset, read_keras_file, save_preset
 from srm_keras.interop.presets import LIMITS, MANIFEST, with_manifest
 from srm_keras.models import CifarResNet
+from tests.support.strict_json import strictly
 from tests.support.weights import randomize
 
 PREPROCESSING = Preprocessing(image_size=16, mean=(0.4, 0.5, 0.6), std=0.25, flip=True)
@@ -73,6 +74,17 @@ def test_it_is_a_folder_that_keras_and_the_hub_read(preset):
     result = json.loads(matter["model-index"])[0]["results"][0]
     assert result["metrics"][0] == {"type": "accuracy", "value": 0.5}
     assert all(name in body for name in CLASSES)
+
+
+def test_a_score_that_is_no_number_is_null_and_not_told_to_the_hub(preset, tmp_path):
+    card = {"metrics": {"test": {"accuracy": 0.5, "loss": float("nan")}}}
+    saved = save_preset(preset[1].model, tmp_path / "p", PREPROCESSING, CLASSES, card)
+    assert strictly((tmp_path / "p" / "card.json").read_text()) == saved.card
+    assert saved.card["metrics"]["test"] == {"accuracy": 0.5, "loss": None}
+    _, front, body = (tmp_path / "p" / "README.md").read_text().split("---\n", 2)
+    assert "NaN" not in front + body
+    assert "null" not in front
+    assert "| test | 0.5000 | – |" in body
 
 
 @pytest.mark.parametrize("options", [{"recalibration": "ge", "shortcut": "identity"}, {}], ids=str)
