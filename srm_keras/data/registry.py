@@ -1,7 +1,9 @@
 """``load_examples(name, split, ...)`` and ``load``: every data source under one name."""
 
+import contextlib
+import contextvars
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srm_keras.data import texture_shapes
@@ -103,9 +105,33 @@ def load_examples(name: str, split: str, **options: Any) -> Examples | Records:
     Raises:
         ValueError: As ``load``.
     """
+    loaded, key = _LOADED.get(), (name, split, repr(sorted(options.items())))
+    if loaded is not None and key in loaded:
+        return loaded[key]
     source = SOURCES[one_of("name", name, SOURCES)]
     _check_options(name, source, options)
-    return source(split, **options)
+    examples = source(split, **options)
+    if loaded is not None:
+        loaded[key] = examples
+    return examples
+
+
+_Loaded = dict[tuple[str, str, str], Examples | Records]
+_LOADED: contextvars.ContextVar[_Loaded | None] = contextvars.ContextVar("loaded", default=None)
+
+
+@contextlib.contextmanager
+def loading_once() -> Iterator[None]:
+    """A context in which ``load_examples`` loads a split once, however often it is asked for.
+
+    So are its labels read once, which of records takes a pass through all of them. What is loaded
+    is not to be changed.
+    """
+    token = _LOADED.set({})
+    try:
+        yield
+    finally:
+        _LOADED.reset(token)
 
 
 def check_source(name: str, splits: Iterable[str], options: Mapping[str, Any]) -> None:

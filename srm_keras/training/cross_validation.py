@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from ml_collections import config_dict
 
+from srm_keras.data.registry import loading_once
 from srm_keras.support.files import folder_lock, read_json, write_csv, write_json, write_text
 from srm_keras.support.tables import markdown_table, mean_and_std, with_std
 from srm_keras.support.validation import positive_int
@@ -114,7 +115,7 @@ def cross_validate(
         check(trial.recipe)
         run_folder.has_result(folder / trial.folder, trial.recipe.to_dict(), overwrite=False)
     finished: list[tuple[Trial, Row]] = []
-    with folder_lock("workdir", folder, writes=FILES):
+    with folder_lock("workdir", folder, writes=FILES), loading_once():
         for number, trial in enumerate(trials, start=1):
             tell(f"[{number}/{len(trials)}] {trial.label}, fold {trial.fold}, seed {trial.seed}")
             finished.append((trial, train(trial.recipe, folder / trial.folder)))

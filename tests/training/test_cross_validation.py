@@ -1,4 +1,5 @@
 import csv
+import functools
 import os
 import statistics
 from unittest import mock
@@ -6,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from srm_keras.data import registry
 from srm_keras.recipes import dtd
 from srm_keras.support.files import folder_lock, read_json, write_csv
 from srm_keras.training import cross_validation
@@ -27,9 +29,18 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two folds of two modules, stopped within the third run and begun again."""
+    """Two folds of two modules, stopped within the third run and begun again.
+
+    Each time every split is loaded once.
+    """
     folder = tmp_path_factory.mktemp("folds")
-    trained = []
+    trained, loaded = [], []
+    load = registry.SOURCES["texture_shapes"]
+
+    @functools.wraps(load)
+    def counted(split, **options):
+        loaded.append(split)
+        return load(split, **options)
 
     def train(recipe, workdir):
         if len(trained) == 2:
@@ -41,12 +52,14 @@ def folder(tmp_path_factory):
     with (
         mock.patch.object(LOOP, "build_model", tiny_network),
         mock.patch.object(cross_validation, "train", train),
+        mock.patch.dict(registry.SOURCES, texture_shapes=counted),
         sketches(),
     ):
         with pytest.raises(Killed):
             cross_validate(recipe(), folder, MODULES, folds=2)
         cross_validate(recipe().to_dict(), folder, MODULES, folds=2)  # a mapping, this time
     assert trained[:3] == [(None, 0), ("srm", 0), "died"]
+    assert loaded == ["train", "test"] * 2
     return folder
 
 

@@ -143,8 +143,12 @@ class Records:
 
     def subset(self, positions: Sequence[int] | np.ndarray) -> "Records":
         """The examples at ``positions``, in that order; see ``Examples.subset``."""
-        chosen = self.positions[checks.positions(positions, len(self))]
-        return replace(self, positions=chosen, info=replace(self.info, num_examples=len(chosen)))
+        places = checks.positions(positions, len(self))
+        chosen = self.positions[places]
+        part = replace(self, positions=chosen, info=replace(self.info, num_examples=len(chosen)))
+        if "labels" in vars(self):  # they were read, and are not read again
+            vars(part)["labels"] = self.labels[places]
+        return part
 
     def encoded(self) -> "tf.data.Dataset":
         """A ``tf.data.Dataset`` of (string scalar, the file's bytes; int32 label) in this order.
