@@ -3,6 +3,7 @@ r"""Times things on this machine.
     python -m tools.benchmark layers --out=runs/benchmark
     python -m tools.benchmark layers --quick
     python -m tools.benchmark pipeline --data_dir=FOLDER --out=runs/benchmark
+    python -m tools.benchmark train_step --out=docs/results
     python -m tools.benchmark exported --out=runs/benchmark
     python -m tools.benchmark stylizers --out=runs/benchmark
 
@@ -13,6 +14,10 @@ layers.json and layers.md. docs/complexity.md says how it measures.
 ``pipeline`` measures how many images a second the ImageNet training pipeline delivers, beside the
 limit that decoding and resizing set and beside plain Keras and PyTorch loaders, and writes
 pipeline.json and pipeline.md. docs/data.md says how it measures.
+
+``train_step`` measures images a second of the training loop, as ``train`` runs it, beside the bare
+compiled step on a batch in memory, and writes benchmark_train_step.json and
+benchmark_train_step.md. docs/training.md says what it found.
 
 ``exported`` times one image in LiteRT with one thread: ResNet-50, ResNet-18 and CifarResNet-56
 without and with modules, in the form that the exporters write, as the folded layers, and in int8;
@@ -41,7 +46,7 @@ def define(flags: FlagValues) -> None:
     absl_flags.DEFINE_integer(
         "rounds",
         None,
-        "Measured rounds. By default 20; of exported and stylizers 30.",
+        "Measured rounds. By default 20; of exported and stylizers 30, of train_step 8.",
         lower_bound=1,
         flag_values=flags,
     )
@@ -84,6 +89,17 @@ def pipeline(flags: FlagValues) -> None:
     print(f"Wrote pipeline.json and pipeline.md to {flags.out}")
 
 
+def train_step(flags: FlagValues) -> None:
+    """Measure the loop around the training step."""
+    from tools.studies.train_step import CASES, QUICK_CASES, benchmark_train_step, rows_markdown
+
+    report = benchmark_train_step(
+        QUICK_CASES if flags.quick else CASES, rounds=_rounds(flags, 8), out=flags.out
+    )
+    print(rows_markdown(report["rows"]))
+    print(f"Wrote benchmark_train_step.json and benchmark_train_step.md to {flags.out}")
+
+
 def exported(flags: FlagValues) -> None:
     """Time exported classifiers."""
     from tools.studies.exported_files import NETWORKS
@@ -121,7 +137,13 @@ def _rounds(flags: FlagValues, default: int) -> int:
     return min(rounds, 3) if flags.quick else rounds
 
 
-BENCHMARKS = {"layers": layers, "pipeline": pipeline, "exported": exported, "stylizers": stylizers}
+BENCHMARKS = {
+    "layers": layers,
+    "pipeline": pipeline,
+    "train_step": train_step,
+    "exported": exported,
+    "stylizers": stylizers,
+}
 
 
 def main(flags: FlagValues, arguments: Sequence[str]) -> None:
