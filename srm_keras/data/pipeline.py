@@ -1,10 +1,11 @@
 """Batches to train on and to evaluate on."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -23,7 +24,7 @@ from srm_keras.data.tf_images import Augmenter, class_number
 from srm_keras.support.validation import boolean, positive_int
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Order:
     """Which examples a training stream consists of, from which one on, and which part of it.
 
@@ -133,8 +134,9 @@ def batches(
         batch_size: Number of examples in a batch; with ``shard``, in all of its parts together.
         training: Whether to shuffle, augment and repeat.
         seed: Integer in [0, 2**63); of training's order and augmentation.
-        cache: Whether decoded images are kept in memory, unless they would take more than half of
-            it, which is logged.
+        cache: Whether images are kept in memory: as ``preprocessing.resize`` leaves them, float32,
+            where every use begins with it and they take at most half of the memory; else as they
+            are decoded, uint8, if those do; else, which is logged, not at all.
         shuffle_buffer: None: every epoch is a random permutation of examples that TensorFlow reads
             by position, as those of ``load``. A number: the size of the buffer to shuffle a data
             set in that can only be read from its beginning; the order then depends on TensorFlow's
@@ -174,8 +176,8 @@ def batches(
                 "`repeats` must be 1 with a `shuffle_buffer`: such a data set is read once an "
                 f"epoch. Received: repeats={repeats}"
             )
-    if cache and _fits_in_memory(pairs):
-        pairs, by_position = pairs.cache(), None
+    if cache:
+        pairs, preprocessing, by_position = _cached(pairs, preprocessing, by_position, training)
     if not training:
         stream = _in_parallel(pairs, lambda *pair: _evaluated(preprocessing, *pair))
         return stream.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -224,6 +226,32 @@ def _endless_batches(
         stream = _in_parallel(stream, augmenter.mixed)
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return stream.prefetch(tf.data.AUTOTUNE).apply(endless)
+
+
+def _cached(
+    pairs: tf.data.Dataset,
+    preprocessing: Preprocessing,
+    by_position: Examples | Records | None,
+    training: bool,
+) -> tuple[tf.data.Dataset, Preprocessing, Examples | Records | None]:
+    """``pairs`` that stay in memory, what is left to do to them, and ``by_position`` where not.
+
+    A random window of ``crop_scale`` is one of the whole image, to which nothing was done before.
+    """
+    shapes = _shapes(pairs)
+    side = None if training and preprocessing.crop_scale else preprocessing.resize
+    if side is not None and _fits_in_memory(pairs, _resized(shapes, side), tf.float32):
+        pairs = _in_parallel(pairs, lambda image, label: (preprocessing.resized(image), label))
+        if training:
+            _has_random_access(pairs)
+        return pairs.cache(), dataclasses.replace(preprocessing, resize=None), None
+    if _fits_in_memory(pairs, shapes, tf.uint8):
+        return pairs.cache(), preprocessing, None
+    logging.warning(
+        "Images are not cached: they would take %.1f GiB, more than half of the memory",
+        _needed(pairs, shapes, tf.uint8) / 2**30,
+    )
+    return pairs, preprocessing, by_position
 
 
 def _evaluated(
@@ -283,18 +311,27 @@ def _has_random_access(dataset: tf.data.Dataset) -> bool:
     return True
 
 
-def _fits_in_memory(dataset: tf.data.Dataset) -> bool:
-    """Whether the images take at most half of the machine's memory, by the size of the first."""
+def _shapes(dataset: tf.data.Dataset) -> np.ndarray:
+    """Height, width and channels of the images, (n, 3): one row where all have one shape."""
     shape = dataset.element_spec[0].shape
     if shape.is_fully_defined():
-        sizes = [shape.num_elements()]
-    else:
-        sizes = [int(tf.size(image)) for image, _ in dataset.take(16)]
-    needed = int(dataset.cardinality()) * sum(sizes) // max(1, len(sizes))
-    limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    if needed > limit:
-        logging.warning(
-            "Images are not cached: they would take %.1f GiB, more than half of the memory",
-            needed / 2**30,
-        )
-    return needed <= limit
+        return np.array([shape.as_list()])
+    return np.array([image.shape.as_list() for image, _ in dataset.take(16)]).reshape(-1, 3)
+
+
+def _resized(shapes: np.ndarray, side: int) -> np.ndarray:
+    """``shapes`` after the shorter side was resized to ``side``."""
+    sides = shapes[:, :2] * side // shapes[:, :2].min(axis=1, keepdims=True)
+    return np.concatenate([sides, shapes[:, 2:]], axis=1)
+
+
+def _needed(dataset: tf.data.Dataset, shapes: np.ndarray, dtype: tf.DType) -> float:
+    """Bytes that all images take, by the mean of the shapes that are known."""
+    numbers = float(shapes.prod(axis=1).mean()) if len(shapes) else 0.0
+    return int(dataset.cardinality()) * numbers * dtype.size
+
+
+def _fits_in_memory(dataset: tf.data.Dataset, shapes: np.ndarray, dtype: tf.DType) -> bool:
+    """Whether the images take at most half of the machine's memory."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return _needed(dataset, shapes, dtype) <= memory // 2

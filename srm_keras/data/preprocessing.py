@@ -113,8 +113,7 @@ class Preprocessing:
         """
         from srm_keras.data import tf_images
 
-        images = tf_images.with_channels(images, self.channels)
-        images = tf_images.shorter_side(images, self.resize, self.interpolation)
+        images = self.resized(tf_images.with_channels(images, self.channels))
         return self.standardized(tf_images.middle(images, self.image_size))
 
     def training(self, image: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
@@ -139,10 +138,16 @@ class Preprocessing:
         if self.crop_scale is not None:
             bounds = self._window(tf.shape(image)[:2], seed)
             return self._of_window(tf_images.window(image, bounds), seed)
-        image = tf_images.shorter_side(image, self.resize, self.interpolation)
+        image = self.resized(image)
         draws = tf.random.stateless_uniform((3,), seed, alg="philox")
         image = tf_images.random_crop(image, self.image_size, self.pad, draws[:2])
         return tf_images.mirrored(image, draws[2]) if self.flip else image
+
+    def resized(self, images: "tf.Tensor") -> "tf.Tensor":
+        """Images (…, H, W, C) with the shorter side ``resize``, float32; without it as given."""
+        from srm_keras.data import tf_images
+
+        return tf_images.shorter_side(images, self.resize, self.interpolation)
 
     def augmented_file(self, content: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         """``augmented`` of an encoded file; with ``crop_scale`` only the window is decoded.

@@ -116,8 +116,12 @@ def test_iterating_twice_gives_the_same_stream():
         np.testing.assert_array_equal(first, second)
 
 
+RESIZED = Preprocessing(8, resize=9, pad=2, flip=True)
+
+
+@pytest.mark.parametrize("preprocessing", [AUGMENTED, RESIZED], ids=["as read", "resized"])
 @pytest.mark.parametrize("training", [True, False])
-def test_cache_reads_each_example_once(training):
+def test_cache_reads_each_example_once(training, preprocessing):
     reads = []
 
     def read(image, label):
@@ -127,12 +131,59 @@ def test_cache_reads_each_example_once(training):
 
         return image, tf.ensure_shape(tf.numpy_function(note, [label], tf.int32), ())
 
-    stream = batches(DATASET.map(read), AUGMENTED, 10, training, cache=True)
+    stream = batches(DATASET.map(read), preprocessing, 10, training, cache=True)
     for _ in range(3):
         assert len(list(stream.take(5))) == 5
     most = max(reads.count(label) for label in range(COUNT))
     assert set(reads) == set(range(COUNT))
-    assert most <= 2  # the check that the data set can be read by position costs one reading
+    # Each check that a data set can be read by position costs one reading.
+    assert most <= (2 if preprocessing is AUGMENTED else 3)
+
+
+CACHED = {
+    "bilinear": Preprocessing(8, resize=9, pad=2, flip=True),
+    "bicubic": Preprocessing(8, resize=9, interpolation="bicubic"),
+    "grey": Preprocessing(8, resize=9),
+    "window": Preprocessing(8, resize=9, crop_scale=(0.3, 1.0)),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", CACHED)
+def test_a_cache_behind_the_resize_changes_no_bit(name, training):
+    images = IMAGES[..., :1] if name == "grey" else IMAGES
+    dataset = tf.data.Dataset.from_tensor_slices((images, LABELS))
+    plain, cached = (
+        taken(batches(dataset, CACHED[name], 10, training, 5, cache=cache), 5)
+        for cache in (False, True)
+    )
+    for part in range(2):
+        np.testing.assert_array_equal(plain[part], cached[part])
+
+
+@pytest.mark.parametrize(
+    ("pages", "resizings", "told"),
+    [(80, COUNT, False), (60, 2 * COUNT, False), (40, 2 * COUNT, True)],
+)
+def test_a_cache_holds_what_fits(pages, resizings, told, monkeypatch, caplog):
+    """50 images 24×30: 142,800 bytes at 14×17 in float32, 108,000 as they are; of half of it."""
+    images = np.repeat(np.repeat(IMAGES[:, :8, :10], 3, 1), 3, 2)
+    dataset = tf.data.Dataset.from_tensor_slices((images, LABELS))
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}.get)
+    done, resize = [], Preprocessing.resized
+
+    def counted(preprocessing, images):
+        if preprocessing.resize is not None:
+            images = tf.numpy_function(lambda x: done.append(1) or x, [images], tf.uint8)
+            images = tf.ensure_shape(images, (24, 30, 3))
+        return resize(preprocessing, images)
+
+    monkeypatch.setattr(Preprocessing, "resized", counted)
+    stream = batches(dataset, Preprocessing(8, resize=14), 10, training=False, cache=True)
+    for _ in range(2):
+        assert len(list(stream)) == 5
+    assert len(done) == resizings
+    assert ("Images are not cached" in caplog.text) == told
 
 
 def test_what_does_not_fit_is_not_cached(monkeypatch, caplog):
