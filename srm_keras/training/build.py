@@ -219,7 +219,12 @@ def compiled_twin(
 
 
 def jit_compile(recipe: config_dict.ConfigDict) -> bool | str:
-    """Whether to compile: a choice on TensorFlow alone, where it makes a step on a CPU slower."""
+    """Whether to compile with XLA: a choice on TensorFlow alone.
+
+    There Keras' own ``"auto"`` is what the recipe's means: yes on one GPU or TPU, no on a CPU,
+    where XLA makes a step slower, and on several devices. Keras compiles nothing where operations
+    are ``deterministic``, whatever it is told.
+    """
     return recipe.jit_compile if keras.config.backend() == "tensorflow" else "auto"
 
 

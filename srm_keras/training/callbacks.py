@@ -19,7 +19,7 @@ from srm_keras.support.figures import drawing
 from srm_keras.support.files import write_csv
 from srm_keras.training import run_folder
 from srm_keras.training.by_path import ByPath
-from srm_keras.training.distribution.replicas import assign_local, local_values
+from srm_keras.training.distribution.replicas import assign_local, local_values, running_loss
 from srm_keras.training.reports import plot_run
 
 
@@ -217,7 +217,7 @@ class Progress(keras.callbacks.Callback):
     For where no progress bar can be drawn: output that goes to a file or another program.
 
     Args:
-        recipe: With ``steps`` and ``batch_size``.
+        recipe: With ``steps``, ``eval_every`` and ``batch_size``.
         step: Updates that are done already.
     """
 
@@ -226,24 +226,25 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, recipe: config_dict.ConfigDict, step: int):
         super().__init__()
         self.steps = recipe.steps
+        self.eval_every = recipe.eval_every
         self.batch_size = recipe.batch_size
         self.step = self._epoch_began = self._told = step
         self._told_at = time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Counts from here: evaluations are no part of the pace."""
-        self._epoch_began = self._told = self.step
+        self.step = self._epoch_began = self._told = max(self.step, epoch * self.eval_every)
         self._told_at = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Prints a line if it is time to."""
-        self.step = self._epoch_began + batch + 1
+    def on_train_batch_begin(self, batch, logs=None):
+        """Prints a line if it is time to; only then it reads the loss."""
+        self.step = self._epoch_began + batch
         spent = time.monotonic() - self._told_at
-        if spent < self.SECONDS:
+        if spent < self.SECONDS or self.step == self._told:
             return
         pace = (self.step - self._told) / spent
         print(
-            f"step {self.step:,} of {self.steps:,}: loss {float(logs['loss']):.4f}, "
+            f"step {self.step:,} of {self.steps:,}: loss {running_loss(self.model):.4f}, "
             f"{pace * self.batch_size:.1f} images/s, "
             f"{_duration((self.steps - self.step) / pace)} left",
             file=sys.stderr,

@@ -114,11 +114,15 @@ def is_spec(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Field:
-    """One recipe field: its default and the values it accepts, in code and in words."""
+    """One recipe field: its default and the values it accepts, in code and in words.
+
+    ``mixed`` says that they are of several types; else a ``ConfigDict`` takes the default's alone.
+    """
 
     default: Any
     accepts: Callable[[Any], bool]
     expected: str
+    mixed: bool = False
 
 
 Fields = Mapping[str, Field]
@@ -137,7 +141,9 @@ def defaults(fields: Fields) -> config_dict.ConfigDict:
             if group not in holder:
                 holder[group] = config_dict.ConfigDict()
             holder = holder[group]
-        default = config_dict.placeholder(object) if field.default is None else field.default
+        default = field.default
+        if default is None or field.mixed:
+            default = config_dict.FieldReference(default, field_type=object)
         holder[leaf] = config_dict.ConfigDict(default) if default == {} else default
     return recipe
 

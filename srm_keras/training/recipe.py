@@ -62,7 +62,12 @@ RUN_FIELDS: dict[str, Field] = {
     "dtype_policy": Field("float32", one_of(*POLICIES), f"one of {POLICIES}"),
     "strategy": Field("auto", one_of(*STRATEGIES), f"one of {STRATEGIES}"),
     "synchronized_batch_norm": Field(True, is_bool, "True or False"),
-    "jit_compile": Field(False, is_bool, "True or False (XLA; of use on GPUs and TPUs)"),
+    "jit_compile": Field(
+        "auto",
+        lambda value: value == "auto" or is_bool(value),
+        "'auto' (XLA on one GPU or TPU), True or False",
+        mixed=True,
+    ),
     "steps_per_execution": Field(1, integer(1), "a positive integer (optimizer updates)"),
     "deterministic": Field(True, is_bool, "True or False (bit-identical resume needs True)"),
     "checkpoint_every": Field(
@@ -133,11 +138,14 @@ def differing(
 def _leaf(recipe: Mapping[str, Any], name: str) -> Any:
     """A field of a flat recipe; a group without any is as if it were not there.
 
-    A recipe of before a field was there means its default: such defaults change nothing.
+    A recipe of before a field was there means its default: such defaults change nothing. And a run
+    whose ``jit_compile`` was off before there was ``"auto"`` is one with the default of then.
     """
     value = recipe.get(name, FIELDS[name].default if name in FIELDS else None)
     if isinstance(value, tuple):  # of a default; those of recipes went through JSON
         return list(value)
+    if name == "jit_compile" and value == "auto":
+        return False
     return None if value == {} else value
 
 

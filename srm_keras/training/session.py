@@ -196,7 +196,7 @@ def fit(
         return
     distribution = session.distribution
     shard = (distribution.worker, distribution.workers)
-    with StopRequest() as stop:
+    with StopRequest() as stop, _naming_what_is_not_deterministic(session.recipe):
         ending = [] if early_stopping is None else [early_stopping]
         callbacks = _callbacks(session, stop, resumed, [*writers, *ending])
         for segment in _segments(step, steps, session.recipe.eval_every):
@@ -212,6 +212,25 @@ def fit(
             )
             if session.learner.stop_training:
                 return
+
+
+@contextlib.contextmanager
+def _naming_what_is_not_deterministic(recipe: config_dict.ConfigDict) -> Iterator[None]:
+    """Makes TensorFlow's error about an operation that is not deterministic there a line.
+
+    It is raised in the first update, before a weight is changed, on GPUs alone. Which operations
+    that are depends on TensorFlow, cuDNN and the operation's arguments, so TensorFlow is asked.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = [line.strip() for line in str(error).splitlines() if "eterminis" in line]
+        if not recipe.deterministic or type(error).__name__ != "UnimplementedError" or not told:
+            raise
+        raise ValueError(
+            "`deterministic` must be False for this network on this device. Received: "
+            f"deterministic=True, and TensorFlow says: {told[0]}"
+        ) from None
 
 
 def _wait_for_all(distribution: Distribution) -> None:
@@ -255,8 +274,9 @@ def _callbacks(
         any_worker=session.distribution.any_worker,
         resumed=resumed,
         hint=session.checkpoints.hint,
+        question=session.distribution.question(),
     )
     evaluated = EvaluatedWeights(session.evaluated)
     shown = chief and not sys.stdout.isatty()
     progress = [Progress(session.recipe, keeper.step)] if shown else []
-    return [evaluated, FiniteFirst(keeper), session.log, *writers, *progress, keeper]
+    return [FiniteFirst(keeper), evaluated, session.log, *writers, *progress, keeper]

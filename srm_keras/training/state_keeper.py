@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from srm_keras.training.checkpoint import Arrays, Checkpoint, TrainingState, not_finite
+from srm_keras.training.distribution import running_loss
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -75,6 +76,11 @@ class StateKeeper(keras.callbacks.Callback):
     The last in the list of callbacks: what it saves includes what the others did. What it saves of
     an epoch is read and found finite before the others write anything: see ``FiniteFirst``.
 
+    To read a loss is to wait for the device. So it is read every ``LOOK_EVERY`` updates and before
+    anything is saved: it is a running mean, which stays NaN or infinite from the first batch on
+    that was. What there is to do after an update is done where the next one begins, at which Keras
+    gives no logs: where a callback takes them at the end of a batch, Keras on JAX reads them there.
+
     Args:
         state: The training state.
         steps_per_epoch: Updates between two evaluations.
@@ -85,7 +91,10 @@ class StateKeeper(keras.callbacks.Callback):
         any_worker: Whether a flag is set on any worker.
         resumed: The checkpoint to go on from, or None.
         hint: How to go on with the run after it was stopped.
+        question: As ``any_worker``, asked after every update, and answered without waiting.
     """
+
+    LOOK_EVERY = 50
 
     def __init__(
         self,
@@ -98,6 +107,7 @@ class StateKeeper(keras.callbacks.Callback):
         any_worker: Callable[[bool], bool],
         resumed: Checkpoint | None,
         hint: str,
+        question: Callable[[bool], bool],
     ):
         super().__init__()
         self.state = state
@@ -107,14 +117,17 @@ class StateKeeper(keras.callbacks.Callback):
         self.progress = progress
         self.stop = stop
         self.any_worker = any_worker
+        self.question = question
         self.resumed = resumed
         self.hint = hint
         self._arrays: Arrays | None = None
-        self.step = self._epoch_began = 0 if resumed is None else resumed.step
+        self.step = 0 if resumed is None else resumed.step
+        self._epoch_began = self._epoch_ends = self._looked = self.step
 
     def on_epoch_begin(self, epoch, logs=None):
         """Puts the state back, once: ``fit`` has built all variables and reset the metrics."""
-        self._epoch_began = self.step
+        self._epoch_began = self._looked = self.step
+        self._epoch_ends = (epoch + 1) * self.steps_per_epoch
         if self.resumed is None:
             return
         self._synchronized()
@@ -123,17 +136,34 @@ class StateKeeper(keras.callbacks.Callback):
             self.state.write_metrics(self.resumed.arrays)
         self.resumed = None
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Stops on a loss that is not finite; saves if it is time to, or the run shall stop."""
-        self.step = self._epoch_began + batch + 1
-        self.check({"loss": logs["loss"]})
-        if self.step % self.steps_per_epoch == 0:
-            return  # the evaluation comes first
-        stopping = self.any_worker(self.stop.signal is not None)
-        if stopping or (self.every and self.step % self.every == 0):
+    def on_train_batch_begin(self, batch, logs=None):
+        """After the update before: looks at the loss and saves, if it is time to or the end."""
+        if batch == 0:
+            return
+        self.step = self._epoch_began + batch
+        stopping = self.question(self.stop.signal is not None)
+        saving = stopping or (self.every > 0 and self.step % self.every == 0)
+        if saving or self.step // self.LOOK_EVERY > self._looked // self.LOOK_EVERY:
+            self.look()
+        if saving:
             self._save()
         if stopping:
             raise Interrupted(self.step, self.stop.signal, self.hint)
+
+    def end_epoch(self) -> None:
+        """Looks at the loss of a whole epoch, which the evaluation would overwrite."""
+        self.step = self._epoch_ends
+        self.look()
+
+    def look(self) -> None:
+        """Raises ``FloatingPointError`` if the loss is not finite, on whatever worker."""
+        loss = running_loss(self._synchronized())
+        if self.any_worker(not math.isfinite(loss)):
+            first, last = self._looked + 1, self.step
+            when = f"at step {last}" if first == last else f"between steps {first} and {last}"
+            what = "infinite or NaN on another worker" if math.isfinite(loss) else loss
+            raise FloatingPointError(f"The loss became {what} {when}. {_ADVICE}")
+        self._looked = self.step
 
     def read(self) -> Arrays:
         """Reads the state that is saved next; ``FloatingPointError`` if it is not finite."""
@@ -147,6 +177,7 @@ class StateKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves, and stops if the run was asked to during the evaluation."""
+        self.step = self._epoch_ends
         self._save()
         if self.any_worker(self.stop.signal is not None):
             raise Interrupted(self.step, self.stop.signal, self.hint)
@@ -171,9 +202,9 @@ class StateKeeper(keras.callbacks.Callback):
 
 
 class FiniteFirst(keras.callbacks.Callback):
-    """Stops a run that is not finite any more before anything of the epoch is written.
+    """Stops a run that is not finite any more before it is evaluated and anything is written.
 
-    Ahead of all callbacks that write.
+    Ahead of all other callbacks.
 
     Args:
         keeper: What saves the state, at the end of the epoch.
@@ -182,6 +213,10 @@ class FiniteFirst(keras.callbacks.Callback):
     def __init__(self, keeper: StateKeeper):
         super().__init__()
         self.keeper = keeper
+
+    def on_test_begin(self, logs=None):
+        """Looks at the loss of the epoch."""
+        self.keeper.end_epoch()
 
     def on_epoch_end(self, epoch, logs=None):
         """Looks at the state (weights, velocities, averages) and at all that was measured."""

@@ -15,10 +15,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from unittest import mock
 
-from srm_keras.training import state_keeper
-from tests.support.tiny_training import tiny_recipe, train_tiny
+from tests.support.tiny_training import after_every_update, tiny_recipe, train_tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,18 +98,16 @@ def main(workdir, strategy, policy, steps, patience, updates=None, delay=None):
 
 
 def die_after(updates, delay):
-    keep = state_keeper.StateKeeper.on_train_batch_end
     done = 0
 
-    def counted(keeper, batch, logs=None):
+    def count(keeper):
         nonlocal done
         done += 1
         if done == updates:
             kill = (os.getpid(), signal.SIGKILL)
             threading.Timer(delay, os.kill, kill).start()
-        keep(keeper, batch, logs)
 
-    return mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", counted)
+    return after_every_update(count)
 
 
 if __name__ == "__main__":

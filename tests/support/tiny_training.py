@@ -90,18 +90,41 @@ def sketches():
 
 
 @contextlib.contextmanager
+def after_every_update(act):
+    """Calls `act(keeper)` after every update, `keeper.step` of them done, and what is done then.
+
+    After the last one of an epoch that is before its evaluation.
+    """
+    begin = state_keeper.StateKeeper.on_train_batch_begin
+    over = state_keeper.FiniteFirst.on_test_begin
+
+    def acting(keeper, batch, logs=None):
+        begin(keeper, batch, logs)
+        if batch:
+            act(keeper)
+
+    def ending(first, logs=None):
+        over(first, logs)
+        act(first.keeper)
+
+    with (
+        mock.patch.object(state_keeper.StateKeeper, "on_train_batch_begin", acting),
+        mock.patch.object(state_keeper.FiniteFirst, "on_test_begin", ending),
+    ):
+        yield
+
+
+@contextlib.contextmanager
 def _death(step):
     if step is None:
         yield
         return
-    keep = state_keeper.StateKeeper.on_train_batch_end
 
-    def die(keeper, batch, logs=None):
-        keep(keeper, batch, logs)
+    def die(keeper):
         if keeper.step == step:
             raise Killed
 
-    with mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", die):
+    with after_every_update(die):
         try:
             yield
         except Killed:

@@ -1,3 +1,6 @@
+import importlib
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -125,6 +128,31 @@ def test_the_loss_is_the_smoothed_cross_entropy(network, loss, smoothing, mixed)
     measured = learner.evaluate(images, given, verbose=0, return_dict=True)
     assert measured["loss"] == pytest.approx(expected, rel=1e-5)
     assert measured["accuracy"] == np.mean(scores.argmax(axis=1) == labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "deterministic", "compiled"),
+    [
+        ("auto", "CPU", False, False),
+        ("auto", "GPU", False, True),
+        ("auto", "TPU", False, True),
+        ("auto", "GPU", True, False),
+        (True, "CPU", False, True),
+        (False, "GPU", False, False),
+    ],
+)
+def test_xla_compiles_on_one_gpu_or_tpu(
+    given, device, deterministic, compiled, network, monkeypatch
+):
+    """`auto`; on others on request. Keras refuses operations that are deterministic."""
+    found = [SimpleNamespace(device_type=kind) for kind in {"CPU", device}]
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda *_: found)
+    config = importlib.import_module("tensorflow.python.framework.config")  # where Keras asks
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: deterministic)
+    made = recipe(jit_compile=given)
+    optimizer = make_optimizer(made, network, 0.1)
+    learner = compiled_twin(network, made, optimizer, make_metrics(False, 10))
+    assert learner.jit_compile is compiled
 
 
 @pytest.mark.parametrize(("ending", "dtype", "smoothing", "loss"), CASES)

@@ -125,6 +125,7 @@ WRONG = [
     ),
     ("learning_rate.multipliers", {"head": -1}, "`learning_rate.multipliers` must be None, or a"),
     ("learning_rate.multipliers", 0.1, "`learning_rate.multipliers` must be None, or a mapping"),
+    ("jit_compile", "yes", "`jit_compile` must be 'auto' (XLA on one GPU or TPU), True or False. "),
     # Fields that do not exist.
     ("learning_rte", 0.1, "`learning_rte` is not a field of a recipe (did you mean 'learning_rate"),
     ("optimizer.wd", 0.1, "`optimizer.wd` is not a field of a recipe"),
@@ -191,6 +192,21 @@ def test_fields_that_an_earlier_version_had_not_are_no_difference():
     before = {name: now[name] for name in ("steps", "data.eval_splits") if name in now}
     assert differing(before, now) == differing(now, before) == []
     assert differing(before, {**now, "optimizer.name": "lamb"}) == ["optimizer.name"]
+
+
+def test_a_field_of_mixed_types_is_set_like_any_other():
+    recipe = default_recipe()
+    assert resolve(recipe).jit_compile == "auto"
+    for value in (True, False, "auto"):
+        recipe.jit_compile = value
+        assert resolve(recipe.to_dict()).jit_compile == value
+
+
+def test_a_run_without_xla_is_one_of_before_auto():
+    one = {"jit_compile": False}
+    assert differing(one, {"jit_compile": "auto"}) == []
+    assert differing(one, {}) == []
+    assert differing({"jit_compile": True}, {"jit_compile": "auto"}) == ["jit_compile"]
 
 
 def test_free_fields_are_fields():

@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from srm_keras.support.files import as_json, read_json
@@ -63,6 +64,7 @@ SAME_BITS = {
     "checkpoint_every": 1,
     "data.cache": True,
     "trackers": ("wandb", "mlflow"),
+    "jit_compile": False,  # what a recipe of before "auto" says
 }
 
 
@@ -159,16 +161,16 @@ def test_more_of_what_a_recipe_may_ask_for_resumes_bit_identical(fields, tmp_pat
     ],
 )
 def test_a_signal_saves_and_says_so(number, overwrite, hint, undisturbed, tmp_path, monkeypatch):
-    keep = state_keeper.StateKeeper.on_train_batch_end
+    keep = state_keeper.StateKeeper.on_train_batch_begin
 
     def signalled(keeper, batch, logs=None):
-        if keeper.step == 5 - 1:
+        if (keeper.step, batch) == (5 - 1, 1):
             os.kill(os.getpid(), number)
         keep(keeper, batch, logs)
 
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr(state_keeper.StateKeeper, "on_train_batch_end", signalled)
+        patch.setattr(state_keeper.StateKeeper, "on_train_batch_begin", signalled)
         with pytest.raises(
             Interrupted, match=rf"{number.name} after step 5, .* saved; {hint}$"
         ) as at:
@@ -233,6 +235,71 @@ def test_nothing_that_is_not_finite_is_written(ema_decay, tmp_path):
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
+def keeper_of(losses, looking, monkeypatch):
+    """A keeper of a run of 16 updates in epochs of 8, after each of which the loss is as given."""
+    keeper = state_keeper.StateKeeper(
+        state=mock.Mock(read=lambda: {"weight": np.zeros(1)}),
+        steps_per_epoch=8,
+        every=0,
+        save=mock.Mock(),
+        progress=dict,
+        stop=mock.Mock(signal=None),
+        any_worker=bool,
+        resumed=None,
+        hint="",
+        question=bool,
+    )
+    keeper.set_model(mock.Mock())
+    monkeypatch.setattr(state_keeper.StateKeeper, "LOOK_EVERY", looking)
+    monkeypatch.setattr(state_keeper, "running_loss", lambda _: losses[keeper.step - 1])
+    return keeper
+
+
+def run_epochs(keeper, stride):
+    """The calls of a `fit`, `stride` updates at a time."""
+    first = state_keeper.FiniteFirst(keeper)
+    for epoch in range(2):
+        keeper.on_epoch_begin(epoch)
+        for batch in range(0, 8, stride):
+            keeper.on_train_batch_begin(batch)
+        first.on_test_begin()
+        first.on_epoch_end(epoch, {"loss": 0.0})
+        keeper.on_epoch_end(epoch)
+
+
+@pytest.mark.parametrize(
+    ("bad", "looking", "stride", "told"),
+    [
+        (3, 1, 1, "at step 3"),
+        (3, 5, 1, "between steps 1 and 5"),
+        (6, 5, 1, "between steps 6 and 8"),  # before the evaluation
+        (10, 5, 1, "between steps 9 and 10"),
+        (10, 50, 1, "between steps 9 and 16"),
+        (3, 3, 2, "between steps 1 and 4"),
+        (7, 4, 4, "between steps 5 and 8"),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_found_when_it_is_looked_at(
+    bad, looking, stride, told, monkeypatch
+):
+    """And saved are only the updates before: of 16, those of the first epoch."""
+    keeper = keeper_of([1.0] * (bad - 1) + [np.nan] * 16, looking, monkeypatch)
+    with pytest.raises(FloatingPointError, match=f"The loss became nan {told}\\."):
+        run_epochs(keeper, stride)
+    assert [call.args[0].step for call in keeper.save.call_args_list] == [8] * (bad > 8)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_a_loss_is_read_when_it_is_time_to_and_before_anything_is_saved(stride, monkeypatch):
+    keeper = keeper_of([1.0] * 16, 50, monkeypatch)
+    keeper.every = 4
+    reading = mock.Mock(return_value=1.0)
+    monkeypatch.setattr(state_keeper, "running_loss", reading)
+    run_epochs(keeper, stride)
+    assert [call.args[0].step for call in keeper.save.call_args_list] == [4, 8, 12, 16]
+    assert reading.call_count == 4
+
+
 @pytest.mark.parametrize("name", ["loss", "accuracy", "val_loss", "val_accuracy"])
 def test_a_measurement_that_is_not_finite_stops_the_run(name):
     """Of finite weights too, as where float16 overflows in the evaluation alone."""
@@ -243,6 +310,27 @@ def test_a_measurement_that_is_not_finite_stops_the_run(name):
     first.on_epoch_end(0, logs)
     with pytest.raises(FloatingPointError, match=f"The {name} became nan at step 4"):
         first.on_epoch_end(0, {**logs, name: np.float32("nan")})
+
+
+def test_what_is_not_deterministic_on_a_gpu_is_a_line():
+    """What TensorFlow raises there in the first update."""
+    advice = "A deterministic GPU implementation of AdjustContrastv2 is not currently available."
+    text = f"Graph execution error:\n\nDetected at node x\n{advice}\n\t [[{{{{node x}}}}]]"
+    error = tf.errors.UnimplementedError(None, None, text)
+    recipe = tiny_recipe()
+    with (
+        pytest.raises(ValueError, match=f"`deterministic` must be False .* {advice}$"),
+        session._naming_what_is_not_deterministic(recipe),
+    ):
+        raise error
+    recipe.deterministic = False
+    others = tf.errors.UnimplementedError(None, None, "Cast of complex is not supported.")
+    for given, raised in ((recipe, error), (tiny_recipe(), others), (tiny_recipe(), OSError("x"))):
+        with (
+            pytest.raises(type(raised), match=re.escape(str(raised))),
+            session._naming_what_is_not_deterministic(given),
+        ):
+            raise raised
 
 
 def test_a_plot_never_stops_a_training(undisturbed, tmp_path, monkeypatch, caplog):

@@ -1,5 +1,7 @@
 import logging
+from types import SimpleNamespace
 
+import keras
 import pytest
 import tensorflow as tf
 from ml_collections import ConfigDict
@@ -74,23 +76,28 @@ def test_what_a_checkpoint_keeps_does_not_grow_with_the_log(clock):
 
 def test_progress_is_told_within_an_epoch(clock, capsys):
     """Every 20 s: at 2 s a step, steps 11 and 21 of an epoch that goes on at step 1."""
-    progress = Progress(ConfigDict({"steps": 400, "batch_size": 8}), 1)
+    progress = Progress(ConfigDict({"steps": 400, "eval_every": 25, "batch_size": 8}), 1)
+    loss = keras.metrics.Mean(name="loss")
+    progress.set_model(SimpleNamespace(metrics=[loss]))
+    loss.update_state([0.5, 0.52478])
     clock[0] += 1000  # what came before the first epoch does not count
     progress.on_epoch_begin(0)
     for batch in range(24):
         clock[0] += 2
-        progress.on_train_batch_end(batch, {"loss": 0.51239, "accuracy": 0.5})
+        progress.on_train_batch_begin(batch + 1)
     assert capsys.readouterr().err.splitlines() == [
         "step 11 of 400: loss 0.5124, 4.0 images/s, 13 min left",
         "step 21 of 400: loss 0.5124, 4.0 images/s, 13 min left",
     ]
     clock[0] += 500  # an evaluation
     progress.on_epoch_begin(1)
+    loss.reset_state()
+    loss.update_state(0.5)
     clock[0] += 19
-    progress.on_train_batch_end(0, {"loss": 0.5})
+    progress.on_train_batch_begin(1)
     assert capsys.readouterr().err == ""
     clock[0] += 1
-    progress.on_train_batch_end(1, {"loss": 0.5})
+    progress.on_train_batch_begin(2)
     assert capsys.readouterr().err == "step 27 of 400: loss 0.5000, 0.8 images/s, 62 min left\n"
 
 

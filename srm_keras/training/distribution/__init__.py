@@ -6,6 +6,7 @@ from srm_keras.training.distribution.replicas import (
     batch_norms,
     inference_state,
     local_values,
+    running_loss,
     set_synchronized,
 )
 from srm_keras.training.distribution.strategies import STRATEGIES, Distribution, resolve_strategy
@@ -19,5 +20,6 @@ __all__ = [
     "inference_state",
     "local_values",
     "resolve_strategy",
+    "running_loss",
     "set_synchronized",
 ]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from srm_keras.training.distribution.logs import unreading
+
 if TYPE_CHECKING:
     from srm_keras.training.distillation import Teacher
 
@@ -74,6 +76,19 @@ def _components(variable: keras.Variable) -> Sequence[Any]:
     native = variable.value
     strategy = getattr(native, "distribute_strategy", None)
     return [native] if strategy is None else strategy.experimental_local_results(native)
+
+
+def running_loss(learner: keras.Model) -> float:
+    """The mean of the loss since the epoch began, over the replicas of this process.
+
+    To read it is to wait for the device. NaN before the first batch.
+
+    Args:
+        learner: The compiled model, as a callback's ``self.model`` gives it.
+    """
+    mean = next(metric for metric in learner.metrics if metric.name == "loss")
+    total, count = (float(np.sum(local_values(v))) for v in (mean.total, mean.count))
+    return total / count if count else float("nan")
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
@@ -164,8 +179,13 @@ class Learner(keras.Model):
       what the teacher's answers add comes to it. Evaluation knows of no teacher.
     - Evaluation is that of the network that is saved (``inference_state``), and on JAX it runs
       outside the data distribution, which cannot split a last batch that is not divisible.
+
+    The logs of a batch that callbacks get are ``Unread`` on TensorFlow and torch. On JAX Keras
+    reads them in threads of its own where no callback takes them.
     """
 
+    train_function: Any
+    test_function: Any
     teacher: "Teacher | None" = None
     """Whose answers are learned beside the labels; nothing of it is tracked as part of this."""
 
@@ -182,6 +202,18 @@ class Learner(keras.Model):
             of_labels = of_labels * sample_weight
         of_labels = super().compute_loss(x, y, y_pred, of_labels, training)
         return of_labels + self.teacher.loss(x, y_pred)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes what ``fit`` calls, as in ``keras.Model``."""
+        if self.train_function is None or force:
+            super().make_train_function(force=True)
+            self.train_function = unreading(self.train_function)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Makes what ``evaluate`` calls, as in ``keras.Model``."""
+        if self.test_function is None or force:
+            super().make_test_function(force=True)
+            self.test_function = unreading(self.test_function)
 
     def train_step(self, *args) -> Any:
         """One update; the arguments and the result are those of ``keras.Model.train_step``."""

@@ -4,7 +4,7 @@ Here are the distributions that any backend has, and those of JAX.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -42,6 +42,13 @@ class Distribution:
     def any_worker(self, flag: bool) -> bool:
         """Whether ``flag`` is true on any worker; all of them must ask at the same point."""
         return bool(flag)
+
+    def question(self) -> Callable[[bool], bool]:
+        """``any_worker`` for after every update: what is called does not wait for the device.
+
+        On several workers it answers what was asked the time before.
+        """
+        return bool
 
     def gather(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What all replicas hold, from what the local ones do (``local_values``).
@@ -212,7 +219,7 @@ def _check_mirrored(recipe: config_dict.ConfigDict, replicas: int) -> None:
     _check_batch_size(recipe, replicas)
     if replicas == 1:
         return
-    if recipe.jit_compile:
+    if recipe.jit_compile is True:
         raise _refused(
             recipe, "cannot run with XLA: its variables are on other devices", "jit_compile"
         )
@@ -222,7 +229,7 @@ def _check_mirrored(recipe: config_dict.ConfigDict, replicas: int) -> None:
 
 def _check_multi_worker(recipe: config_dict.ConfigDict, workers: int) -> None:
     _check_batch_size(recipe, workers)
-    if recipe.jit_compile:
+    if recipe.jit_compile is True:
         raise _refused(recipe, "has no XLA", "jit_compile")
     if recipe.steps_per_execution > 1:
         raise _refused(recipe, "runs one step at a time", "steps_per_execution")

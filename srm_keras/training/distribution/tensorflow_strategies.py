@@ -8,7 +8,7 @@ import functools
 import json
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from srm_keras.training.distribution.logs import unread
 from srm_keras.training.distribution.replicas import inference_state
 from srm_keras.training.distribution.strategies import Distribution, MirroredDevices
 
@@ -49,7 +50,8 @@ class MultiWorker(Distribution):
     public ``train_step`` and ``test_step``, with the same callbacks and the same logs.
 
     Metrics are summed over the workers, so that every callback of every worker gets the same
-    logs. ``model.stop_training`` on one worker stops all of them after the same update.
+    logs; those of a batch are ``Unread``. ``model.stop_training`` on one worker stops all of them
+    after the same update, the one after it.
     """
 
     name = "multi_worker"
@@ -70,6 +72,16 @@ class MultiWorker(Distribution):
     def any_worker(self, flag: bool) -> bool:
         """Whether ``flag`` is true on any worker; all of them must ask at the same point."""
         return float(self._flags(tf.constant(float(flag)))) > 0
+
+    def question(self) -> Callable[[bool], bool]:
+        """``any_worker`` for after every update, whose answer is read an update later."""
+        waiting = [tf.constant(0.0)]
+
+        def ask(flag: bool) -> bool:
+            waiting.append(self._flags(tf.constant(float(flag))))
+            return float(waiting.pop(0)) > 0
+
+        return ask
 
     def _gather(self, row):
         def gathered(mine):
@@ -143,11 +155,11 @@ class MultiWorker(Distribution):
         steps_per_epoch: int,
         listeners: keras.callbacks.CallbackList,
     ) -> Logs:
-        steps = self._steps_of(learner)
+        steps, stopping = self._steps_of(learner), self.question()
         for step in range(steps_per_epoch):
             listeners.on_train_batch_begin(step)
-            listeners.on_train_batch_end(step, steps.train(next(batches)))
-            if self.any_worker(learner.stop_training):
+            listeners.on_train_batch_end(step, unread(steps.train(next(batches))))
+            if stopping(learner.stop_training):
                 learner.stop_training = True
                 break
         return _floats(steps.results())

@@ -91,7 +91,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.calls.append(f"batch_end {batch}")
-        self.batches.append({name: float(value) for name, value in logs.items()})
+        self.batches.append({name: float(np.asarray(value)) for name, value in logs.items()})
         if len(self.batches) == self.stop_at:
             self.model.stop_training = True
 

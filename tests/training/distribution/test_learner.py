@@ -1,4 +1,4 @@
-"""Clipping and loss scaling see the gradients of the global batch."""
+"""Clipping and loss scaling see the gradients of the global batch; nobody reads every loss."""
 
 import contextlib
 
@@ -10,7 +10,13 @@ import tensorflow as tf
 from srm_keras.data import Preprocessing
 from srm_keras.models.weights import Trained
 from srm_keras.training.distillation import Teacher
-from srm_keras.training.distribution import Learner, local_values, set_synchronized
+from srm_keras.training.distribution import (
+    Learner,
+    local_values,
+    running_loss,
+    set_synchronized,
+)
+from srm_keras.training.distribution.logs import Unread
 
 
 def learned(cls, optimizer, strategy, images, steps=2):
@@ -24,6 +30,77 @@ def learned(cls, optimizer, strategy, images, steps=2):
     data = tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
     history = model.fit(data, shuffle=False, verbose=0).history
     return np.concatenate([w.ravel() for w in model.get_weights()]), model.optimizer, history
+
+
+class Batches(keras.callbacks.Callback):
+    """What callbacks get at the end of every batch, of training and of evaluation."""
+
+    def __init__(self):
+        super().__init__()
+        self.logs, self.test_logs = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.logs.append(logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.test_logs.append(logs)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_nothing_reads_the_logs_of_a_batch_until_it_is_asked_to(stride, monkeypatch):
+    """Keras' own model has floats there, whose last and those of the epoch are the same as ours."""
+    images = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    data = tf.data.Dataset.from_tensors((images, np.arange(8) % 2)).repeat(4)
+    found = []
+    for cls in (keras.Model, Learner):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        model = cls(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+        loss = "sparse_categorical_crossentropy"
+        model.compile("sgd", loss, metrics=["accuracy"], steps_per_execution=stride)
+        batches = Batches()
+        with monkeypatch.context() as patch:
+            patch.setattr(Unread, "__array__", None)
+            model.fit(data, validation_data=data, verbose=2, callbacks=[batches])
+        found.append((batches, model.history.history))
+    (plain, theirs), (ours, history) = found
+    assert history == theirs
+    kinds = {type(value) for logs in ours.logs + ours.test_logs for value in logs.values()}
+    assert kinds == {Unread}
+    assert [{n: float(np.asarray(v)) for n, v in logs.items()} for logs in ours.logs] == plain.logs
+
+
+def test_the_progress_bar_reads_what_it_shows(capsys):
+    inputs = keras.Input((4,))
+    model = Learner(inputs, keras.layers.Dense(2)(inputs))
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 4), "float32"), np.full((8, 2), np.nan), batch_size=4, verbose=1)
+    shown = capsys.readouterr().out.split("\r")
+    assert "1/2" in shown[1]
+    assert "loss: nan" in shown[1]
+
+
+def test_the_running_loss_is_the_mean_over_the_replicas(mirrored):
+    images = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    losses = []
+
+    class Reading(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            losses.append(running_loss(self.model))
+
+    for strategy in (None, mirrored):
+        keras.utils.set_random_seed(0)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            inputs = keras.Input((4,))
+            model = Learner(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+            model.compile("sgd", "sparse_categorical_crossentropy")
+        data = tf.data.Dataset.from_tensors((images, np.arange(8) % 2)).repeat(2)
+        model.fit(data, verbose=0, callbacks=[Batches(), Reading()])
+        losses.append(model.evaluate(data.take(1), verbose=0))
+    one, two = losses[:3], losses[3:]
+    assert np.isnan([one[0], two[0]]).all()
+    np.testing.assert_allclose(two[1:], one[1:], rtol=1e-6)
+    assert one[1] != one[2]
 
 
 CLIPPING = {

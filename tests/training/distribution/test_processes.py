@@ -42,12 +42,11 @@ def test_two_workers_equal_one_device_with_other_networks(network, tmp_path, flo
 
 @pytest.mark.slow
 def test_one_worker_stops_all(tmp_path):
+    """After the update that comes after the one at which it asked."""
     chief, other = processes.workers(tmp_path, ["strategy=multi_worker", "stop_at=1"])
     assert_identical(chief, other)
-    assert [name for name in chief if name.startswith("batch")] == [
-        "batch 0 accuracy",
-        "batch 0 loss",
-    ]
+    assert {name[:7] for name in chief if name.startswith("batch")} == {"batch 0", "batch 1"}
+    assert {name[:7] for name in chief if name.startswith("epoch")} == {"epoch 0"}
     assert chief["calls"][-1] == "train_end"
 
 

@@ -1,13 +1,14 @@
 """Which distribution a recipe gets, and what is refused before anything is read."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import pytest
 import tensorflow as tf
 
 from srm_keras.training.distribution import resolve_strategy
-from tests.training.distribution.runs import recipe
+from tests.training.distribution.runs import build, recipe
 
 
 def tf_config(workers, **task):
@@ -42,6 +43,14 @@ def test_auto_is_multi_worker_where_the_environment_names_workers(monkeypatch):
 
 def test_one_strategy_a_process(mirrored):
     assert resolve_strategy(recipe(strategy="mirrored")).strategy is mirrored
+
+
+def test_auto_compiles_nothing_on_several_devices(mirrored, monkeypatch):
+    """Keras leaves it; so `auto` is not refused as `True` is."""
+    found = [SimpleNamespace(device_type="GPU")] * 2
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda *_: found)
+    distribution = resolve_strategy(recipe(strategy="mirrored", jit_compile="auto"))
+    assert not build(distribution, recipe(jit_compile="auto")).jit_compile
 
 
 REFUSED = [

@@ -11,7 +11,7 @@ from PIL import Image
 
 from srm_keras.data import texture_shapes
 from srm_keras.support.files import read_json
-from srm_keras.training import read_metrics, state_keeper
+from srm_keras.training import read_metrics
 from srm_keras.training.stylization import reports
 from srm_keras.training.stylization import train_stylizer as train
 from srm_keras.training.stylization.inputs import load_stylization_inputs
@@ -20,6 +20,7 @@ from srm_keras.training.stylization.recipe import resolve
 from tests.support.tiny_stylization import EVAL_EVERY, STEPS, tiny_recipe
 from tests.support.tiny_training import (
     Killed,
+    after_every_update,
     assert_same_arrays,
     newest_state,
     sketches,
@@ -97,18 +98,13 @@ def test_the_table_has_all_losses(run):
 
 def test_a_killed_run_ends_with_the_same_weights(run, tmp_path):
     fields, _, folder = run
-    keep = state_keeper.StateKeeper.on_train_batch_end
 
-    def die(keeper, batch, logs=None):
-        keep(keeper, batch, logs)
+    def die(keeper):
         if keeper.step == 5:
             raise Killed
 
     keras.backend.clear_session()
-    with (
-        mock.patch.object(state_keeper.StateKeeper, "on_train_batch_end", die),
-        pytest.raises(Killed),
-    ):
+    with after_every_update(die), pytest.raises(Killed):
         train_stylizer(tiny_recipe(**fields), tmp_path)
     keras.backend.clear_session()
     train_stylizer(tiny_recipe(**fields, content__cache=True).to_dict(), tmp_path)
