@@ -109,7 +109,7 @@ def inception_window(
 def window(image: tf.Tensor, bounds: tf.Tensor) -> tf.Tensor:
     """The part of one image (H, W, C) that ``bounds``, (top, left, height, width), name."""
     corner, shape = tf.pad(bounds[:2], [[0, 1]]), tf.pad(bounds[2:], [[0, 1]], constant_values=-1)
-    return tf.slice(image, corner, shape)
+    return tf.ensure_shape(tf.slice(image, corner, shape), (None, None, image.shape[-1]))
 
 
 def file_window(content: tf.Tensor, bounds_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

@@ -146,11 +146,12 @@ def test_the_box_of_random_erasing_is_algorithm_1_of_the_paper():
 
 def test_rand_augment_is_a_function_of_the_seed_and_the_step():
     augmentation = Augmentation(rand_augment=2, magnitude=0.5)
-    whole = taken(augmentation, 6)
+    resized = {"preprocessing": Preprocessing(16, crop_scale=(0.3, 1.0))}  # windows of any size
+    whole = taken(augmentation, 6, **resized)
     keras.utils.set_random_seed(99)
-    late = taken(augmentation, 3, start_step=3)
+    late = taken(augmentation, 3, start_step=3, **resized)
     np.testing.assert_array_equal(whole[0][3:], late[0])
-    plain = taken(None, 6)
+    plain = taken(None, 6, **resized)
     np.testing.assert_array_equal(whole[1], plain[1])
     changed = (whole[0] != plain[0]).any(axis=(2, 3, 4))
     assert changed.mean() > 0.8
