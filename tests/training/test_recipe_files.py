@@ -35,6 +35,7 @@ def test_there_are_recipes():
         "efficientnet",
         "fashion_mnist",
         "imagenet",
+        "imagenet_a3",
         "office_home",
         "stylized_imagenet",
         "texture_shapes",
