@@ -417,7 +417,7 @@ def test_a_folder_in_which_a_run_is_at_work_is_refused(tmp_path, monkeypatch):
         for overwrite in (False, True):
             with pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on"):
                 train_tiny(tiny_recipe(), tmp_path, overwrite=overwrite)
-        monkeypatch.setattr(session, "resolve_strategy", lambda _: mock.Mock(is_chief=False))
+        monkeypatch.setattr(session, "resolve_strategy", lambda _: mock.MagicMock(is_chief=False))
         with pytest.raises(AssertionError):
             train_tiny(tiny_recipe(), tmp_path)
 
