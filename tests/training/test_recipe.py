@@ -115,6 +115,9 @@ WRONG = [
     ),
     ("data.folds", 1, "`data.folds` must be 0 (no folds), or at least 2. Received: data.folds=1"),
     ("data.fold_by", "domain", "`data.fold_by` must be one of"),
+    ("data.repeats", 0, "`data.repeats` must be a positive integer"),
+    ("data.repeats", 3, "`data.repeats` must divide batch_size=128. Received: data.repeats=3"),
+    ("loss", "bce", "`loss` must be one of ('categorical_crossentropy', 'binary_crossentropy')"),
     # Fields of fine-tuning.
     ("init", "", "a trained network: a preset, a run folder, a file, a name. Received: init=''"),
     ("freeze", "conv1", "`freeze` must be None, or a tuple of parts of the network, such as"),

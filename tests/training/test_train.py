@@ -279,6 +279,8 @@ def test_wrong_recipes_fail_before_anything_is_drawn_or_written(
 def test_a_batch_of_more_than_all_examples_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="at most the number of training examples, 48"):
         train(tiny_recipe(batch_size=49), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"examples, 48, times data.repeats=2. .* batch_size=98"):
+        train(tiny_recipe(batch_size=98, data__repeats=2), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
