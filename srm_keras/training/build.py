@@ -207,6 +207,7 @@ def compiled_twin(
         ValueError: If ``model`` ends in another activation than a softmax.
     """
     twin = Learner(model.inputs, [logits(model)], name=model.name)
+    twin.accumulation_steps = recipe.accumulation_steps
     twin.compile(
         optimizer,
         make_loss(recipe, metrics[0]),

@@ -59,6 +59,9 @@ RUN_FIELDS: dict[str, Field] = {
     "eval_every": Field(100, integer(1), "a positive integer (optimizer updates)"),
     "batch_size": Field(128, integer(1), "a positive integer"),
     "eval_batch_size": Field(256, integer(1), "a positive integer"),
+    "accumulation_steps": Field(
+        1, integer(1), "a positive integer (parts in which a batch is computed, one at a time)"
+    ),
     "dtype_policy": Field("float32", one_of(*POLICIES), f"one of {POLICIES}"),
     "strategy": Field("auto", one_of(*STRATEGIES), f"one of {STRATEGIES}"),
     "synchronized_batch_norm": Field(True, is_bool, "True or False"),
@@ -210,6 +213,11 @@ def run_problems(recipe: config_dict.ConfigDict) -> list[str]:
     if steps % recipe.eval_every:
         problems.append(
             f"`eval_every` must divide steps={steps}. Received: eval_every={recipe.eval_every}"
+        )
+    if recipe.batch_size % recipe.accumulation_steps:
+        problems.append(
+            f"`accumulation_steps` must divide batch_size={recipe.batch_size}. "
+            f"Received: accumulation_steps={recipe.accumulation_steps}"
         )
     for name in ("eval_every", "checkpoint_every"):
         if recipe[name] % stride:

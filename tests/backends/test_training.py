@@ -10,9 +10,11 @@ import pytest
 from srm_keras.support.files import read_json
 from srm_keras.training import load_run
 from srm_keras.training.build import build_model
+from srm_keras.training.distribution import Learner
 from srm_keras.training.evaluation import label_ranks, top5_accuracy
 from srm_keras.training.gates import gate_images
 from srm_keras.training.inputs import Inputs, load_inputs
+from srm_keras.training.optimizer import optimizer_class
 from srm_keras.training.reports import read_metrics
 from tests.support.confident import CASES, assert_confident_mistakes_count
 from tests.support.tiny_training import (
@@ -76,7 +78,7 @@ def test_a_run_stops_early_killed_or_not(tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("step", [3, 5])
+@pytest.mark.parametrize("step", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_run_that_dies_and_goes_on_is_bit_identical(step, undisturbed, tmp_path):
     train_tiny(tiny_recipe(), tmp_path, die_after=step)
     train_tiny(tiny_recipe(), tmp_path)
@@ -97,6 +99,41 @@ def test_all_that_regularizes_trains_and_goes_on_bit_identical(network, tmp_path
     trained = read_metrics(tmp_path / "whole" / "metrics.csv")[-1]["val_loss"]
     assert 0.2 < trained < 1.0  # of a sigmoid, that guesses: log 2
     assert 2.0 < result["last"]["splits"]["test"]["loss"] < 4.0  # of a softmax: log 10
+
+
+def test_a_run_in_parts_by_another_optimizer_is_bit_identical_as_well(tmp_path):
+    fields = {"optimizer.name": "lamb", "accumulation_steps": 2, "learning_rate.layer_decay": 0.5}
+    train_tiny(tiny_recipe(**fields), tmp_path / "whole")
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=5)
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead")
+    assert_same_run(tmp_path / "whole", tmp_path / "dead")
+
+
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_a_batch_in_parts_is_the_batch(is_scaled):
+    """Of a network without batch norm: weights, averages, and the logs; clipped after the sum."""
+    one, parts = (_after_two_updates(count, is_scaled) for count in (1, 3))
+    for value, found in zip(one, parts, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+
+
+def _after_two_updates(count, is_scaled):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((5, 5, 2))
+    x = keras.layers.Conv2D(4, 3, activation="tanh", name="conv")(x)
+    x = keras.layers.Dense(3, name="out")(keras.layers.GlobalAveragePooling2D()(x))
+    learner = Learner(inputs, x)
+    learner.accumulation_steps = count
+    optimizer = optimizer_class("sgd")(0.1, ema_decay=0.9, global_clipnorm=0.05)
+    if is_scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=16.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile(optimizer, loss, metrics=["accuracy"])
+    learner.optimizer.build(learner.trainable_variables)
+    images = np.random.default_rng(0).normal(size=(24, 5, 5, 2)).astype("float32")
+    fitted = learner.fit(images, np.arange(24) % 3, batch_size=12, shuffle=False, verbose=0)
+    state = [*learner.variables, *learner.optimizer.variables]
+    return [*map(keras.ops.convert_to_numpy, state), *fitted.history.values()]
 
 
 def test_images_for_the_gates_are_read_from_whatever_device(monkeypatch):

@@ -6,6 +6,7 @@ from srm_keras.layers import GCT, SRM, SqueezeExcite
 from srm_keras.training.optimizer import OF_NAMES, SGDWithL2, optimizer_class
 from srm_keras.training.parts import paths_without_decay, paths_without_l2
 from srm_keras.training.schedules import StepDecay
+from tests.support.update_rules import RULES, assert_updates_are_the_papers
 
 STEPS = 12
 SHAPE = (5, 3)
@@ -231,6 +232,11 @@ def test_a_model_compiled_fitted_saved_and_loaded_keeps_its_exclusions(tmp_path)
     path, restored_path = (m.trainable_variables[0].path for m in (model, restored))
     assert restored_path in (path, path.removeprefix(f"{model.name}/"))
     assert restored.optimizer.l2_rates == sgd.l2_rates == (1e-4, 1e-4, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_updates_are_the_papers_with_rates_decay_and_averages_by_path(name):
+    assert_updates_are_the_papers(name)
 
 
 OF_KERAS = sorted(name for name, cls in OF_NAMES.items() if cls.__name__ == f"{name}ByPath")

@@ -91,6 +91,7 @@ WRONG = [
     ),
     ("learning_rate.cycle_factor", 1.5, "`learning_rate.cycle_factor` must be a positive integer"),
     ("steps_per_execution", 3, "`steps_per_execution` must divide eval_every=100. Received: step"),
+    ("accumulation_steps", 3, "`accumulation_steps` must divide batch_size=128. Received: accum"),
     # Fields of the training system.
     ("strategy", "mirorred", "`strategy` must be one of"),
     ("label_smoothing", 1, "`label_smoothing` must be a number in [0, 1)"),

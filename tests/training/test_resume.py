@@ -59,6 +59,14 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
     assert_same_run(undisturbed, tmp_path)
 
 
+def test_a_run_in_parts_by_another_optimizer_is_bit_identical_as_well(tmp_path):
+    fields = {"optimizer.name": "lamb", "accumulation_steps": 2, "learning_rate.layer_decay": 0.5}
+    train_tiny(tiny_recipe(**fields), tmp_path / "whole")
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=5)
+    train_tiny(tiny_recipe(**fields), tmp_path / "dead")
+    assert_same_run(tmp_path / "whole", tmp_path / "dead")
+
+
 SAME_BITS = {
     "keep_checkpoints": 1,
     "checkpoint_every": 1,
@@ -138,6 +146,15 @@ MORE = {
         "data.folds": 3,
     },
     "all that regularizes": REGULARIZED,
+    "AdamW on two replicas, in parts, mixed precision": {
+        "optimizer.name": "adamw",
+        "optimizer.exclude_from_decay": ("norms", "biases"),
+        "learning_rate.base": 0.001,
+        "accumulation_steps": 2,
+        "strategy": "mirrored",
+        "dtype_policy": "mixed_float16",
+        "optimizer.clip_norm": 1.0,
+    },
     "two updates an execution": {"steps_per_execution": 2, "checkpoint_every": 2},
 }
 

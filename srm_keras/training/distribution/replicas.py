@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from srm_keras.training.distribution.logs import unreading
+from srm_keras.training.distribution.update import needs_own_update, replica_count, update
 
 if TYPE_CHECKING:
     from srm_keras.training.distillation import Teacher
@@ -164,11 +165,13 @@ def sublayers(layer: keras.Layer) -> Iterator[keras.Layer]:
 
 @keras.saving.register_keras_serializable("srm_keras")
 class Learner(keras.Model):
-    """A ``keras.Model`` whose training on several replicas is that on one device.
+    """A ``keras.Model`` whose training on several replicas, or in parts, is that of the batch.
 
     ``Learner(model.inputs, model.outputs, name=model.name)`` shares every layer with ``model``.
-    On one device it is a plain model. On several:
+    On one device it is a plain model. What is different:
 
+    - With ``accumulation_steps`` a batch is computed in as many parts, one after the other, of
+      which each takes the memory of a smaller batch; their mean gradient is that of the update.
     - Keras on TensorFlow clips gradients, and looks for overflow in mixed float16, before it sums
       them over the replicas: each replica clips its own part, and an overflow that the first
       replica does not see reaches the weights. Where the optimizer clips or scales the loss, the
@@ -186,6 +189,10 @@ class Learner(keras.Model):
 
     train_function: Any
     test_function: Any
+
+    accumulation_steps = 1
+    """Parts in which a batch is computed; set it before the first update."""
+
     teacher: "Teacher | None" = None
     """Whose answers are learned beside the labels; nothing of it is tracked as part of this."""
 
@@ -217,26 +224,7 @@ class Learner(keras.Model):
 
     def train_step(self, *args) -> Any:
         """One update; the arguments and the result are those of ``keras.Model.train_step``."""
-        if not (_replicas() > 1 and _needs_whole_gradients(self.optimizer)):
-            return super().train_step(*args)
-        return self._train_step_on_whole_gradients(*args)
-
-    def _train_step_on_whole_gradients(self, data) -> dict[str, Any]:
-        import tensorflow as tf
-
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
-            # Keras divides the loss by the number of replicas.
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_weights)
-        whole = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
-        clipped = _clipped(whole, self.optimizer)
-        # The optimizer sums over the replicas once more; parts this small it does not clip.
-        self.optimizer.apply([g / _replicas() for g in clipped], self.trainable_weights)
-        self._loss_metric.update_state(loss * _replicas(), sample_weight=tf.shape(y)[0])
-        return self.compute_metrics(x, y, y_pred, sample_weight)
+        return update(self, *args) if needs_own_update(self) else super().train_step(*args)
 
     def test_step(self, *args) -> Any:
         """One evaluation step, as in ``keras.Model.test_step``."""
@@ -249,7 +237,8 @@ class Learner(keras.Model):
         return tf.cond(examples > 0, lambda: evaluate(*args), self.get_metrics_result)
 
     @property
-    def _loss_metric(self) -> keras.metrics.Metric:
+    def loss_metric(self) -> keras.metrics.Metric:
+        """The mean of the loss; there once the model is compiled."""
         return next(metric for metric in self.metrics if metric.name == "loss")
 
     def evaluate(self, *args, **kwargs) -> Any:
@@ -258,50 +247,14 @@ class Learner(keras.Model):
             return super().evaluate(*args, **kwargs)
 
 
-def _replicas() -> int:
-    if keras.config.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
 def _may_be_empty() -> bool:
     """Whether the strategy splits batches itself, as all do but the multi-worker one."""
-    if _replicas() == 1:
+    if replica_count() == 1:
         return False
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
     return not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
-def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return optimizer.inner_optimizer if scaling else optimizer
-
-
-def _needs_whole_gradients(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether the optimizer does more to a gradient than what is linear."""
-    inner = _inner(optimizer)
-    bounds = (inner.clipnorm, inner.global_clipnorm, inner.clipvalue)
-    return inner is not optimizer or any(bound is not None for bound in bounds)
-
-
-def _clipped(gradients: list, optimizer: keras.optimizers.Optimizer) -> list:
-    """Clips as the optimizer is asked to, gradients of the scaled loss."""
-    import tensorflow as tf
-
-    inner = _inner(optimizer)
-    scale = tf.cast(optimizer.scale_loss(1.0), gradients[0].dtype)
-    if inner.global_clipnorm is not None:
-        return tf.clip_by_global_norm(gradients, inner.global_clipnorm * scale)[0]
-    if inner.clipnorm is not None:
-        return [tf.clip_by_norm(g, inner.clipnorm * scale) for g in gradients]
-    if inner.clipvalue is not None:
-        bound = inner.clipvalue * scale
-        return [tf.clip_by_value(g, -bound, bound) for g in gradients]
-    return gradients
 
 
 @contextlib.contextmanager

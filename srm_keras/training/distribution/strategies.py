@@ -163,7 +163,7 @@ def resolve_strategy(recipe: config_dict.ConfigDict) -> Distribution:
 
     Args:
         recipe: A recipe with ``strategy``, ``batch_size``, ``dtype_policy``, ``jit_compile``,
-            ``steps_per_execution`` and ``synchronized_batch_norm``.
+            ``steps_per_execution``, ``accumulation_steps`` and ``synchronized_batch_norm``.
 
     Raises:
         ValueError: If there is no such strategy, or not on this backend or machine, or if Keras
@@ -256,10 +256,13 @@ def _check_jax(recipe: config_dict.ConfigDict) -> None:
 
 
 def _check_batch_size(recipe: config_dict.ConfigDict, replicas: int) -> None:
-    if recipe.batch_size % replicas:
+    parts = replicas * recipe.accumulation_steps
+    if recipe.batch_size % parts:
+        in_parts = f" times accumulation_steps={recipe.accumulation_steps}"
         raise ValueError(
             f"`batch_size` must be divisible by the {replicas} replicas of "
-            f"strategy={recipe.strategy!r}. Received: batch_size={recipe.batch_size}"
+            f"strategy={recipe.strategy!r}{in_parts if parts > replicas else ''}. "
+            f"Received: batch_size={recipe.batch_size}"
         )
 
 

@@ -155,6 +155,7 @@ def compiled_learner(
     inputs, terms = objective
     losses = ops.stack([terms[loss] for loss in weights], axis=-1)
     learner = Learner(inputs, losses, name=name)
+    learner.accumulation_steps = recipe.accumulation_steps
     learner.compile(
         keras.optimizers.Adam(schedule, epsilon=1e-8),
         WeightedSum(tuple(weights.values())),

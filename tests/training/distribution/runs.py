@@ -14,6 +14,7 @@ from ml_collections import config_dict
 from srm_keras import layers, models
 from srm_keras.training.distribution import Learner, resolve_strategy, set_synchronized
 from srm_keras.training.evaluation import top5_accuracy
+from srm_keras.training.optimizer import optimizer_class
 
 STEPS, EPOCHS, BATCH = 2, 2, 8
 HELD_OUT = 13  # three batches of 4 and one of 1
@@ -28,6 +29,7 @@ def recipe(**fields) -> config_dict.ConfigDict:
         "dtype_policy": "float32",
         "jit_compile": False,
         "steps_per_execution": 1,
+        "accumulation_steps": 1,
         "synchronized_batch_norm": True,
     }
     return config_dict.ConfigDict({**defaults, **fields})
@@ -101,7 +103,9 @@ class Recorder(keras.callbacks.Callback):
 
 
 def make_optimizer(name: str) -> keras.optimizers.Optimizer:
-    """`clip` clips hard and averages the weights; `sgd` is plain momentum."""
+    """`lamb` is ours; `clip` clips hard and averages the weights; `sgd` is plain momentum."""
+    if name == "lamb":
+        return optimizer_class(name)(0.01, weight_decay=0.1, ema_decay=0.9, global_clipnorm=0.1)
     if name == "clip":
         return keras.optimizers.SGD(
             0.1, momentum=0.9, global_clipnorm=0.01, use_ema=True, ema_momentum=0.5
@@ -132,6 +136,7 @@ def build(distribution, fields, optimizer="sgd", network="small") -> Learner:
         model = make_network(network)
         learner = Learner(model.inputs, model.outputs, name=model.name)
         set_synchronized(learner, fields.synchronized_batch_norm and distribution.replicas > 1)
+        learner.accumulation_steps = fields.accumulation_steps
         learner.compile(
             make_optimizer(optimizer),
             keras.losses.SparseCategoricalCrossentropy(),

@@ -9,8 +9,8 @@ from tests.training.distribution import processes, runs
 from tests.training.distribution.agreement import assert_same
 
 
-def alone(optimizer, network):
-    *run, _ = runs.run(runs.recipe(strategy="one_device"), optimizer, network)
+def alone(optimizer, network, **fields):
+    *run, _ = runs.run(runs.recipe(strategy="one_device", **fields), optimizer, network)
     return runs.outcome(*run)
 
 
@@ -38,6 +38,15 @@ def test_two_workers_equal_one_device_with_other_networks(network, tmp_path, flo
     chief, other = processes.workers(tmp_path, words)
     assert_identical(chief, other)
     assert_same(chief, alone("sgd", network))
+
+
+@pytest.mark.slow
+def test_two_workers_in_parts_equal_one_device_in_parts(tmp_path, float64):
+    """With batch norm, which is synchronized over the workers within each part."""
+    words = ["float64", "strategy=multi_worker", "accumulation_steps=2", "optimizer=lamb"]
+    chief, other = processes.workers(tmp_path, words)
+    assert_identical(chief, other)
+    assert_same(chief, alone("lamb", "small", accumulation_steps=2))
 
 
 @pytest.mark.slow

@@ -56,6 +56,10 @@ def test_auto_compiles_nothing_on_several_devices(mirrored, monkeypatch):
 REFUSED = [
     ({"strategy": "mirored"}, r"`strategy` must be one of .*did you mean 'mirrored'"),
     ({"strategy": "mirrored", "batch_size": 7}, r"divisible by the 2 replicas.*batch_size=7"),
+    (
+        {"strategy": "mirrored", "batch_size": 12, "accumulation_steps": 4},
+        r"by the 2 replicas of strategy='mirrored' times accumulation_steps=4. .*batch_size=12",
+    ),
     ({"strategy": "mirrored", "jit_compile": True}, r"XLA.*jit_compile=True"),
     ({"strategy": "mirrored", "steps_per_execution": 4}, r"one step.*steps_per_execution=4"),
     ({"strategy": "multi_worker"}, r"environment variable TF_CONFIG.*TF_CONFIG=None"),
