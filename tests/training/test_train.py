@@ -280,7 +280,7 @@ def test_a_batch_of_more_than_all_examples_is_refused_before_anything_is_written
     with pytest.raises(ValueError, match="at most the number of training examples, 48"):
         train(tiny_recipe(batch_size=49), tmp_path / "run")
     with pytest.raises(ValueError, match=r"examples, 48, times data.repeats=2. .* batch_size=98"):
-        train(tiny_recipe(batch_size=98, data__repeats=2), tmp_path / "run")
+        train(tiny_recipe(batch_size=98, data={"repeats": 2}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
