@@ -1,32 +1,35 @@
 // The networks beside the page: model/ and stylizer/, as `tools.web_demo` writes them.
 
 import { Problem } from "./problem.js";
-import { compile, reason, run } from "./runtime.js";
+import { compile, noWebGpu, reason, run } from "./runtime.js";
 
 const COMMAND = "python -m tools.web_demo --model=RUN";
 
 /**
  * Fetch and compile the classifier in model/.
  *
- * @returns {Promise<{description: object, answer: function(Float32Array): Promise<object>}>} What
- *     model.json says, and a function from a prepared image to `{scores, gates, milliseconds}`.
+ * @returns {Promise<{description: object, by: string,
+ *     answer: function(Float32Array): Promise<object>}>} What model.json says, what computes, and a
+ *     function from a prepared image to `{scores, gates, milliseconds}`.
  */
 export async function loadClassifier() {
-  const { description, model } = await load("model");
-  return { description, answer: (image) => answer(model, description, image) };
+  const { description, model, by } = await load("model");
+  return { description, by, answer: (image) => answer(model, description, image) };
 }
 
 /**
  * Fetch and compile the stylization network in stylizer/.
  *
- * @returns {Promise<{description: object, stylize: function(Float32Array): Promise<object>}>} What
- *     model.json says, and a function from a prepared image to `{values, milliseconds}`: RGB, 0 to
- *     255 and perhaps a little beyond.
+ * @returns {Promise<{description: object, by: string,
+ *     stylize: function(Float32Array): Promise<object>}>} What model.json says, what computes, and a
+ *     function from a prepared image to `{values, milliseconds}`: RGB, 0 to 255 and perhaps a little
+ *     beyond.
  */
 export async function loadStylizer() {
-  const { description, model } = await load("stylizer");
+  const { description, model, by } = await load("stylizer");
   return {
     description,
+    by,
     stylize: async (image) => {
       const { outputs: [{ data }], milliseconds } = await timed(model, image);
       return { values: data, milliseconds };
@@ -40,18 +43,33 @@ async function load(folder) {
   });
   const file = new Uint8Array(await (await fetched(folder, "model.tflite")).arrayBuffer());
   const blank = new Float32Array(description.input.shape.reduce((a, b) => a * b));
-  const model = await warm(file, blank).catch((error) => {
+  const { model, by } = await fastest(file, blank).catch((error) => {
     if (error instanceof Problem) throw error;
     const said = reason(error).replace(/\.$/, "");
     throw new Problem(
       `LiteRT.js refuses ${folder}/model.tflite: ${said}. Write it anew with`, COMMAND);
   });
-  return { description, model };
+  return { description, model, by };
+}
+
+/** A network on the graphics card, or, where that cannot be, in WebAssembly, and why. */
+async function fastest(file, image) {
+  let without = await noWebGpu();
+  if (!without) {
+    try {
+      return { model: await warm(file, image, "webgpu"), by: "computed by WebGPU" };
+    } catch (error) {
+      if (error instanceof Problem) throw error;
+      without = `WebGPU refuses it: ${reason(error)}`;
+    }
+  }
+  const model = await warm(file, image, "wasm");
+  return { model, by: `computed by WebAssembly (${without})` };
 }
 
 /** A compiled network that has run once: the first run takes several times as long. */
-async function warm(file, image) {
-  const model = await compile(file);
+async function warm(file, image, accelerator) {
+  const model = await compile(file, accelerator);
   await run(model, image);
   return model;
 }

@@ -21,7 +21,8 @@ export async function start() {
   const { model, classes, gates: blocks, input } = network.description;
   const [, height, width] = input.shape;
   $("#network").textContent =
-    `${model}: ${classes.length} classes, ${height} × ${width} pixels, ${blocks.length} blocks`;
+    `${model}: ${classes.length} classes, ${height} × ${width} pixels, ${blocks.length} blocks; `
+    + network.by;
   $("#file").disabled = false;
   say($("#status"), "Ready. Choose, drop or paste an image.");
 }

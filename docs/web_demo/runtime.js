@@ -1,4 +1,4 @@
-// LiteRT.js, from node_modules: one thread of WebAssembly, no GPU.
+// LiteRT.js, from node_modules: WebGPU, or one thread of WebAssembly.
 
 import { Problem } from "./problem.js";
 
@@ -27,15 +27,31 @@ async function start() {
  * A network that LiteRT.js can run.
  *
  * @param {Uint8Array} file A .tflite file; LiteRT.js needs a fixed batch.
+ * @param {string} accelerator "wasm", or "webgpu", in float32 there too: an error unless it can
+ *     run there as a whole.
  */
-export async function compile(file) {
+export async function compile(file, accelerator = "wasm") {
   const litert = await runtime();
-  const model = await litert.loadAndCompile(file, { accelerator: "wasm" });
+  const gpuOptions = { precision: "fp32" };
+  const model = await litert.loadAndCompile(file, { accelerator, gpuOptions });
+  // LiteRT.js would compile it for WebAssembly without telling, or run it in parts.
+  const whole = accelerator === "wasm" || model.isFullyAccelerated;
+  if (!whole || model.options.accelerator !== accelerator) {
+    model.delete();
+    throw new Error("it has operators that do not run there");
+  }
   const [{ name, shape }] = model.getInputDetails();
   if (Array.from(shape).some((side) => side < 1)) {
     throw new Error(`LiteRT.js needs a fixed shape; that of ${name} is (${shape.join(", ")})`);
   }
   return model;
+}
+
+/** Why this browser cannot compute with WebGPU; "" where it can. */
+export async function noWebGpu() {
+  if (!navigator.gpu) return "this browser has no WebGPU";
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  return adapter ? "" : "WebGPU has no graphics card here";
 }
 
 /**
@@ -51,13 +67,14 @@ export async function run(model, values) {
   const [{ shape }] = model.getInputDetails();
   const input = new Tensor(values, Array.from(shape));
   const outputs = await model.run([input]).finally(() => input.delete());
-  return model.getOutputDetails().map(({ name }, i) => {
+  const results = [];
+  for (const [i, { name }] of model.getOutputDetails().entries()) {
     const output = outputs[i];
-    const data = output.toTypedArray().slice();
-    const result = { name, shape: Array.from(output.type.layout.dimensions), data };
+    const data = (await output.data()).slice(); // from the graphics card, if it is there
+    results.push({ name, shape: Array.from(output.type.layout.dimensions), data });
     output.delete();
-    return result;
-  });
+  }
+  return results;
 }
 
 /** What went wrong, whatever was thrown: WebAssembly throws numbers and events too. */

@@ -19,7 +19,8 @@ export async function start() {
   network = await loadStylizer();
   const [, height, width] = network.description.input.shape;
   $("#style-network").textContent =
-    `${network.description.model}: the middle of the photo, ${height} × ${width} pixels`;
+    `${network.description.model}: the middle of the photo, ${height} × ${width} pixels; `
+    + network.by;
   $("#style-file").disabled = false;
   say($("#style-status"), "Ready. Choose, drop or paste a photo.");
 }

@@ -17,12 +17,15 @@ function executable() {
   return found;
 }
 
+/** What gives Chromium a WebGPU that computes on the processor: slow, but the same operations. */
+export const SOFTWARE_WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
 /** Call `use` with a browser, which is closed afterwards whatever happens. */
-export async function withChromium(use) {
+export async function withChromium(use, more = []) {
   const asRoot = process.getuid?.() === 0;
   const browser = await chromium.launch({
     executablePath: executable(),
-    args: asRoot ? [...QUIET, "--no-sandbox"] : QUIET,
+    args: [...QUIET, ...more, ...(asRoot ? ["--no-sandbox"] : [])],
   });
   try {
     return await use(browser);

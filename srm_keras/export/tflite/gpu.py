@@ -14,8 +14,8 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-RULES = "TensorFlow Lite 2.21"
-"""Whose delegate the rules were read off."""
+RULES = "tensorflow 03a5e4e"
+"""The commit of TensorFlow's repository that the rules were read off."""
 
 _TYPES = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 _COMPUTED = ("FLOAT32", "FLOAT16", "INT8", "UINT8")

@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { withChromium } from "../../../docs/web_demo/headless/chromium.mjs";
+import { SOFTWARE_WEBGPU, withChromium } from "../../../docs/web_demo/headless/chromium.mjs";
 
 const [address, folder] = process.argv.slice(2);
 const requests = [];
@@ -19,6 +19,7 @@ async function opened(browser, site, options = {}) {
     const note = /^(INFO|WARNING): /.test(message.text()); // LiteRT writes its log there
     if (message.type() === "error" && !note) page.problems.push(message.text());
   });
+  if (options.init) await page.addInitScript(options.init);
   if (options.block) await page.route(options.block, (route) => route.fulfill({ status: 404 }));
   await page.goto(`${address}/${site}/`);
   await page.waitForSelector("body[data-state=ready], body[data-state=failed]");
@@ -121,14 +122,19 @@ async function picture(browser, name, options) {
   return overflow;
 }
 
-async function other(browser, site, image) {
-  const page = await opened(browser, site);
+async function other(browser, site, image, options) {
+  const page = await opened(browser, site, options);
   await choose(page, image);
   await said(page, `${image}:`);
   const seen = await shown(page);
   await page.close();
   return seen;
 }
+
+/** Said by a browser of what it has in the place of WebGPU. */
+const gpu = (value) => ({
+  init: `Object.defineProperty(navigator, "gpu", { value: ${value} });`,
+});
 
 const phone = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 };
 await withChromium(async (browser) => {
@@ -152,7 +158,15 @@ await withChromium(async (browser) => {
       phone: await picture(browser, "phone", { ...phone, colorScheme: "light" }),
       phone_dark: await picture(browser, "phone_dark", { ...phone, colorScheme: "dark" }),
     },
+    wasm: {
+      none: await other(browser, "ready", "0.png", gpu("undefined")),
+      broken: await other(browser, "ready", "0.png", gpu("{ requestAdapter: async () => ({}) }")),
+    },
     requests,
   };
+  result.webgpu = await withChromium(async (painter) => ({
+    srm: await other(painter, "ready", "0.png"),
+    cbam: await other(painter, "logits", "0.png"),
+  }), SOFTWARE_WEBGPU);
   console.log(JSON.stringify(result));
 });

@@ -11,6 +11,7 @@ from srm_keras.layers import Recalibration
 from tests.export.web.conftest import CLASSES, GREY, PREPROCESSING
 
 pytestmark = pytest.mark.slow
+NETWORK = "cifar_resnet8_basic: 7 classes, 16 × 16 pixels, 3 blocks; computed by"
 
 
 def scores_and_gates(model, image, preprocessing=PREPROCESSING):
@@ -51,8 +52,32 @@ def test_the_page_says_what_it_runs(visit):
     answers = visit.seen["answers"]
     assert answers["ready"] == "Ready. Choose, drop or paste an image."
     assert (
-        answers["chosen"]["network"] == "cifar_resnet8_basic: 7 classes, 16 × 16 pixels, 3 blocks"
+        answers["chosen"]["network"] == f"{NETWORK} WebAssembly (WebGPU has no graphics card here)"
     )
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("none", "(this browser has no WebGPU)"),
+        ("broken", "(WebGPU refuses it: WebGPU was requested but no WebGPU device is set in"),
+    ],
+)
+def test_without_webgpu_the_page_computes_in_webassembly_and_says_why(visit, srm_export, why, said):
+    seen = visit.seen["wasm"][why]
+    assert seen["network"].startswith(f"{NETWORK} WebAssembly {said}")
+    check(seen, srm_export.model, visit.images[0])
+
+
+def test_webgpu_answers_as_keras_does(visit, srm_export):
+    """Chromium's own WebGPU on a processor; LiteRT.js says that all operators run there."""
+    seen = visit.seen["webgpu"]
+    assert [one["network"] for one in seen.values()] == [f"{NETWORK} WebGPU"] * 2
+    check(seen["srm"], srm_export.model, visit.images[0])
+    pairs = zip(seen["cbam"]["scores"], visit.seen["logits"]["scores"], strict=True)
+    for (name, part, _), (other, expected, _) in pairs:
+        assert name == other
+        assert part == pytest.approx(expected, abs=1e-5)
 
 
 def test_logits_become_probabilities_and_spatial_gates_their_mean(visit, web_export):

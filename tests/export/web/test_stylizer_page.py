@@ -87,7 +87,10 @@ def test_the_download_is_the_painting(visit):
 def test_the_page_says_what_it_does(visit):
     seen = visit[0]["paintings"]
     assert seen["ready"] == "Ready. Choose, drop or paste a photo."
-    assert seen["network"] == "stylization_net: the middle of the photo, 48 × 48 pixels"
+    assert seen["network"] == (
+        "stylization_net: the middle of the photo, 48 × 48 pixels; "
+        "computed by WebAssembly (WebGPU has no graphics card here)"
+    )
     assert seen["status"].startswith("1.png: painted in ")
     assert seen["mistake"] == "notes.txt is not an image that this browser can read."
     assert seen["problems"] == []

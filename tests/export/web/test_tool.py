@@ -45,7 +45,7 @@ def test_wrong_flags_are_one_line_and_write_nothing(browser, run_folder, tmp_pat
     cases = {
         "`--model` is required": [],
         "`folder` must be new or empty": [run, f"--out={tmp_path}"],
-        "`files` must be JPEG or PNG files": [run, out, f"--compare={tmp_path / 'empty'}"],
+        "A folder must hold images": [run, out, f"--compare={tmp_path / 'empty'}"],
     }
     for message, flags in cases.items():
         done = web_demo(*flags)
