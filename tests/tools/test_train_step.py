@@ -10,7 +10,7 @@ from tools.studies import train_step
 from tools.studies.train_step import QUICK_CASES, benchmark_train_step, report_markdown
 
 
-def test_the_report_has_the_loop_and_the_bare_step(tmp_path, monkeypatch):
+def test_the_report_has_the_loop_and_the_bare_step(tmp_path):
     fit = train_step.LOOP.fit
     with sketches():
         report = benchmark_train_step(QUICK_CASES, rounds=2, out=tmp_path)
@@ -26,8 +26,9 @@ def test_the_report_has_the_loop_and_the_bare_step(tmp_path, monkeypatch):
 
 def test_a_row_is_made_of_ratios_round_by_round():
     case = QUICK_CASES[0]
-    row = train_step._row(case, [(1.0, 1.0), (4.0, 2.0), (2.0, 1.5)])
+    row = train_step._row(case, [((1, 4), (1, 2)), ((4, 4), (2, 1)), ((2, 4), (1.5, 3))])
     ratios = np.quantile([1.0, 0.5, 0.75], [0.25, 0.5, 0.75])
     names = ("ratio_lower_quartile", "ratio", "ratio_upper_quartile")
     assert [row[name] for name in names] == pytest.approx(ratios)
+    assert row["processor_ratio"] == 0.5
     assert row["loop_images_per_second"] == case.updates * case.batch_size / 2.0

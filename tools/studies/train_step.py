@@ -86,6 +86,22 @@ CASES = tuple(
 QUICK_CASES = (Case("cifar_resnet", {"depth": 8, "block": "basic"}, 16, 4, 10, 5),)
 
 
+Seconds = tuple[float, float]
+"""That went by, and for which the processors worked for this process, with all its threads."""
+
+Times = tuple[Seconds, Seconds]
+"""Of the loop and of the bare step."""
+
+
+def _clocks() -> Seconds:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(began: Seconds) -> Seconds:
+    wall, cpu = (now - then for now, then in zip(_clocks(), began, strict=True))
+    return wall, cpu
+
+
 class _Measured(Exception):  # noqa: N818 - no error: there is nothing more to time
     """All rounds are done."""
 
@@ -106,8 +122,8 @@ class Rounds(keras.callbacks.Callback):
         self.case = case
         self.batch = tuple(map(tf.constant, batch))
         self.rounds = rounds
-        self.times: list[tuple[float, float]] = []
-        self._loop = self._began = 0.0
+        self.times: list[Times] = []
+        self._loop = self._began = (0.0, 0.0)
         self._step: Callable[..., Any]
 
     def on_train_begin(self, logs=None):
@@ -118,18 +134,18 @@ class Rounds(keras.callbacks.Callback):
         """Starts the loop's clock."""
         if batch == self.case.untimed:
             running_loss(self.model)
-            self._began = time.perf_counter()
+            self._began = _clocks()
 
     def on_test_begin(self, logs=None):
         """Stops it: the loop has looked at the loss of the last update by now."""
-        self._loop = time.perf_counter() - self._began
+        self._loop = _since(self._began)
 
     def on_epoch_end(self, epoch, logs=None):
         """Times the bare step; ends the training after the last round."""
         self._run(self.case.untimed)
-        began = time.perf_counter()
+        began = _clocks()
         self._run(self.case.updates)
-        self.times.append((self._loop, time.perf_counter() - began))
+        self.times.append((self._loop, _since(began)))
         if len(self.times) == self.rounds:
             raise _Measured
 
@@ -139,8 +155,8 @@ class Rounds(keras.callbacks.Callback):
         float(logs["loss"])
 
 
-def measured(case: Case, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of the timed updates of each round, in the loop and bare.
+def measured(case: Case, rounds: int) -> list[Times]:
+    """The times of the timed updates of each round, in the loop and bare.
 
     It is ``train`` that runs, on the case's recipe, with one callback more.
     """
@@ -183,8 +199,10 @@ def benchmark_train_step(
 
     Returns:
         What the JSON file holds: ``environment``, ``settings`` and ``rows``. A row has the case,
-        images a second of both (medians), and median and quartiles of ``ratio``, the loop's by the
-        bare step's.
+        images a second of both (medians), median and quartiles of ``ratio``, the loop's by the bare
+        step's, and ``processor_ratio``, the median of the same of processor time. Where others are
+        at work on the machine, the second alone tells something: the loop has more threads, and
+        gets a larger share of the processors. It contains the input pipeline's work.
 
     Raises:
         ValueError: If Keras' backend is not TensorFlow, or an argument is wrong.
@@ -217,8 +235,8 @@ def _load() -> str:
     return " ".join(f"{value:.1f}" for value in os.getloadavg())
 
 
-def _row(case: Case, times: Sequence[tuple[float, float]]) -> Row:
-    loop, bare = np.array(times).T
+def _row(case: Case, times: Sequence[Times]) -> Row:
+    (loop, loop_cpu), (bare, bare_cpu) = np.array(times).transpose(1, 2, 0)
     images = case.updates * case.batch_size
     ratio = Spread.of(bare / loop)
     return {
@@ -230,6 +248,7 @@ def _row(case: Case, times: Sequence[tuple[float, float]]) -> Row:
         "ratio": ratio.median,
         "ratio_lower_quartile": ratio.lower,
         "ratio_upper_quartile": ratio.upper,
+        "processor_ratio": Spread.of(bare_cpu / loop_cpu).median,
     }
 
 
@@ -258,6 +277,7 @@ def rows_markdown(rows: Sequence[Row]) -> str:
             f"{row['bare_images_per_second']:.0f}",
             f"{row['ratio']:.3f}",
             f"{row['ratio_lower_quartile']:.3f}–{row['ratio_upper_quartile']:.3f}",
+            f"{row['processor_ratio']:.3f}",
         )
         for row in rows
     ]
