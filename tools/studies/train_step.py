@@ -252,10 +252,18 @@ def _row(case: Case, times: Sequence[Times]) -> Row:
     }
 
 
+NOTE = (
+    "A ratio is that of the loop to the bare step, round by round; quartiles over the rounds. The "
+    "one of processor time counts all threads, and the input pipeline as part of the loop. Where "
+    "the load is far above 1 it alone tells something: the loop has more threads than the bare "
+    "step, and so gets a larger share of the processors."
+)
+
+
 def report_markdown(report: Mapping[str, Any]) -> str:
     """The report of ``benchmark_train_step`` as a Markdown page."""
     lines = ["# Images a second of the training loop beside the bare step", ""]
-    lines += [*fact_lines(report), "", rows_markdown(report["rows"])]
+    lines += [*fact_lines(report), "", rows_markdown(report["rows"]), "", NOTE]
     return "\n".join(lines) + "\n"
 
 
@@ -268,6 +276,7 @@ def rows_markdown(rows: Sequence[Row]) -> str:
         "bare step",
         "ratio",
         "quartiles",
+        "of processor time",
     )
     cells = [
         (
