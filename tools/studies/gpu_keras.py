@@ -42,7 +42,7 @@ def module_programs(
         By name, the program, or the error where it cannot be made or run.
     """
     random = np.random.default_rng(0)
-    x, dy = (jnp.asarray(random.standard_normal(shape, "float32"), dtype) for _ in range(2))
+    x, dy = (_normal(seed, shape, dtype) for seed in range(2))
     gates = jnp.asarray(random.random((shape[0], 1, 1, shape[-1]), "float32"), dtype)
 
     def lower(name: str) -> Lowered:
@@ -160,9 +160,7 @@ def measure_card(copied: int, side: int, least_ms: float) -> dict[str, Program]:
         side: Of the square matrices.
         least_ms: See ``Program.of``.
     """
-    random = np.random.default_rng(0)
-    numbers = jnp.asarray(random.standard_normal(copied // 4, "float32"))
-    matrix = jnp.asarray(random.standard_normal((side, side), "float32"), "bfloat16")
+    numbers, matrix = _normal(0, (copied // 4,), "float32"), _normal(1, (side, side), "bfloat16")
     tasks = {"copy": (jnp.negative, (numbers,)), "product": (jnp.matmul, (matrix, matrix))}
     programs = {}
     for name, (function, arguments) in tasks.items():
@@ -215,6 +213,11 @@ def _memory(compiled: Any) -> int | None:
         return None
     given = analysis.argument_size_in_bytes + analysis.output_size_in_bytes
     return given + analysis.temp_size_in_bytes - analysis.alias_size_in_bytes
+
+
+def _normal(seed: int, shape: tuple[int, ...], dtype: str) -> Any:
+    """Random numbers, drawn where they are used: a large map takes a host seconds."""
+    return jax.random.normal(jax.random.key(seed), shape, dtype)
 
 
 def _values(variables: Iterable[Any]) -> list[Any]:
