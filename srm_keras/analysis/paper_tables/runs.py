@@ -16,13 +16,15 @@ _IRRELEVANT = (
     *("data.options.data_dir", "data.options.imagenet_dir", "data.cache"),
     *("eval_every", "eval_batch_size", "checkpoint_every", "keep_checkpoints"),
     *("strategy", "jit_compile", "steps_per_execution", "deterministic"),
+    *("trackers", "best.metric", "best.direction"),
 )
 # Fields in which a run of the paper's recipe must agree with it.
 _TRAINING = (
     *("steps", "batch_size", "label_smoothing", "dtype_policy", "synchronized_batch_norm"),
     *("optimizer.", "learning_rate.", "data.preprocessing.", "data.augmentation"),
     *("data.train_split", "data.folds", "model.options.", "model.neutral"),
-    *("data.validation_fraction", "early_stopping.patience"),
+    *("data.validation_fraction", "early_stopping.patience", "data.repeats", "loss"),
+    *("accumulation_steps", "distillation.teacher", "init", "freeze"),
 )
 _NETWORK = ("model.options.depth", "model.options.block")
 

@@ -9,6 +9,7 @@ from srm_keras.analysis.paper_tables.runs import (
     module_key,
     settings,
 )
+from srm_keras.training.recipe import FIELDS
 from tests.support.paper_runs import trained_run
 
 
@@ -89,3 +90,23 @@ def test_differences_name_the_fields_and_both_values():
         "learning_rate.milestones": ([5], [32_000, 48_000]),
         "model.options.stride_in": (1, None),
     }
+
+
+ASKED = (
+    *("recalibration", "data.name", "data.eval_splits", "data.fold_by", "data.fold_seed"),
+    *("model.name", "model.where", "early_stopping.min_delta"),
+    *("distillation.temperature", "distillation.weight"),
+)
+"""What a training is asked, what the tables show elsewhere, and what others switch on."""
+
+
+def test_every_field_of_a_recipe_counts_or_is_known_not_to():
+    """Of a field that changes a training and is not compared, a table would say: as the paper's."""
+    for name, field in FIELDS.items():
+        mapping = field.default == {}
+        path, value = (f"{name}.option", 1) if mapping else (name, "another")
+        base = trained_run().recipe
+        counts = bool(differences({**base, path: value}, base))
+        runs = [trained_run(**{name: field.default}), trained_run(**{path: value})]
+        same_setting = len(settings(runs)) == 1
+        assert counts or same_setting or name in (*ASKED, "data.options"), name
