@@ -14,8 +14,8 @@ from srm_keras.training.recipe import (
     default_recipe,
     differing,
     resolve,
-    with_steps,
 )
+from srm_keras.training.run_fields import with_steps
 from srm_keras.training.run_folder import flatten
 from srm_keras.training.stylization import recipe as stylization
 
@@ -35,6 +35,17 @@ def test_defaults_pass_their_own_checks():
     assert resolve(default_recipe()).to_dict() == default_recipe().to_dict()
     for path, field in FIELDS.items():
         assert field.accepts(field.default), path
+
+
+def test_the_page_on_training_has_a_row_for_every_field_and_no_other():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = page[page.index("| field | default | meaning |") :].split("\n\n")[0]
+    found = set()
+    for row in table.splitlines()[2:]:
+        names = re.findall("`([^`]+)`", row.split("|")[1])
+        group = names[0].rpartition(".")[0]
+        found |= {group + name if name.startswith(".") else name for name in names}
+    assert found == FIELDS.keys()
 
 
 def test_missing_fields_get_their_defaults_and_the_input_is_left_alone():

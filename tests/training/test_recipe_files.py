@@ -112,7 +112,7 @@ def test_the_papers_numbers(name):
 
 
 def test_the_papers_recipes_start_as_the_paper_and_ours_neutral():
-    ours = {"efficientnet", "fashion_mnist", "texture_shapes", "textures"}
+    ours = {"efficientnet", "fashion_mnist", "imagenet_a3", "texture_shapes", "textures"}
     assert {path.stem for path in RECIPES if get_config(path, "").model.neutral} == ours
     for name in ("ablations", "stylized_imagenet"):
         assert get_config(FOLDER / f"{name}.py", "desk").model.neutral

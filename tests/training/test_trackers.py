@@ -8,8 +8,9 @@ import pytest
 
 from srm_keras.support.files import read_json, write_json
 from srm_keras.training import Interrupted, trackers
-from srm_keras.training.recipe import TRACKERS, resolve
+from srm_keras.training.recipe import resolve
 from srm_keras.training.reports import read_metrics
+from srm_keras.training.run_fields import TRACKERS
 from srm_keras.training.stylization import train_stylizer
 from srm_keras.training.trackers import Trackers
 from tests.support.tiny_stylization import tiny_recipe as tiny_stylization

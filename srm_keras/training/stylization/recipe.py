@@ -13,7 +13,7 @@ from srm_keras.models.applications import PREPROCESSINGS
 from srm_keras.models.stylization import NORMALIZATIONS
 from srm_keras.training import fields as accepted
 from srm_keras.training.fields import Field, Recipe, checked, defaults
-from srm_keras.training.recipe import RUN_FIELDS, run_problems
+from srm_keras.training.run_fields import RUN_FIELDS, run_problems
 
 METHODS = ("feed_forward", "adain")
 
