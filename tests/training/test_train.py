@@ -174,8 +174,9 @@ def test_overwriting_repeats_the_run_and_tells_of_every_step_that_takes_long(
     train_tiny(tiny_recipe(), folder, overwrite=True)
     assert (folder / "metrics.csv").read_bytes() == first
     told = [line.split(": loss ")[0] for line in capsys.readouterr().err.splitlines()]
+    # The last update of an epoch is told by the line of its evaluation.
     assert [line for line in told if line.startswith("step")] == [
-        f"step {step} of 6" for step in range(1, 7)
+        f"step {step} of 6" for step in (1, 3, 5)
     ]
 
 
