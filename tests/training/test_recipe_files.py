@@ -16,7 +16,7 @@ OF_STYLIZERS = ("adain", "style_transfer")  # see tests/training/stylization
 RECIPES = [path for path in sorted(FOLDER.glob("[!_]*.py")) if path.stem not in OF_STYLIZERS]
 
 
-OF_FOLDERS = ("efficientnet", "textures")  # on images of whoever trains
+OF_FOLDERS = ("efficientnet", "textures", "textures_adamw")  # on images of whoever trains
 
 
 def get_config(path, form):
@@ -40,6 +40,7 @@ def test_there_are_recipes():
         "stylized_imagenet",
         "texture_shapes",
         "textures",
+        "textures_adamw",
     }
 
 
@@ -112,7 +113,7 @@ def test_the_papers_numbers(name):
 
 
 def test_the_papers_recipes_start_as_the_paper_and_ours_neutral():
-    ours = {"efficientnet", "fashion_mnist", "imagenet_a3", "texture_shapes", "textures"}
+    ours = {*OF_FOLDERS, "fashion_mnist", "imagenet_a3", "texture_shapes"}
     assert {path.stem for path in RECIPES if get_config(path, "").model.neutral} == ours
     for name in ("ablations", "stylized_imagenet"):
         assert get_config(FOLDER / f"{name}.py", "desk").model.neutral
