@@ -129,9 +129,10 @@ def _check_comparable(recipes: Sequence[Row], workdirs: Sequence[str | os.PathLi
     for recipe, workdir in zip(others, workdirs[1:], strict=True):
         for name in differing(first, recipe):
             if not _may_differ(name):
+                allowed = ", ".join(MAY_DIFFER)
                 raise ValueError(
-                    "`workdirs` must be runs whose recipes differ in recalibration, init, seed and "
-                    f"fold only. Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
+                    f"`workdirs` must be runs whose recipes differ in {allowed} only. "
+                    f"Received: {name}={first.get(name)!r} in {str(workdirs[0])!r} and "
                     f"{name}={recipe.get(name)!r} in {str(workdir)!r}"
                 )
 

@@ -59,14 +59,6 @@ def test_a_run_that_dies_and_goes_on_is_bit_identical(deaths, undisturbed, tmp_p
     assert_same_run(undisturbed, tmp_path)
 
 
-def test_a_run_in_parts_by_another_optimizer_is_bit_identical_as_well(tmp_path):
-    fields = {"optimizer.name": "lamb", "accumulation_steps": 2, "learning_rate.layer_decay": 0.5}
-    train_tiny(tiny_recipe(**fields), tmp_path / "whole")
-    train_tiny(tiny_recipe(**fields), tmp_path / "dead", die_after=5)
-    train_tiny(tiny_recipe(**fields), tmp_path / "dead")
-    assert_same_run(tmp_path / "whole", tmp_path / "dead")
-
-
 SAME_BITS = {
     "keep_checkpoints": 1,
     "checkpoint_every": 1,
